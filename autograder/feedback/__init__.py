@@ -1,0 +1,1 @@
+"""Says which mistake explains an output, where, and what to do next."""

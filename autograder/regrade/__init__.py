@@ -1,0 +1,1 @@
+"""Grades many submissions: an export in, grades and a report out."""

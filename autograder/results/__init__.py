@@ -1,0 +1,1 @@
+"""Runs the checks and writes results.json: valid, whole, in one step."""

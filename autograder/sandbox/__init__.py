@@ -1,0 +1,1 @@
+"""Runs the student's code in a child process and brings back numbers, or how it ended."""

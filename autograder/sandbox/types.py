@@ -1,0 +1,258 @@
+"""What goes into the sandbox and what comes out: plain data, shared by the host and the checks.
+
+A `Cell` list goes in, with the `Call`s to make; a `Transcript` comes out, one `Outcome` per call.
+Matrices are in NumPy's orientation throughout, (in, out): the worker transposes for `nn.Linear`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Protocol, Union
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.floating[Any]]
+
+
+class Task(Enum):
+    """The hand-designed tasks; the value is the tag of the rubric's section."""
+
+    CONTENT = "attention_by_content"
+    POSITION = "attention_by_position"
+    UNIQUE = "unique_tokens"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A piece of the student's program: plain Python, run in order with its neighbours.
+
+    label: what the student calls it ("cell 4", "solution.py"), bounded and free of control characters.
+    source: Python source; line n of it is line n of what the student sees.
+    """
+
+    label: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Arguments of `PytorchTransformer`, in its order. pos_dim None: without positions."""
+
+    input_dim: int
+    qk_dim: int
+    v_dim: int
+    pos_dim: int | None
+    max_seq_len: int
+
+    @property
+    def total_dim(self) -> int:
+        """Width of the input once the positions are appended: input_dim + pos_dim."""
+        return self.input_dim + (self.pos_dim or 0)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Km, Qm: (total_dim, qk_dim); Vm: (total_dim, v_dim); pos: (max_seq_len, pos_dim) or None."""
+
+    Km: FloatArray
+    Qm: FloatArray
+    Vm: FloatArray
+    pos: FloatArray | None = None
+
+
+# --- Calls: what the host asks of the student's code. ---
+
+
+@dataclass(frozen=True)
+class Describe:
+    """Build the model. Answer: one int64 shape array per entry, named "trainable NAME" (a parameter
+    that requires grad), "frozen NAME" (one that does not) or "buffer NAME", NAME as in state_dict()."""
+
+    sizes: Sizes
+
+
+@dataclass(frozen=True)
+class Forward:
+    """Build a model, load the weights as the notebook does, run seq (seq_len, input_dim) in float32.
+
+    Answer: "output", with the shape and the float dtype that the model gave.
+    """
+
+    sizes: Sizes
+    weights: Weights
+    seq: FloatArray
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """As Forward, then back-propagate (output * upstream).sum(); upstream is (seq_len, v_dim).
+
+    Answer: "Km", "Qm", "Vm", "pos" in NumPy's orientation; one without a gradient is left out.
+    """
+
+    sizes: Sizes
+    weights: Weights
+    seq: FloatArray
+    upstream: FloatArray
+
+
+@dataclass(frozen=True)
+class CountOperations:
+    """Run the forward pass at each length and count the tensor operations dispatched.
+
+    Answer: "counts", int64 (len(seq_lens),).
+    """
+
+    sizes: Sizes
+    seq_lens: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class RecordedOutput:
+    """What the notebook records: seed `random`, `numpy` and `torch` with seed, build the model, run
+    torch.randn(seq_len, input_dim). Answer: "shape" int64, "output" float64, flattened."""
+
+    seed: int
+    sizes: Sizes
+    seq_len: int
+
+
+@dataclass(frozen=True)
+class TaskMatrices:
+    """The matrices as they stood when that task's cell ran. Answer: "Km", "Qm", "Vm" and, where
+    there is one, "pos", as float64 in the shape the student gave them; Refused(NO_MATRICES) if none."""
+
+    task: Task
+
+
+Call = Union[Describe, Forward, Gradients, CountOperations, RecordedOutput, TaskMatrices]
+
+# --- Outcomes: every ending of a call is one of these. ---
+
+
+@dataclass(frozen=True)
+class Place:
+    """A line of the student's program; text is that line, stripped, bounded."""
+
+    label: str
+    line: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The call came back: arrays by name (copied, whitelisted dtypes; may hold NaN or infinity)."""
+
+    arrays: Mapping[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Raised:
+    """The student's code raised. trace: the student's own lines, outermost first."""
+
+    type_name: str
+    message: str
+    trace: tuple[Place, ...] = ()
+
+
+class Refusal(Enum):
+    """Why what the student's code gave cannot be used, though nothing was raised."""
+
+    NO_CLASS = "there is no class PytorchTransformer"
+    NO_MATRICES = "the matrices of this task are not there"
+    NOT_NUMERIC = "a matrix is not an array of numbers"
+    NOT_A_TENSOR = "forward returned something else than a tensor"
+    BAD_DTYPE = "the output is not a tensor of floating-point numbers"
+    TOO_LARGE = "the output is too large to send"
+    MISSING_LAYER = "the state dict lacks a weight that the notebook loads"
+    LAYER_SHAPE = "a weight has another shape than the matrix to be loaded"
+    NO_GRADIENT = "the output is not connected to the weights"
+
+
+@dataclass(frozen=True)
+class Refused:
+    """detail: a short text for the reason: a type's name, the layers found, the shapes."""
+
+    reason: Refusal
+    detail: str
+
+
+class End(Enum):
+    """How an attempt died instead of answering."""
+
+    CPU_TIME = "it used up its CPU time"
+    WALL_TIME = "it did not answer in time"
+    MEMORY = "it needed more memory than there is"
+    SIGNAL = "it was killed by a signal"
+    EXIT = "it left the process"
+    FORBIDDEN = "it did something that is not allowed here"
+    GARBAGE = "it wrote into the grader's channel"
+    NOT_RUN = "it was not tried, after too many attempts that died"
+
+
+@dataclass(frozen=True)
+class Ended:
+    """detail: the signal's name, the exit status, or the limit that was met."""
+
+    reason: End
+    detail: str = ""
+
+
+Outcome = Union[Answer, Raised, Refused, Ended]
+
+
+# --- Loading. ---
+
+
+class StatementFate(Enum):
+    """What became of a statement that did not simply run."""
+
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    STOPPED = "stopped"
+    NOT_RUN = "not run"
+
+
+@dataclass(frozen=True)
+class StatementReport:
+    """A statement of the program that did not simply run.
+
+    error is there if it FAILED. SKIPPED: calls the assignment's training or comparison functions.
+    STOPPED: took too long. NOT_RUN: not a definition, and only definitions were loaded.
+    """
+
+    place: Place
+    fate: StatementFate
+    error: Raised | None = None
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """How loading went. classes: names of the nn.Module subclasses the program defined, in order."""
+
+    statements: tuple[StatementReport, ...]
+    classes: tuple[str, ...]
+    definitions_only: bool
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """What came of one program. outcomes stand in the order of the calls."""
+
+    load: LoadReport | Ended
+    outcomes: tuple[Outcome, ...]
+
+
+class Sandbox(Protocol):
+    """Where student code runs. Implemented by `sandbox.host.Zygote`."""
+
+    def run(self, cells: Sequence[Cell], calls: Sequence[Call]) -> Transcript:
+        """Load the cells and make the calls, in order, in a child that is gone when this returns.
+
+        Raises SandboxFault if the sandbox itself fails; whatever the student's code does is an
+        Outcome.
+        """
+        ...

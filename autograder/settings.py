@@ -1,0 +1,63 @@
+"""Every number that staff may want to change: seeds, tolerances, sizes, limits.
+
+Points and visibility are not here: they stand in the decorators of `autograder/checks`.
+Sizes are in bytes, times in seconds.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+
+# --- The assignment's own numbers: its notebook is the source, change them only with it. ---
+NOTEBOOK_TEST_SEED: Final = 42
+"""Seed of the notebook's equivalence test between the NumPy and the PyTorch transformer."""
+MODEL_RECORD_SEED: Final = 1998
+"""Seed under which the notebook records `torch_transformer_shape` and `_value`."""
+CONTENT_RECORD_SEED: Final = 1997
+POSITION_RECORD_SEED: Final = 2017
+
+# --- Tolerances: |got - expected| <= ATOL + RTOL * |reference side|, as np.allclose has it. ---
+RTOL: Final = 1e-3
+"""The notebook's relative tolerance, for the model and for the hand-designed tasks."""
+TASK_ATOL: Final = 1e-8
+"""The notebook's absolute tolerance for the hand-designed tasks (np.allclose's default)."""
+MODEL_ATOL: Final = 1e-5
+"""Absolute tolerance of the model's outputs and gradients: the rounding of float32 near zero."""
+
+# --- Seeds of the grader's own cases. ---
+EXTRA_CASES_SEED: Final = 20231
+"""Cases of 2.2 and 2.3 beyond the notebook's."""
+OTHER_SIZES_SEED: Final = 20232
+"""Cases of 2.4, whose inputs are not shown."""
+GRADIENT_SEED: Final = 20233
+
+# --- What an upload may hold. ---
+MAX_UPLOAD_FILES: Final = 2000
+MAX_FILE_BYTES: Final = 64 * MIB
+"""A notebook with a hundred figures in its outputs is a few MiB."""
+MAX_UPLOAD_BYTES: Final = 256 * MIB
+"""All files of the upload together, after unpacking."""
+MAX_LOG_BYTES: Final = 4 * MIB
+MAX_LOG_DEPTH: Final = 64
+MAX_MATRIX_ITEMS: Final = 100_000
+"""Numbers in one array of the log."""
+
+# --- Limits of the student's code. An honest upload, on a machine ten times slower, meets none. ---
+LOAD_CPU_SECONDS: Final = 20.0
+"""CPU time for running the notebook's statements; after it, only definitions are loaded."""
+CALL_CPU_SECONDS: Final = 10.0
+"""CPU time for one call of the student's model."""
+WALL_FACTOR: Final = 6.0
+"""Wall-clock limits are the CPU limits times this: Gradescope's default is half a CPU."""
+MAX_FAILED_ATTEMPTS: Final = 3
+"""After so many attempts that died or hung, the calls left are not run."""
+MEMORY_BYTES: Final = 1024 * MIB
+"""Address space of the student's code beyond what the zygote has mapped."""
+MAX_ANSWER_BYTES: Final = 16 * MIB
+MAX_TEXT_BYTES: Final = 4 * KIB
+"""One text that comes from the student's code: an error's message, a name."""
+MAX_PRINTED_BYTES: Final = 1 * MIB
+"""What the student's code may print before the rest goes nowhere."""

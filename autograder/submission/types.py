@@ -1,0 +1,124 @@
+"""What an upload holds, once read: frozen data, nothing of it trusted, all of it bounded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+import numpy.typing as npt
+
+from autograder.sandbox.types import Cell
+
+FlatArray = npt.NDArray[np.float64]
+
+
+class Section(Enum):
+    """A part of submission_log.json; the value is the prefix of its keys, or its one key."""
+
+    TIME = "time"
+    MODEL = "torch_transformer"
+    CONTENT = "attention_by_content"
+    POSITION = "attention_by_position"
+
+
+class Fault(Enum):
+    """What kind of problem a place in the log has: decides which check it costs."""
+
+    MISSING = "missing"
+    BROKEN = "broken"  # does not fit the schema: costs 1.1
+    NOT_FINITE = "not finite"  # NaN or infinity, which is not JSON: costs 1.2
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A place of the log that is not as it should be, in a student's words.
+
+    section: None if it concerns the file as a whole. where: "attention_by_content_Q, item 3".
+    message: what was expected, what came, what to do next.
+    """
+
+    section: Section | None
+    where: str
+    fault: Fault
+    message: str
+
+
+@dataclass(frozen=True)
+class ModelRecord:
+    """torch_transformer_*: shape and value as recorded, init and forward as source text."""
+
+    shape: tuple[int, ...]
+    value: FlatArray
+    init: str
+    forward: str
+
+
+@dataclass(frozen=True)
+class TaskRecord:
+    """attention_by_*: flat arrays, row by row; they may hold NaN or infinity. pos: None for content."""
+
+    output: FlatArray
+    Q: FlatArray
+    K: FlatArray
+    V: FlatArray
+    pos: FlatArray | None
+
+
+@dataclass(frozen=True)
+class Log:
+    """submission_log.json. A section is None if it is missing or broken; `problems` says why.
+
+    One that only holds NaN or infinity is there, with a NOT_FINITE problem.
+    readable: False if the file is not a JSON object at all (then every section is None).
+    """
+
+    name: str
+    readable: bool
+    time: float | None
+    model: ModelRecord | None
+    content: TaskRecord | None
+    position: TaskRecord | None
+    problems: tuple[Problem, ...]
+
+
+class Origin(Enum):
+    """Where the code came from."""
+
+    NOTEBOOK = "notebook"
+    SCRIPT = "script"
+    LOG = "log"
+
+
+@dataclass(frozen=True)
+class Program:
+    """The student's code, ready for the sandbox. name: the file as the student knows it."""
+
+    origin: Origin
+    name: str
+    cells: tuple[Cell, ...]
+
+
+class Tone(Enum):
+    """What a notice tells of a file."""
+
+    FOUND = "found"
+    IGNORED = "ignored"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True)
+class Notice:
+    """A line about the upload that the student is shown: what was found, ignored, chosen and why."""
+
+    tone: Tone
+    text: str
+
+
+@dataclass(frozen=True)
+class Submission:
+    """One upload. log None: there is no log. program None: there is no code anywhere."""
+
+    log: Log | None
+    program: Program | None
+    notices: tuple[Notice, ...]
