@@ -1,0 +1,249 @@
+"""The transformer of the assignment in float64: outputs, every intermediate, gradients.
+
+One layer, one head, no mask, no residual; positions are appended to the right of the input, and the
+output is softmax(queries @ keysᵀ / sqrt(qk_dim)) @ values. The matrices stand in NumPy's orientation,
+(in, out). All methods take one sequence, (seq_len, input_dim), or a batch, (n, seq_len, input_dim);
+a leading n in the shapes below is left out. Matrices that hold NaN or infinity, or whose products
+overflow, give NaN and never a warning.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+
+TIE_RTOL = 1e-9
+"""Scores closer than this share of the query's largest absolute score count as equal: far above the
+rounding of float64, far below any difference that a design means."""
+
+
+@dataclass(frozen=True, eq=False)
+class Attention:
+    """One forward pass with every intermediate, in the order of computation."""
+
+    inputs: FloatArray  # (seq_len, total_dim): positions appended
+    queries: FloatArray  # (seq_len, qk_dim)
+    keys: FloatArray  # (seq_len, qk_dim)
+    values: FloatArray  # (seq_len, v_dim)
+    scores: FloatArray  # (seq_len queries, seq_len keys): divided by sqrt(qk_dim)
+    attention_weights: FloatArray  # (seq_len queries, seq_len keys): rows sum to 1
+    output: FloatArray  # (seq_len, v_dim)
+
+
+@dataclass(frozen=True, eq=False)
+class Gradients:
+    """Gradients of a scalar loss, each in the shape of its matrix; pos None: without positions."""
+
+    Km: FloatArray
+    Qm: FloatArray
+    Vm: FloatArray
+    pos: FloatArray | None
+
+
+class ExpBreak(Enum):
+    """How exp(scores) / sum(exp(scores)) breaks in float64."""
+
+    OVERFLOW = "overflow"  # a score or the sum is past what exp can hold, about 709.78
+    UNDERFLOW = "underflow"  # exp of every score rounds to zero: all are below about -745.13
+
+
+@dataclass(frozen=True)
+class WorstBreak:
+    """The query that a message should name. index: into the arrays of `Overflow`.
+
+    score: the query's largest score; NaN if the score itself could not be computed.
+    """
+
+    index: tuple[int, ...]
+    score: float
+    reason: ExpBreak
+
+
+@dataclass(frozen=True, eq=False)
+class Overflow:
+    """Where the assignment's plain exp breaks; all arrays have one item per query, (seq_len,).
+
+    largest_scores: of each query. overflows, underflows: which queries break, and how.
+    """
+
+    largest_scores: FloatArray
+    overflows: BoolArray
+    underflows: BoolArray
+
+    @property
+    def broken(self) -> BoolArray:
+        """The queries for which the plain formula gives no weights that sum to 1."""
+        return self.overflows | self.underflows
+
+    def worst(self) -> WorstBreak | None:
+        """The broken query farthest out, an overflow before an underflow; None if nothing breaks."""
+        if self.overflows.any():
+            # A score that is NaN comes from a product past the largest float: nothing is farther out.
+            rank = np.where(np.isnan(self.largest_scores), np.inf, self.largest_scores)
+            return self._at(np.where(self.overflows, rank, -np.inf), ExpBreak.OVERFLOW)
+        if self.underflows.any():
+            return self._at(np.where(self.underflows, -self.largest_scores, -np.inf), ExpBreak.UNDERFLOW)
+        return None
+
+    def _at(self, rank: FloatArray, reason: ExpBreak) -> WorstBreak:
+        index = tuple(int(i) for i in np.unravel_index(int(np.argmax(rank)), rank.shape))
+        return WorstBreak(index, float(self.largest_scores[index]), reason)
+
+
+@dataclass(frozen=True, eq=False)
+class NumpyTransformer:
+    """Km, Qm: (total_dim, qk_dim); Vm: (total_dim, v_dim); pos: (max_seq_len, pos_dim) or None.
+
+    total_dim is input_dim + pos_dim. The matrices are copied to float64 and made read-only.
+    Raises ValueError, with the sizes, if they do not fit together.
+    """
+
+    Km: FloatArray
+    Qm: FloatArray
+    Vm: FloatArray
+    pos: FloatArray | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("Km", "Qm", "Vm", "pos"):
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, _matrix(name, value))
+        (k_rows, k_cols), (q_rows, q_cols), (v_rows, _) = self.Km.shape, self.Qm.shape, self.Vm.shape
+        if k_rows != q_rows:
+            raise ValueError(f"Km has {k_rows} rows, Qm has {q_rows}: both need input_dim + pos_dim rows")
+        if v_rows != k_rows:
+            raise ValueError(f"Vm has {v_rows} rows, Km has {k_rows}: both need input_dim + pos_dim rows")
+        if k_cols != q_cols:
+            raise ValueError(f"Km has {k_cols} columns, Qm has {q_cols}: both need qk_dim columns")
+        if self.pos_dim >= k_rows:
+            raise ValueError(
+                f"pos has {self.pos_dim} columns, Km has {k_rows} rows: Km needs input_dim + pos_dim rows,"
+                " with an input_dim of at least 1"
+            )
+
+    @property
+    def qk_dim(self) -> int:
+        """Width of a query and of a key."""
+        return int(self.Km.shape[1])
+
+    @property
+    def v_dim(self) -> int:
+        """Width of a value and of an output."""
+        return int(self.Vm.shape[1])
+
+    @property
+    def pos_dim(self) -> int:
+        """Width of a position's encoding; 0 without positions."""
+        return 0 if self.pos is None else int(self.pos.shape[1])
+
+    @property
+    def input_dim(self) -> int:
+        """Width of a token, before positions are appended."""
+        return int(self.Km.shape[0]) - self.pos_dim
+
+    def forward(self, seq: npt.ArrayLike) -> Attention:
+        """The forward pass, stable for scores of any finite size. Raises ValueError on a wrong shape."""
+        with np.errstate(all="ignore"):
+            inputs, queries, keys, values, scores = self._scores(seq)
+            exps = np.exp(scores - scores.max(axis=-1, keepdims=True))  # (seq_len, seq_len), largest is 1
+            weights = exps / exps.sum(axis=-1, keepdims=True)
+            output = weights @ values  # (seq_len, seq_len) @ (seq_len, v_dim)
+        return Attention(inputs, queries, keys, values, scores, weights, output)
+
+    def plain_output(self, seq: npt.ArrayLike) -> FloatArray:
+        """(seq_len, v_dim): the assignment's own formula, exp of the scores over their sum, unstabilised.
+
+        It breaks where the notebook breaks: NaN if an exp is infinite or all are zero, zeros if only
+        the sum is infinite.
+        """
+        with np.errstate(all="ignore"):
+            _, _, _, values, scores = self._scores(seq)
+            exps = np.exp(scores)  # (seq_len, seq_len)
+            return np.asarray((exps / exps.sum(axis=-1, keepdims=True)) @ values)
+
+    def overflow(self, seq: npt.ArrayLike) -> Overflow:
+        """Where `plain_output` breaks, and how."""
+        with np.errstate(all="ignore"):
+            scores = self._scores(seq)[-1]
+            totals = np.exp(scores).sum(axis=-1)  # (seq_len,)
+        return Overflow(scores.max(axis=-1), ~np.isfinite(totals), totals == 0)
+
+    def sharp_output(self, seq: npt.ArrayLike, tie_rtol: float = TIE_RTOL) -> FloatArray:
+        """(seq_len, v_dim): the output in the limit of infinitely sharp attention.
+
+        The keys whose score ties for a query's maximum share its attention equally.
+        """
+        with np.errstate(all="ignore"):
+            _, _, _, values, scores = self._scores(seq)
+            slack = tie_rtol * np.abs(scores).max(axis=-1, keepdims=True)
+            chosen = (scores >= scores.max(axis=-1, keepdims=True) - slack).astype(np.float64)
+            return np.asarray((chosen / chosen.sum(axis=-1, keepdims=True)) @ values)
+
+    def gradients(self, seq: npt.ArrayLike, upstream: npt.ArrayLike) -> Gradients:
+        """Gradients of (output * upstream).sum(); upstream has the output's shape. A batch is summed."""
+        attention = self.forward(seq)
+        d_output = np.asarray(upstream, dtype=np.float64)  # (seq_len, v_dim)
+        if d_output.shape != attention.output.shape:
+            raise ValueError(f"upstream has shape {d_output.shape}, the output {attention.output.shape}")
+        weights, root = attention.attention_weights, np.sqrt(self.qk_dim)
+        with np.errstate(all="ignore"):
+            d_values = weights.mT @ d_output  # (seq_len, seq_len) @ (seq_len, v_dim)
+            d_weights = d_output @ attention.values.mT  # (seq_len, v_dim) @ (v_dim, seq_len)
+            d_scores = weights * (d_weights - (d_weights * weights).sum(axis=-1, keepdims=True))
+            d_queries = d_scores @ attention.keys / root  # (seq_len, seq_len) @ (seq_len, qk_dim)
+            d_keys = d_scores.mT @ attention.queries / root  # (seq_len, seq_len) @ (seq_len, qk_dim)
+            into = attention.inputs.mT  # (total_dim, seq_len)
+            Km, Qm, Vm = (_over_batch(into @ d) for d in (d_keys, d_queries, d_values))
+            d_inputs = d_keys @ self.Km.T + d_queries @ self.Qm.T + d_values @ self.Vm.T
+        if self.pos is None:
+            return Gradients(Km, Qm, Vm, None)
+        pos = np.zeros_like(self.pos)
+        pos[: d_inputs.shape[-2]] = _over_batch(d_inputs[..., self.input_dim :])
+        return Gradients(Km, Qm, Vm, pos)
+
+    def _scores(
+        self, seq: npt.ArrayLike
+    ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
+        """Inputs, queries, keys, values, scores, as in `Attention`."""
+        inputs = self._with_positions(np.asarray(seq, dtype=np.float64))
+        queries = inputs @ self.Qm  # (seq_len, total_dim) @ (total_dim, qk_dim)
+        keys = inputs @ self.Km  # (seq_len, total_dim) @ (total_dim, qk_dim)
+        values = inputs @ self.Vm  # (seq_len, total_dim) @ (total_dim, v_dim)
+        scores = queries @ keys.mT / np.sqrt(self.qk_dim)  # (seq_len, qk_dim) @ (qk_dim, seq_len)
+        return inputs, queries, keys, values, scores
+
+    def _with_positions(self, seq: FloatArray) -> FloatArray:
+        """(seq_len, total_dim)."""
+        if seq.ndim not in (2, 3) or seq.shape[-2] == 0 or seq.shape[-1] != self.input_dim:
+            raise ValueError(
+                f"seq has shape {seq.shape}: expected (seq_len, {self.input_dim}) or"
+                f" (n, seq_len, {self.input_dim}), with a seq_len of at least 1"
+            )
+        if self.pos is None:
+            return seq
+        seq_len = seq.shape[-2]
+        if seq_len > len(self.pos):
+            raise ValueError(f"seq has {seq_len} tokens, pos has {len(self.pos)} rows: each token needs one")
+        pos = np.broadcast_to(self.pos[:seq_len], (*seq.shape[:-1], self.pos_dim))
+        return np.concatenate([seq, pos], axis=-1)
+
+
+def _matrix(name: str, value: Any) -> FloatArray:
+    """A read-only float64 copy. Raises ValueError if it is not a matrix."""
+    matrix: FloatArray = np.array(value, dtype=np.float64)
+    if matrix.ndim != 2 or 0 in matrix.shape:
+        raise ValueError(f"{name} has shape {matrix.shape}: expected a matrix with rows and columns")
+    matrix.setflags(write=False)
+    return matrix
+
+
+def _over_batch(gradient: FloatArray) -> FloatArray:
+    """The sum over a leading n, if there is one."""
+    return gradient if gradient.ndim == 2 else np.asarray(gradient.sum(axis=0))
