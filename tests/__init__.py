@@ -1,0 +1,1 @@
+"""The tests, one package per room: without this one, tests/reference would hide the real `reference`."""
