@@ -56,15 +56,15 @@ def _names(root: Path) -> Iterator[str]:
         if not (root / folder).is_dir():
             raise UsageError(f"{root} is not a whole checkout of the autograder: it has no folder {folder}")
         for path in (root / folder).rglob("*"):
-            name = path.relative_to(root)
-            if path.is_file() and not _is_rubbish(name):
-                yield name.as_posix()
+            inside = path.relative_to(root)
+            if path.is_file() and not _is_rubbish(inside):
+                yield inside.as_posix()
 
 
-def _is_rubbish(name: Path) -> bool:
-    """Caches, editors' backups and hidden files."""
-    hidden = any(part.startswith(".") or part == "__pycache__" for part in name.parts)
-    return hidden or name.name.endswith((".pyc", "~", ".orig", ".rej"))
+def _is_rubbish(inside: Path) -> bool:
+    """Whether this is a cache, an editor's backup or a hidden file."""
+    hidden = any(part.startswith(".") or part == "__pycache__" for part in inside.parts)
+    return hidden or inside.name.endswith((".pyc", "~", ".orig", ".rej"))
 
 
 def _member(name: str) -> zipfile.ZipInfo:

@@ -1,0 +1,161 @@
+"""setup.sh, with wheels made here and no network."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TORCH = """
+__version__ = "{version}"
+class version: cuda = {cuda!r}
+class ones(list):
+    def __init__(self, count): super().__init__([1.0] * count)
+    def sum(self): return sum(self)
+"""
+
+
+def make_wheel(folder: Path, name: str, version: str, source: str, requires: str | None = None) -> None:
+    info = f"{name}-{version}.dist-info"
+    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+    if requires:
+        metadata += f"Requires-Dist: {requires}\n"
+    files = {
+        f"{name}/__init__.py": source,
+        f"{info}/METADATA": metadata,
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    files[f"{info}/RECORD"] = "".join(f"{file},,\n" for file in [*files, f"{info}/RECORD"])
+    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
+        for file, text in files.items():
+            wheel.writestr(file, text)
+
+
+def make_torch(folder: Path, version: str, cuda: str | None = None, requires: str | None = None) -> None:
+    make_wheel(folder, "torch", version, TORCH.format(version=version, cuda=cuda), requires)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    root = tmp_path / "a checkout"
+    for folder in ("autograder", "reference", "tests"):
+        (root / folder).mkdir(parents=True)
+    shutil.copy(ROOT / "setup.sh", root)
+    (root / "requirements.txt").write_text("torch==9.1.0\n")
+    (root / "tests" / "requirements.txt").write_text("tool==1.0\n")
+    return root
+
+
+@pytest.fixture
+def wheels(tmp_path: Path) -> Path:
+    folder = tmp_path / "wheels"
+    folder.mkdir()
+    return folder
+
+
+def environ(wheels: Path, **more: str) -> dict[str, str]:
+    offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels), "PIP_CONFIG_FILE": os.devnull}
+    return {**os.environ, **offline, "PYTHON": sys.executable, **more}
+
+
+def setup(checkout: Path, wheels: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [checkout / "setup.sh", *arguments],
+        cwd=wheels,
+        env=environ(wheels, **more),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def is_ready(checkout: Path) -> bool:
+    return (checkout / ".venv" / ".ready").exists()
+
+
+def test_dev_adds_the_tools_and_a_second_run_has_nothing_to_do(checkout: Path, wheels: Path) -> None:
+    make_torch(wheels, "9.1.0+cpu")
+    make_wheel(wheels, "tool", "1.0", "")
+    first, second = setup(checkout, wheels), setup(checkout, wheels)
+    assert first.returncode == second.returncode == 0, first.stderr
+    assert "nothing to do" not in first.stdout
+    assert "nothing to do" in second.stdout
+    assert "nothing to do" not in setup(checkout, wheels, "--dev").stdout
+    assert "nothing to do" in setup(checkout, wheels, "--dev").stdout
+    assert "nothing to do" in setup(checkout, wheels).stdout
+    assert list((checkout / ".venv").glob("lib/*/site-packages/tool/__pycache__/*.pyc"))
+
+
+def test_a_cpu_build_without_the_local_version_is_taken_after_a_look(checkout: Path, wheels: Path) -> None:
+    make_torch(wheels, "9.1.0")
+    result = setup(checkout, wheels)
+    assert result.returncode == 0, result.stderr
+    assert is_ready(checkout)
+
+
+def test_a_cuda_build_is_refused_before_it_is_installed(checkout: Path, wheels: Path) -> None:
+    make_torch(wheels, "9.1.0", cuda="13.0", requires="nvidia-cublas")
+    make_wheel(wheels, "nvidia_cublas", "1.0", "")
+    result = setup(checkout, wheels)
+    assert result.returncode == 1
+    assert "CUDA build" in result.stderr
+    assert "TORCH_INDEX_URL" in result.stderr
+    assert not list((checkout / ".venv").glob("lib/*/site-packages/*nvidia*"))
+    assert not list((checkout / ".venv").glob("lib/*/site-packages/torch"))
+    assert not is_ready(checkout)
+
+
+def test_a_cuda_build_in_disguise_is_refused(checkout: Path, wheels: Path) -> None:
+    make_torch(wheels, "9.1.0+cpu", cuda="13.0")
+    result = setup(checkout, wheels)
+    assert result.returncode == 1
+    assert "FAILED while checking that torch works, without CUDA" in result.stderr
+    assert not is_ready(checkout)
+
+
+def test_a_torch_that_nobody_has_fails_with_a_reason_and_a_rerun_repairs(
+    checkout: Path, wheels: Path
+) -> None:
+    result = setup(checkout, wheels)
+    assert result.returncode == 1
+    assert "No matching distribution found for torch==9.1.0" in result.stderr
+    assert "Check the network" in result.stderr
+    assert not is_ready(checkout)
+    make_torch(wheels, "9.1.0+cpu")
+    assert setup(checkout, wheels).returncode == 0
+    assert is_ready(checkout)
+
+
+def test_a_run_that_is_killed_leaves_nothing_that_looks_ready(checkout: Path, wheels: Path) -> None:
+    make_torch(wheels, "9.1.0+cpu")
+    process = subprocess.Popen(
+        [checkout / "setup.sh"], env=environ(wheels), stdout=subprocess.DEVNULL, start_new_session=True
+    )
+    deadline = time.monotonic() + 60
+    while not (checkout / ".venv" / "pyvenv.cfg").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    assert process.wait(60) == -signal.SIGKILL
+    assert not is_ready(checkout)
+    assert setup(checkout, wheels).returncode == 0
+
+
+def test_a_python_that_is_not_there_is_named(checkout: Path, wheels: Path) -> None:
+    result = setup(checkout, wheels, PYTHON="/no/python3")
+    assert result.returncode == 1
+    assert "PYTHON=/no/python3 is not a Python 3.10 to 3.13" in result.stderr
+    assert not (checkout / ".venv").exists()
+
+
+def test_an_unknown_argument_is_wrong_usage(checkout: Path, wheels: Path) -> None:
+    result = setup(checkout, wheels, "--develop")
+    assert (result.returncode, result.stderr) == (2, "usage: setup.sh [--dev]\n")
