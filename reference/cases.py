@@ -20,6 +20,8 @@ NOTEBOOK_CASES = 10
 SCORE_SPREAD = 1.5
 """Standard deviation of the scores of random cases, about: large enough that a wrong scale, order or
 position shows at once, small enough that float32 rounding does not."""
+UPSTREAM_SPREAD = 0.25
+"""Standard deviation of the upstream gradients: gradients sum over a sequence, and so does rounding."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,17 @@ OTHER_SIZES = (
     CaseSizes(5, 1, 9, 7, 10, 10),
     CaseSizes(1, 12, 4, 9, 25, 20),
 )
+# Here dimensions are the same, so that code that mixes them up (a weight used transposed, values in the
+# place of keys, the input added to the output) runs and gives numbers instead of an error.
+COINCIDING_SIZES = (
+    CaseSizes(4, 4, 4, None, 8, 6),
+    CaseSizes(5, 4, 4, None, 7, 6),
+    CaseSizes(4, 4, 3, None, 9, 5),
+    CaseSizes(5, 3, 5, None, 8, 4),
+    CaseSizes(3, 6, 6, 3, 9, 4),
+    CaseSizes(5, 4, 4, 2, 9, 4),
+    CaseSizes(3, 5, 3, 4, 8, 3),
+)
 FOR_GRADIENTS = (
     CaseSizes(5, 3, 2, None, 6, 4),
     CaseSizes(4, 8, 3, None, 9, 7),
@@ -113,7 +126,7 @@ def equivalence_cases(seed: int = 42) -> tuple[Case, ...]:
 def random_cases(sizes: Sequence[CaseSizes], seed: int) -> tuple[Case, ...]:
     """One case per entry of sizes; a case depends on seed and its place, not on its neighbours.
 
-    Inputs are about 1 in size and so are the outputs; every number is exact in float32, so that only
+    Inputs, outputs and gradients are about 1 in size; every number is exact in float32, so that only
     the rounding inside a float32 model separates it from the reference.
     """
     return tuple(_random_case(entry, np.random.RandomState((seed, i))) for i, entry in enumerate(sizes))
@@ -130,5 +143,5 @@ def _random_case(sizes: CaseSizes, rng: np.random.RandomState) -> Case:
     Vm = draw(sizes.total_dim, sizes.v_dim, unit)
     pos = None if sizes.pos_dim is None else draw(sizes.max_seq_len, sizes.pos_dim)
     seq = draw(sizes.seq_len, sizes.input_dim)
-    upstream = draw(sizes.seq_len, sizes.v_dim)
+    upstream = draw(sizes.seq_len, sizes.v_dim, UPSTREAM_SPREAD)
     return Case(sizes, NumpyTransformer(Km, Qm, Vm, pos), seq, upstream)
