@@ -40,6 +40,14 @@ MAX_FILE_BYTES: Final = 64 * MIB
 """A notebook with a hundred figures in its outputs is a few MiB."""
 MAX_UPLOAD_BYTES: Final = 256 * MIB
 """All files of the upload together, after unpacking."""
+MAX_UPLOAD_DEPTH: Final = 12
+"""Folders within folders."""
+MAX_ARCHIVE_ENTRIES: Final = 20_000
+"""Entries in one .zip, wanted or not."""
+MAX_CODE_BYTES: Final = 256 * KIB
+"""Python source of one notebook or script; the assignment's notebook has 40 KiB."""
+MAX_CODE_FILES: Final = 40
+"""Notebooks and scripts of one upload that are looked into."""
 MAX_LOG_BYTES: Final = 4 * MIB
 MAX_LOG_DEPTH: Final = 64
 MAX_MATRIX_ITEMS: Final = 100_000
@@ -61,3 +69,9 @@ MAX_TEXT_BYTES: Final = 4 * KIB
 """One text that comes from the student's code: an error's message, a name."""
 MAX_PRINTED_BYTES: Final = 1 * MIB
 """What the student's code may print before the rest goes nowhere."""
+
+# --- What results.json may hold. Gradescope keeps it in a database and shows it on one page. ---
+MAX_OUTPUT_BYTES: Final = 64 * KIB
+"""The output of one test, as JSON; a text that is longer is cut, one in HTML is replaced."""
+MAX_RESULTS_BYTES: Final = 1 * MIB
+"""The whole file."""

@@ -1,0 +1,169 @@
+"""What Gradescope reads in results.json, as a JSON Schema of our own, and what it would not say itself.
+
+Source: https://gradescope-autograders.readthedocs.io/en/latest/specs/, "Output format". The schema is
+stricter than Gradescope: a key it does not know is a typing error of ours, not an extension.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any, Final
+
+from autograder.errors import ResultsFault
+from autograder.results.output import FORMATS, json_size, safe
+from autograder.settings import MAX_OUTPUT_BYTES, MAX_RESULTS_BYTES
+
+_MAX_DEPTH: Final = 32
+_MAX_INTEGER: Final = 2**63 - 1
+_MAX_MESSAGE: Final = 200
+
+_TEXT: Final = {"type": "string"}
+_POINTS: Final = {"type": "number", "minimum": 0}
+_FORMAT: Final = {"enum": list(FORMATS)}
+_VISIBILITY: Final = {"enum": ["visible", "hidden", "after_due_date", "after_published"]}
+_EXTRA: Final = {"type": "object"}
+
+_TEST: Final[dict[str, Any]] = {
+    "type": "object",
+    "properties": {
+        "score": _POINTS,
+        "max_score": _POINTS,
+        "status": {"enum": ["passed", "failed"]},
+        "name": {"type": "string", "minLength": 1},
+        "name_format": _FORMAT,
+        "number": {"type": "string", "minLength": 1},
+        "output": _TEXT,
+        "output_format": _FORMAT,
+        "tags": {"type": "array", "items": _TEXT},
+        "visibility": _VISIBILITY,
+        "extra_data": _EXTRA,
+    },
+    "required": ["name"],
+    "dependentRequired": {"score": ["max_score"], "max_score": ["score"]},
+    "additionalProperties": False,
+}
+
+_ROW: Final[dict[str, Any]] = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string", "minLength": 1},
+        "value": {"type": ["number", "string"]},
+        "order": {"enum": ["asc", "desc"]},
+    },
+    "required": ["name", "value"],
+    "additionalProperties": False,
+}
+
+RESULTS_SCHEMA: Final[dict[str, Any]] = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "title": "results.json of a Gradescope autograder",
+    "type": "object",
+    "properties": {
+        "score": _POINTS,
+        "execution_time": {"type": "number", "minimum": 0},
+        "output": _TEXT,
+        "output_format": _FORMAT,
+        "test_output_format": _FORMAT,
+        "test_name_format": _FORMAT,
+        "visibility": _VISIBILITY,
+        "stdout_visibility": _VISIBILITY,
+        "extra_data": _EXTRA,
+        "tests": {"type": "array", "items": _TEST},
+        "leaderboard": {"type": "array", "items": _ROW},
+    },
+    "required": ["score", "tests"],
+    "additionalProperties": False,
+}
+
+
+def encode(results: dict[str, Any]) -> bytes:
+    """Return the bytes of results.json: UTF-8, keys sorted, one line end at the end.
+
+    Raises ValueError for NaN, infinity and lone surrogates, TypeError for what is not JSON.
+    """
+    text = json.dumps(results, ensure_ascii=False, allow_nan=False, indent=1, sort_keys=True)
+    return text.encode("utf-8") + b"\n"
+
+
+def validate(results: dict[str, Any]) -> None:
+    """Return if Gradescope would read the results as they are meant.
+
+    Raises ResultsFault with every violation: of the schema, of JSON itself (NaN, infinity, foreign
+    types), of the range of the scores, numbers used twice, outputs or a whole that are too long.
+    """
+    violations = [*_not_json(results, "results", 0), *_not_schema(results)]
+    if isinstance(results, dict):
+        violations += _not_sums(results)
+    if not violations and (size := len(encode(results))) > MAX_RESULTS_BYTES:
+        violations.append(f"results: expected at most {MAX_RESULTS_BYTES} bytes in all, got {size}")
+    if violations:
+        listed = "\n".join(f"- {violation}" for violation in violations)
+        raise ResultsFault(f"The results do not fit Gradescope's format, so they are not written:\n{listed}")
+
+
+def _not_json(value: object, where: str, depth: int) -> Iterator[str]:
+    if depth > _MAX_DEPTH:
+        yield f"{where}: expected at most {_MAX_DEPTH} levels"
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if isinstance(key, str):
+                yield from _not_json(key, f"{where}: a key", depth)
+                yield from _not_json(item, f"{where}.{key[:40]}", depth + 1)
+            else:
+                yield f"{where}: expected texts as keys, got {type(key).__name__}"
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _not_json(item, f"{where}[{index}]", depth + 1)
+    elif isinstance(value, str):
+        # "ansi" is the format that allows most; NUL and lone surrogates break readers of JSON
+        if safe(value, "ansi") != value:
+            yield f"{where}: expected no control characters but tabs and line ends"
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            yield f"{where}: expected a finite number, got {value}"
+    elif isinstance(value, int):
+        if abs(value) > _MAX_INTEGER:
+            yield f"{where}: expected an integer of at most 64 bits"
+    elif value is not None:
+        yield f"{where}: expected a JSON value, got {type(value).__name__}"
+
+
+def _not_schema(results: dict[str, Any]) -> Iterator[str]:
+    # 60 ms to import, which only the process that grades has to pay, beside torch's own import
+    from jsonschema import Draft202012Validator
+
+    errors = Draft202012Validator(RESULTS_SCHEMA).iter_errors(results)
+    for error in sorted(errors, key=lambda error: (error.json_path, error.message)):
+        yield f"results{error.json_path[1:]}: {error.message[:_MAX_MESSAGE]}"
+
+
+def _not_sums(results: dict[str, Any]) -> Iterator[str]:
+    """Check what a schema cannot: sums, ranges, uniqueness. Skips over what `_not_schema` reports."""
+    tests = results.get("tests")
+    tests = [test for test in tests if isinstance(test, dict)] if isinstance(tests, list) else []
+    top = []
+    for index, test in enumerate(tests):
+        score, points = _points(test.get("score")), _points(test.get("max_score"))
+        top.append(points)
+        if score > points:
+            yield f"results.tests[{index}].score: expected at most {points:g} points, got {score:g}"
+    if (total := _points(results.get("score"))) > math.fsum(top):
+        yield f"results.score: expected at most the tests' {math.fsum(top):g} points, got {total:g}"
+    numbers = Counter(test["number"] for test in tests if isinstance(test.get("number"), str))
+    for number, count in numbers.items():
+        if count > 1:
+            yield f"results.tests: expected each number once, got {number[:40]!r} {count} times"
+    for where, holder in [("results", results), *((f"results.tests[{i}]", t) for i, t in enumerate(tests))]:
+        output = holder.get("output")
+        if isinstance(output, str) and (size := json_size(output)) > MAX_OUTPUT_BYTES:
+            yield f"{where}.output: expected at most {MAX_OUTPUT_BYTES} bytes, got {size}"
+
+
+def _points(value: object) -> float:
+    """Return the value if it is points at all, 0 for what was reported before."""
+    if not isinstance(value, (int, float)) or not 0 <= value <= _MAX_INTEGER:
+        return 0.0
+    return float(value)
