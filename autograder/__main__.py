@@ -1,0 +1,89 @@
+"""The edge: arguments in, exit status and a table out.
+
+    python -m autograder [SUBMISSION] [--results FILE] [--html FILE]
+    python -m autograder regrade | bundle | doctor | compare ...
+
+Exit status: 0 graded (whatever the score), 1 the grader itself failed, 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from autograder.errors import AutograderError, UsageError
+
+GRADED, FAULT, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and give its exit status."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    command: Callable[[list[str]], int] = _grade
+    if arguments and arguments[0] in COMMANDS:
+        command = COMMANDS[arguments.pop(0)]
+    try:
+        return command(arguments)
+    except UsageError as error:
+        print(f"run_autograder: {error}", file=sys.stderr)
+        return USAGE
+    except AutograderError as error:
+        print(f"run_autograder: {error}", file=sys.stderr)
+        return FAULT
+    except KeyboardInterrupt:
+        print("run_autograder: interrupted", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _grade(arguments: list[str]) -> int:
+    from autograder.command import grade_command
+
+    home = Path(os.environ.get("AUTOGRADER_HOME", "/autograder"))
+    parser = argparse.ArgumentParser(
+        prog="run_autograder",
+        description="Grade one submission. Without SUBMISSION: as Gradescope does, from "
+        f"{home}/submission into {home}/results/results.json.",
+        epilog="Other commands: regrade, bundle, doctor, compare (each with --help).",
+    )
+    parser.add_argument("submission", nargs="?", type=Path, help="a folder, .ipynb, .py, .json or .zip")
+    parser.add_argument("--results", type=Path, metavar="FILE", help="where results.json goes")
+    options = parser.parse_args(arguments)
+    if options.submission is None:
+        if not (home / "submission").is_dir():
+            raise UsageError(
+                f"name a submission: a folder, .ipynb, .py, .json or .zip (there is no {home}/submission, "
+                "which is where Gradescope puts one)"
+            )
+        return grade_command(home / "submission", options.results or home / "results" / "results.json")
+    if not os.path.lexists(options.submission):
+        raise UsageError(f"there is no {options.submission}: name a folder, .ipynb, .py, .json or .zip")
+    return grade_command(options.submission, options.results or Path("results.json"))
+
+
+def _bundle(arguments: list[str]) -> int:
+    from autograder.bundle import build
+
+    parser = argparse.ArgumentParser(
+        prog="run_autograder bundle", description="Write the zip to upload to Gradescope."
+    )
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.zip")
+    options = parser.parse_args(arguments)
+    names = build(options.output, Path(__file__).resolve().parent.parent)
+    print(f"{options.output}: {len(names)} files, {options.output.stat().st_size:,} bytes")
+    return GRADED
+
+
+def _regrade(arguments: list[str]) -> int:
+    from autograder.regrade.cli import main as regrade
+
+    return regrade(arguments)
+
+
+COMMANDS: dict[str, Callable[[list[str]], int]] = {"bundle": _bundle, "regrade": _regrade}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

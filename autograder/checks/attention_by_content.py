@@ -1,0 +1,34 @@
+"""Section 3: the hand-designed transformer that copies each token, attending by content."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gradescope_utils.autograder_utils.decorators import number, partial_credit, tags, visibility, weight
+
+from autograder.checks.hand_designed import HandDesigned
+from autograder.sandbox.types import Task
+
+SECTION = Task.CONTENT.value
+
+
+class AttentionByContent(HandDesigned):
+    """Km, Qm and Vm of the identity task."""
+
+    task = Task.CONTENT
+
+    @weight(5)
+    @number("3.1")
+    @tags(SECTION)
+    @visibility("visible")
+    def test_shapes(self) -> None:
+        """Attention by content: the matrices have the right shapes"""
+        self.check_shapes()
+
+    @partial_credit(20)
+    @number("3.2")
+    @tags(SECTION)
+    @visibility("visible")
+    def test_every_sequence(self, set_score: Callable[[float], None]) -> None:
+        """Attention by content: copies each token of every sequence of length 1 to 6"""
+        self.check_sequences(20, "3.1", set_score)

@@ -1,0 +1,34 @@
+"""Section 4: the hand-designed transformer that copies the first token, attending by position."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gradescope_utils.autograder_utils.decorators import number, partial_credit, tags, visibility, weight
+
+from autograder.checks.hand_designed import HandDesigned
+from autograder.sandbox.types import Task
+
+SECTION = Task.POSITION.value
+
+
+class AttentionByPosition(HandDesigned):
+    """Km, Qm, Vm and pos of the copy-the-first-token task."""
+
+    task = Task.POSITION
+
+    @weight(5)
+    @number("4.1")
+    @tags(SECTION)
+    @visibility("visible")
+    def test_shapes(self) -> None:
+        """Attention by position: the matrices and position encodings have the right shapes"""
+        self.check_shapes()
+
+    @partial_credit(20)
+    @number("4.2")
+    @tags(SECTION)
+    @visibility("visible")
+    def test_every_sequence(self, set_score: Callable[[float], None]) -> None:
+        """Attention by position: copies the first token of every sequence of length 1 to 4"""
+        self.check_sequences(20, "4.1", set_score)

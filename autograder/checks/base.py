@@ -1,0 +1,49 @@
+"""What every check of the rubric is: a unittest case that judges one upload's evidence.
+
+To add a check, write a test method in the module of its section, with gradescope-utils decorators:
+
+    @weight(5)
+    @number("2.7")
+    @tags("pytorch_transformer")
+    def test_something(self) -> None:
+        \"\"\"The name that students see\"\"\"
+        self.fail("what was expected, what came, where, what to do next")
+
+`self.fail(message)` costs the points, `self.skipTest(reason)` says why the check cannot be made,
+and any other exception counts as the grader's own fault. With `@partial_credit(points)` instead of
+`@weight`, the method takes `set_score` and calls it before it fails or returns.
+"""
+
+from __future__ import annotations
+
+import unittest
+from typing import NoReturn
+
+from autograder.checks.evidence import Evidence
+from autograder.feedback.message import Message
+from autograder.sandbox.types import Outcome
+
+
+class Check(unittest.TestCase):
+    """A section of the rubric, bound to the upload it judges.
+
+    evidence is the instance's own: nothing of one upload can reach the next one. diagnosis is the short
+    stable name of the mistake that a failed check has recognised, or "".
+    """
+
+    maxDiff = None
+
+    def __init__(self, method: str, evidence: Evidence) -> None:
+        super().__init__(method)
+        self.evidence = evidence
+        self.output_format = "text"
+        self.diagnosis = ""
+
+    def outcome(self, question: str) -> Outcome:
+        """What came of a question; the caller has made sure that there is a program."""
+        return self.evidence.outcomes[question]
+
+    def explain(self, message: Message) -> NoReturn:
+        """Fail with a message that carries its own format."""
+        self.output_format = message.format
+        raise self.failureException(message.text)

@@ -1,0 +1,169 @@
+"""What the three hand-designed sections share: finding the matrices, judging them on every sequence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Union
+
+import numpy as np
+
+from autograder import settings
+from autograder.checks.base import Check
+from autograder.checks.evidence import Evidence
+from autograder.checks.questions import matrices as matrices_question
+from autograder.feedback.matrices import explain
+from autograder.sandbox.types import Answer, Raised, Refusal, Refused, Task
+from autograder.submission.shapes import ShapeFault, check_shapes, work_out_shapes
+from autograder.submission.types import Matrices, Section
+from reference.tasks import TASKS, Batch
+from reference.tasks import Task as TaskOfReference
+from reference.transformer import NumpyTransformer
+
+FROM_LOG = "submission_log.json"
+
+
+@dataclass(frozen=True)
+class Found:
+    """The matrices to judge, in shapes that fit. source: the file they come from."""
+
+    matrices: Matrices
+    source: str
+
+
+@dataclass(frozen=True)
+class Misshapen:
+    """There are matrices, but their shapes do not fit the task."""
+
+    message: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Absent:
+    """There are no matrices of this task anywhere, and why."""
+
+    reason: str
+
+
+Matter = Union[Found, Misshapen, Absent]
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """How matrices do on every sequence of a task.
+
+    right: the notebook's own test passes, one bool array (n,) per batch. share: of all sequences.
+    lands: in the limit of sharp attention every sequence would be right, so attention lands on the
+    right tokens everywhere. breaks: the assignment's plain exp over- or underflows somewhere.
+    """
+
+    task: TaskOfReference
+    transformer: NumpyTransformer
+    batches: tuple[Batch, ...]
+    right: tuple[np.ndarray, ...]
+    lands: bool
+    breaks: bool
+
+    @property
+    def total(self) -> int:
+        """Number of sequences."""
+        return sum(len(r) for r in self.right)
+
+    @property
+    def passed(self) -> int:
+        """Number of sequences that are right."""
+        return int(sum(r.sum() for r in self.right))
+
+    @property
+    def credit(self) -> float:
+        """The share of the points: of the sequences that are right, or half if only sharpness lacks."""
+        share = self.passed / self.total
+        return max(share, 0.5) if self.lands and not self.breaks else share
+
+
+def find_matrices(evidence: Evidence, task: Task) -> Matter:
+    """The matrices of a task: from the log when it has them, else as the code left them."""
+    log = evidence.submission.log
+    section = {Task.CONTENT: Section.CONTENT, Task.POSITION: Section.POSITION}.get(task)
+    if log is not None and section is not None:
+        record = log.content if section is Section.CONTENT else log.position
+        if record is not None:
+            return _shaped(work_out_shapes(task, record), log.name)
+    program = evidence.submission.program
+    if program is None:
+        return Absent("There are no matrices: upload submission_log.json, and your notebook with it.")
+    outcome = evidence.outcomes[matrices_question(task)]
+    if isinstance(outcome, Answer):
+        arrays = outcome.arrays
+        given = Matrices(arrays["Km"], arrays["Qm"], arrays["Vm"], arrays.get("pos"))
+        return _shaped(check_shapes(task, given), program.name)
+    return Absent(_why_absent(outcome, program.name, task))
+
+
+def judge(task: Task, matrices: Matrices) -> Verdict:
+    """Run matrices, whose shapes fit, on every sequence of the task, in batches."""
+    of_reference = TASKS[task.value]
+    transformer = NumpyTransformer(matrices.Km, matrices.Qm, matrices.Vm, matrices.pos)
+    batches = of_reference.all_sequences()
+
+    def passes(output: np.ndarray, batch: Batch) -> np.ndarray:
+        return of_reference.judge(output, batch.expected, rtol=settings.RTOL, atol=settings.TASK_ATOL)
+
+    return Verdict(
+        of_reference,
+        transformer,
+        batches,
+        tuple(passes(transformer.plain_output(batch.inputs), batch) for batch in batches),
+        all(passes(transformer.sharp_output(batch.inputs), batch).all() for batch in batches),
+        any(transformer.overflow(batch.inputs).broken.any() for batch in batches),
+    )
+
+
+class HandDesigned(Check):
+    """A hand-designed section; `task` is set by the section's own class."""
+
+    task: Task
+
+    def check_shapes(self) -> None:
+        """The shapes check of the rubric."""
+        matter = find_matrices(self.evidence, self.task)
+        if isinstance(matter, Absent):
+            self.fail(matter.reason)
+        if isinstance(matter, Misshapen):
+            self.fail(f"{matter.message} (Read from {matter.source}.)")
+
+    def check_sequences(self, points: float, shapes_number: str, set_score: Callable[[float], None]) -> None:
+        """The sequences check of the rubric; shapes_number: the check that says why there is no verdict."""
+        set_score(0.0)
+        matter = find_matrices(self.evidence, self.task)
+        if isinstance(matter, Absent):
+            self.skipTest(f"Not graded because the matrices are not there: see {shapes_number}.")
+        if isinstance(matter, Misshapen):
+            self.skipTest(f"Not graded because the matrices' shapes do not fit: see {shapes_number}.")
+        verdict = judge(self.task, matter.matrices)
+        set_score(round(points * verdict.credit, 2))
+        if verdict.passed < verdict.total:
+            explained = explain(verdict.task, verdict.transformer, verdict.right)
+            self.diagnosis = explained.diagnosis
+            self.explain(explained.message)
+
+
+def _shaped(shaped: Matrices | ShapeFault, source: str) -> Found | Misshapen:
+    return Misshapen(shaped.message, source) if isinstance(shaped, ShapeFault) else Found(shaped, source)
+
+
+def _why_absent(outcome: object, name: str, task: Task) -> str:
+    if isinstance(outcome, Refused) and outcome.reason is Refusal.NOT_NUMERIC:
+        return (
+            f"The matrices in {name} are not arrays of numbers ({outcome.detail}). "
+            "Make Km, Qm and Vm NumPy arrays of numbers."
+        )
+    if isinstance(outcome, (Refused, Raised)):
+        return (
+            f"{name} holds no Km, Qm and Vm for this part. Fill in its matrices, run the cell, run the cell "
+            "that writes submission_log.json, and upload both files."
+        )
+    return (
+        f"{name} could not be run to its end, so the matrices of this part are not known. Upload the log too."
+    )

@@ -1,0 +1,57 @@
+"""Says what is wrong with a model's weights: names, shapes, biases, weights that should not be there."""
+
+from __future__ import annotations
+
+from autograder.feedback.numbers import shape_text
+from autograder.sandbox.types import Answer, Sizes
+from autograder.text import NAME_LIMIT, clean
+
+TRAINABLE, FROZEN, BUFFER = "trainable", "frozen", "buffer"
+
+
+def expected_weights(sizes: Sizes) -> dict[str, tuple[int, int]]:
+    """Name to shape of every weight that the model must have, in PyTorch's orientation, (out, in)."""
+    weights = {
+        "Km.weight": (sizes.qk_dim, sizes.total_dim),
+        "Qm.weight": (sizes.qk_dim, sizes.total_dim),
+        "Vm.weight": (sizes.v_dim, sizes.total_dim),
+    }
+    if sizes.pos_dim is not None:
+        weights["pos.weight"] = (sizes.max_seq_len, sizes.pos_dim)
+    return weights
+
+
+def layer_faults(answer: Answer, sizes: Sizes) -> list[str]:
+    """One line per fault of the model that `Describe` told of; empty if the layers are right.
+
+    Buffers, and modules without weights, are the student's own affair.
+    """
+    found: dict[str, tuple[str, tuple[int, ...]]] = {}
+    for entry, sizes_sent in answer.arrays.items():
+        kind, _, name = entry.partition(" ")
+        found[name] = kind, tuple(int(size) for size in sizes_sent)
+    expected = expected_weights(sizes)
+    faults = []
+    for name, shape in expected.items():
+        layer = name.partition(".")[0]
+        kind, came = found.get(name, ("", ()))
+        if not kind:
+            have = ", ".join(clean(other, NAME_LIMIT) for other in list(found)[:8]) or "none at all"
+            faults.append(f"- There is no self.{layer} with a weight. The weights found: {have}.")
+        elif came != shape:
+            faults.append(f"- {name} has shape {shape_text(came)}, expected {shape_text(shape)}.")
+        elif kind != TRAINABLE:
+            faults.append(
+                f"- {name} is not trainable: leave requires_grad on, and register no buffer for it."
+            )
+    for name, (kind, _) in found.items():
+        if name in expected or kind == BUFFER:
+            continue
+        if name in {"Km.bias", "Qm.bias", "Vm.bias"}:
+            faults.append(f"- {name} should not be there: pass bias=False to nn.Linear.")
+        elif kind == TRAINABLE:
+            faults.append(
+                f"- {clean(name, NAME_LIMIT)} is a weight that the NumPy transformer does not have: "
+                "remove it, or make it a plain number."
+            )
+    return faults

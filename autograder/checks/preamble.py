@@ -1,0 +1,50 @@
+"""The lines above the tests: what was found in the upload, what was left out, what did not run."""
+
+from __future__ import annotations
+
+from autograder.checks.agreement import disagreements
+from autograder.checks.evidence import Evidence
+from autograder.sandbox.types import Ended, LoadReport, StatementFate, StatementReport
+from autograder.submission.types import Tone
+from autograder.text import clean
+
+MAX_STATEMENTS = 8
+_HEADS = {Tone.FOUND: "Found", Tone.IGNORED: "Ignored", Tone.WARNING: "Please note"}
+_MESSAGE_LIMIT = 300
+
+
+def preamble(evidence: Evidence) -> str:
+    """Plain text for the head of results.json, one line per fact."""
+    lines = [f"{_HEADS[notice.tone]}: {notice.text}" for notice in evidence.submission.notices]
+    lines += [f"{_HEADS[Tone.WARNING]}: {text}" for text in disagreements(evidence)]
+    if isinstance(evidence.load, Ended):
+        lines.append(
+            f"{_HEADS[Tone.WARNING]}: your code could not be loaded: {evidence.load.reason.value} "
+            f"({evidence.load.detail}). Remove whatever runs long or leaves the process, and upload again."
+        )
+    elif evidence.load is not None:
+        lines += _loading(evidence.load)
+    return "\n".join(lines)
+
+
+def _loading(load: LoadReport) -> list[str]:
+    told = [
+        report for report in load.statements if report.fate in (StatementFate.FAILED, StatementFate.STOPPED)
+    ]
+    lines = [_statement(report) for report in told[:MAX_STATEMENTS]]
+    if len(told) > MAX_STATEMENTS:
+        lines.append(f"(and {len(told) - MAX_STATEMENTS} more statements that did not run)")
+    if load.definitions_only:
+        lines.append(
+            "Your program took too long, so only its imports, functions, classes and assignments were run."
+        )
+    return lines
+
+
+def _statement(report: StatementReport) -> str:
+    where = f"{report.place.label}, line {report.place.line}"
+    code = f"`{clean(report.place.text, 80)}`"
+    if report.error is None:
+        return f"{where}: {code} took too long and was stopped; the rest went on."
+    message = clean(report.error.message, _MESSAGE_LIMIT)
+    return f"{where}: {code} raised {report.error.type_name}: {message} (the rest went on)."

@@ -1,0 +1,176 @@
+"""Section 1: the log is there, fits together, and records what the code and matrices really give."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from gradescope_utils.autograder_utils.decorators import number, partial_credit, tags, visibility
+
+from autograder import settings
+from autograder.checks.base import Check
+from autograder.checks.questions import RECORDED
+from autograder.feedback.numbers import agree, difference, shape_text
+from autograder.sandbox.types import Answer, Task
+from autograder.submission.shapes import ShapeFault, work_out_shapes
+from autograder.submission.types import Fault, Log, ModelRecord, Section, TaskRecord
+from reference.tasks import TASKS, drawn_sequence
+from reference.transformer import NumpyTransformer
+
+SECTION = "submission_log"
+RECORDED_ITEMS = slice(2, 7)
+"""The part of the flattened output that the notebook records."""
+MAX_LINES = 12
+TASKS_RECORDED = (
+    (Section.CONTENT, Task.CONTENT, settings.CONTENT_RECORD_SEED),
+    (Section.POSITION, Task.POSITION, settings.POSITION_RECORD_SEED),
+)
+
+
+class SubmissionLog(Check):
+    """submission_log.json, as the notebook writes it."""
+
+    @partial_credit(4)
+    @number("1.1")
+    @tags(SECTION)
+    @visibility("visible")
+    def test_schema(self, set_score: Callable[[float], None]) -> None:
+        """submission_log.json is there and holds every section that the notebook writes"""
+        set_score(0.0)
+        log = self.evidence.submission.log
+        if log is None:
+            self.fail(
+                "There is no submission_log.json in your upload. Run all cells of your notebook, download "
+                "the submission_log.json it writes, and upload it with the notebook."
+            )
+        problems = [problem for problem in log.problems if problem.fault is not Fault.NOT_FINITE]
+        broken = {problem.section for problem in problems}
+        if None not in broken:
+            set_score(4.0 * sum(section not in broken for section in Section) / len(Section))
+        self.fail_with([f"{problem.where}: {problem.message}" for problem in problems])
+
+    @partial_credit(2)
+    @number("1.2")
+    @tags(SECTION)
+    @visibility("visible")
+    def test_arrays_fit(self, set_score: Callable[[float], None]) -> None:
+        """The arrays of the log fit together and hold only finite numbers"""
+        set_score(0.0)
+        log = self.needs_log()
+        lines = {section: _array_faults(log, section) for section in Section if section is not Section.TIME}
+        set_score(2.0 * sum(not faults for faults in lines.values()) / len(lines))
+        self.fail_with([line for faults in lines.values() for line in faults])
+
+    @partial_credit(4)
+    @number("1.3")
+    @tags(SECTION)
+    @visibility("visible")
+    def test_recorded_outputs(self, set_score: Callable[[float], None]) -> None:
+        """The recorded outputs are what the recorded matrices and the code give"""
+        set_score(0.0)
+        log = self.needs_log()
+        model = self.model_record(log.model)
+        tasks = [
+            _task_record(_record(log, section), section, task, seed) for section, task, seed in TASKS_RECORDED
+        ]
+        set_score((0 if model else 2.0) + sum(1.0 for line in tasks if not line))
+        self.fail_with([line for line in [model, *tasks] if line])
+
+    def needs_log(self) -> Log:
+        """The log; without one, 1.1 says so and the others point to it."""
+        log = self.evidence.submission.log
+        if log is None or not log.readable:
+            self.skipTest("Not graded because there is no log that can be read: see 1.1.")
+        return log
+
+    def fail_with(self, lines: list[str]) -> None:
+        """Fail with one line per fault, bounded; pass if there is none."""
+        if lines:
+            more = [f"(and {len(lines) - MAX_LINES} more)"] if len(lines) > MAX_LINES else []
+            self.fail("\n".join([*lines[:MAX_LINES], *more]))
+
+    def model_record(self, record: ModelRecord | None) -> str:
+        """What is wrong with torch_transformer_shape and _value against a run of the code, or ""."""
+        if record is None:
+            return "torch_transformer: not compared, because the log has no such section (see 1.1)."
+        outcome = self.evidence.outcomes.get(RECORDED)
+        if not isinstance(outcome, Answer):
+            return "torch_transformer: not compared, because your code does not run (see 2.1 to 2.3)."
+        shape = tuple(int(size) for size in outcome.arrays["shape"])
+        value = outcome.arrays["output"].reshape(-1)[RECORDED_ITEMS]
+        if shape != record.shape:
+            return (
+                f"torch_transformer_shape is {shape_text(record.shape)}, but your code gives "
+                f"{shape_text(shape)}. {_RERUN}"
+            )
+        if not agree(record.value, value, rtol=settings.RTOL, atol=settings.MODEL_ATOL):
+            told = difference(record.value, value, rtol=settings.RTOL, atol=settings.MODEL_ATOL)
+            what = "torch_transformer_value is not what your code gives under the notebook's seed."
+            return f"{what} {told} {_RERUN}"
+        return ""
+
+
+_RERUN = "Run all cells again, download submission_log.json again, and upload it with that notebook."
+
+
+def _record(log: Log, section: Section) -> TaskRecord | None:
+    return log.content if section is Section.CONTENT else log.position
+
+
+def _array_faults(log: Log, section: Section) -> list[str]:
+    """What keeps a section's arrays from fitting together; one that is not there has one line."""
+    if section is Section.MODEL:
+        if log.model is None:
+            return [f"{section.value}: not checked, because the section is missing or broken (see 1.1)."]
+        lines = _not_finite(log, section)
+        wanted = max(0, min(RECORDED_ITEMS.stop, int(np.prod(log.model.shape))) - RECORDED_ITEMS.start)
+        if not lines and len(log.model.value) != wanted:
+            lines.append(
+                f"torch_transformer_value has {len(log.model.value)} numbers; an output of shape "
+                f"{shape_text(log.model.shape)} gives {wanted}."
+            )
+        return lines
+    record = _record(log, section)
+    if record is None:
+        return [f"{section.value}: not checked, because the section is missing or broken (see 1.1)."]
+    lines = _not_finite(log, section)
+    task, seed = next((task, seed) for found, task, seed in TASKS_RECORDED if found is section)
+    shaped = work_out_shapes(task, record)
+    if isinstance(shaped, ShapeFault):
+        return [*lines, f"{section.value}: {shaped.message}"]
+    tokens = drawn_sequence(TASKS[task.value], seed).tokens.size
+    if len(record.output) != tokens * shaped.Vm.shape[1]:
+        lines.append(
+            f"{section.value} has {len(record.output)} numbers, expected {tokens * shaped.Vm.shape[1]}: "
+            f"{tokens} tokens of {shaped.Vm.shape[1]} numbers each."
+        )
+    return lines
+
+
+def _not_finite(log: Log, section: Section) -> list[str]:
+    return [
+        f"{problem.where}: {problem.message}"
+        for problem in log.problems
+        if problem.section is section and problem.fault is Fault.NOT_FINITE
+    ]
+
+
+def _task_record(record: TaskRecord | None, section: Section, task: Task, seed: int) -> str:
+    """What is wrong with a recorded output against a run of the recorded matrices, or ""."""
+    if record is None:
+        return f"{section.value}: not compared, because the log has no such section (see 1.1)."
+    shaped = work_out_shapes(task, record)
+    if isinstance(shaped, ShapeFault):
+        return f"{section.value}: not compared, because the shapes do not fit (see 1.2)."
+    if not np.isfinite(record.output).all():
+        return f"{section.value}: not compared, because it holds NaN or infinity (see 1.2)."
+    drawn = drawn_sequence(TASKS[task.value], seed)
+    transformer = NumpyTransformer(shaped.Km, shaped.Qm, shaped.Vm, shaped.pos)
+    expected = transformer.plain_output(drawn.inputs[0]).reshape(-1)
+    if not agree(record.output, expected, rtol=settings.RTOL, atol=settings.MODEL_ATOL):
+        told = difference(record.output, expected, rtol=settings.RTOL, atol=settings.MODEL_ATOL)
+        return (
+            f"{section.value} is not what the recorded matrices give on {drawn.spell(0)}, the sequence that "
+            f"the notebook draws. {told} {_RERUN}"
+        )
+    return ""

@@ -1,0 +1,61 @@
+"""The pipeline: one upload in, its results out. Everything it calls is a room of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from autograder.checks.evidence import Evidence
+from autograder.checks.preamble import preamble
+from autograder.checks.questions import questions
+from autograder.checks.rubric import rubric
+from autograder.errors import UploadError
+from autograder.results.compose import run_checks
+from autograder.sandbox.types import Sandbox
+from autograder.submission.collect import collect
+from autograder.submission.types import Notice, Submission, Tone
+
+
+@dataclass(frozen=True)
+class Graded:
+    """results: a complete results.json. faults: what the grader itself got wrong, for staff.
+
+    diagnoses: short stable names of the mistakes that were recognised.
+    """
+
+    results: dict[str, Any]
+    faults: tuple[str, ...]
+    diagnoses: tuple[str, ...]
+    submission: Submission
+
+
+def grade(upload: Path, sandbox: Sandbox) -> Graded:
+    """Grade one upload: a folder, a .zip, or a single file.
+
+    Whatever the upload holds or does, this gives results. Raises GraderFault (SandboxFault) only
+    for what is the grader's own.
+    """
+    submission = read(upload)
+    evidence = interrogate(submission, sandbox)
+    checks = rubric(evidence)
+    outcome = run_checks(checks, output=preamble(evidence))
+    diagnoses = tuple(check.diagnosis for check in checks if check.diagnosis)
+    return Graded(outcome.results, outcome.faults, diagnoses, submission)
+
+
+def read(upload: Path) -> Submission:
+    """The upload as data; one that cannot be opened is an empty submission that says why."""
+    try:
+        return collect(upload)
+    except UploadError as error:
+        return Submission(log=None, program=None, notices=(Notice(Tone.WARNING, str(error)),))
+
+
+def interrogate(submission: Submission, sandbox: Sandbox) -> Evidence:
+    """Let the student's code answer every question of the rubric, in a child process."""
+    if submission.program is None:
+        return Evidence(submission, load=None, outcomes={})
+    asked = questions()
+    transcript = sandbox.run(submission.program.cells, tuple(asked.values()))
+    return Evidence(submission, transcript.load, dict(zip(asked, transcript.outcomes, strict=True)))

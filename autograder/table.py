@@ -1,0 +1,66 @@
+"""results.json as a table for a terminal: score per test, messages under the tests that lost points."""
+
+from __future__ import annotations
+
+import shutil
+import textwrap
+from html.parser import HTMLParser
+from typing import Any
+
+MIN_WIDTH, MAX_WIDTH = 60, 110
+
+
+def table(results: dict[str, Any], width: int | None = None) -> str:
+    """The table as lines of at most width characters (default: the terminal's, within bounds)."""
+    if width is None:
+        width = min(MAX_WIDTH, max(MIN_WIDTH, shutil.get_terminal_size().columns))
+    lines = _wrapped(results.get("output", ""), results.get("output_format", "text"), width, "")
+    lines += [""] if lines else []
+    for test in results.get("tests", ()):
+        lines += _test(test, width)
+    total = sum(test.get("max_score", 0) for test in results.get("tests", ()))
+    lines += ["", f"Score: {results['score']:g} of {total:g}"]
+    return "\n".join(lines)
+
+
+def _test(test: dict[str, Any], width: int) -> list[str]:
+    score = f"{test.get('score', 0):g}/{test.get('max_score', 0):g}"
+    mark = {"passed": "ok", "failed": "--"}.get(test.get("status", ""), "  ")
+    head = f"{mark} {test.get('number', ''):>4} {score:>9}  "
+    name = textwrap.wrap(test["name"], width - len(head)) or [""]
+    lines = [head + name[0], *(" " * len(head) + more for more in name[1:])]
+    return lines + _wrapped(test.get("output", ""), test.get("output_format", "text"), width, " " * 8)
+
+
+def _wrapped(text: str, text_format: str, width: int, indent: str) -> list[str]:
+    if text_format == "html":
+        text = _words(text)
+    lines: list[str] = []
+    for line in text.splitlines():
+        lead = indent + line[: len(line) - len(line.lstrip())]
+        lines += textwrap.wrap(line, width, initial_indent=indent, subsequent_indent=lead) or [""]
+    return lines
+
+
+class _Words(HTMLParser):
+    """Collects the text of an HTML message; what stands for a picture is its text alternative."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag in {"p", "div", "br", "tr", "li", "pre"}:
+            self.parts.append("\n")
+        elif tag in {"td", "th"}:
+            self.parts.append("  ")
+
+    def handle_data(self, data: str) -> None:
+        self.parts.append(data)
+
+
+def _words(html: str) -> str:
+    words = _Words()
+    words.feed(html)
+    words.close()
+    return "\n".join(line for line in "".join(words.parts).splitlines() if line.strip())
