@@ -8,8 +8,8 @@ from autograder.checks.evidence import Evidence
 from autograder.checks.questions import matrices
 from autograder.sandbox.types import Answer, Task
 from autograder.submission.class_source import same_code
-from autograder.submission.shapes import ShapeFault, work_out_shapes
-from autograder.submission.types import Origin
+from autograder.submission.shapes import work_out_shapes
+from autograder.submission.types import Origin, ShapeFault
 
 _DO = "Run all cells again, download submission_log.json again, and upload both."
 

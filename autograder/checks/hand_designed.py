@@ -14,8 +14,8 @@ from autograder.checks.evidence import Evidence
 from autograder.checks.questions import matrices as matrices_question
 from autograder.feedback.matrices import explain
 from autograder.sandbox.types import Answer, Raised, Refusal, Refused, Task
-from autograder.submission.shapes import ShapeFault, check_shapes, work_out_shapes
-from autograder.submission.types import Matrices, Section
+from autograder.submission.shapes import check_shapes, work_out_shapes
+from autograder.submission.types import Matrices, Section, ShapeFault
 from reference.tasks import TASKS, Batch
 from reference.tasks import Task as TaskOfReference
 from reference.transformer import NumpyTransformer
@@ -95,9 +95,7 @@ def find_matrices(evidence: Evidence, task: Task) -> Matter:
         return Absent("There are no matrices: upload submission_log.json, and your notebook with it.")
     outcome = evidence.outcomes[matrices_question(task)]
     if isinstance(outcome, Answer):
-        arrays = outcome.arrays
-        given = Matrices(arrays["Km"], arrays["Qm"], arrays["Vm"], arrays.get("pos"))
-        return _shaped(check_shapes(task, given), program.name)
+        return _shaped(check_shapes(task, outcome.arrays), program.name)
     return Absent(_why_absent(outcome, program.name, task))
 
 

@@ -6,9 +6,9 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Union
 
-FunctionNode = Union[ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda]
+from autograder.submission.class_source import FunctionNode
+
 LOOPS = (ast.For, ast.AsyncFor, ast.While)
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.GeneratorExp, ast.DictComp)
 SHAPE_ATTRIBUTES = frozenset({"shape"})
@@ -25,14 +25,6 @@ class Kind(IntEnum):
     OTHER = 0
     LENGTH = 1
     TENSOR = 2
-
-
-@dataclass(frozen=True)
-class Function:
-    """A function of the program, with the cell it stands in."""
-
-    label: str
-    node: FunctionNode
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,6 @@ from autograder.checks.source_kinds import (
     PASS_THROUGH,
     SHAPE_ATTRIBUTES,
     SHAPE_METHODS,
-    Function,
-    FunctionNode,
     Kind,
     Loop,
     called,
@@ -32,13 +30,14 @@ from autograder.checks.source_kinds import (
     is_static,
     targets,
 )
+from autograder.submission.class_source import Definition, FunctionNode
 
 _MAX_DEPTH = 8
 _MAX_STEPS = 100_000
 """A forward pass takes some hundred; a program made to be slow to look at is judged by its run alone."""
 
 
-def row_loops(methods: Mapping[str, Function], functions: Mapping[str, Function]) -> tuple[Loop, ...]:
+def row_loops(methods: Mapping[str, Definition], functions: Mapping[str, Definition]) -> tuple[Loop, ...]:
     """Loops over rows in `forward` and everything of the program that it calls, in source order.
 
     methods: those of PytorchTransformer; functions: those at the top level of the program.
@@ -60,7 +59,7 @@ class _TooLarge(Exception):
 class _Look:
     """One walk through the forward pass; `loops` collects what it finds."""
 
-    def __init__(self, methods: Mapping[str, Function], functions: Mapping[str, Function]) -> None:
+    def __init__(self, methods: Mapping[str, Definition], functions: Mapping[str, Definition]) -> None:
         self.methods = methods
         self.functions = functions
         self.loops: set[Loop] = set()
@@ -69,7 +68,7 @@ class _Look:
         self._label = ""
         self._steps = 0
 
-    def enter(self, function: Function, arguments: Mapping[str, Kind]) -> Kind:
+    def enter(self, function: Definition, arguments: Mapping[str, Kind]) -> Kind:
         """Walk a function with its arguments' kinds; gives the kind of what it returns."""
         if function.node in self._inside or len(self._inside) > _MAX_DEPTH:
             return Kind.TENSOR  # recursion: its operations are counted at run time
@@ -94,13 +93,13 @@ class _Look:
 
     def _statement(self, node: ast.stmt) -> Kind:
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            self.functions = {**self.functions, node.name: Function(self._label, node)}
+            self.functions = {**self.functions, node.name: Definition(self._label, node)}
             return Kind.OTHER
         if isinstance(node, ast.Return):
             return self._kind(node.value)
         if isinstance(node, ast.Assign):
             if isinstance(node.value, ast.Lambda) and isinstance(node.targets[0], ast.Name):
-                self.functions = {**self.functions, node.targets[0].id: Function(self._label, node.value)}
+                self.functions = {**self.functions, node.targets[0].id: Definition(self._label, node.value)}
             for target in node.targets:
                 self._assign(target, node.value)
             return Kind.OTHER
@@ -197,7 +196,7 @@ class _Look:
             return self._follow(self.functions[name], node, skip_self=False)
         return largest
 
-    def _follow(self, function: Function, call: ast.Call, *, skip_self: bool) -> Kind:
+    def _follow(self, function: Definition, call: ast.Call, *, skip_self: bool) -> Kind:
         names = [argument.arg for argument in function.node.args.args]
         if skip_self and names and not is_static(function.node):
             names = names[1:]

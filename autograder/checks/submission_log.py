@@ -12,8 +12,8 @@ from autograder.checks.base import Check
 from autograder.checks.questions import RECORDED
 from autograder.feedback.numbers import agree, difference, shape_text
 from autograder.sandbox.types import Answer, Task
-from autograder.submission.shapes import ShapeFault, work_out_shapes
-from autograder.submission.types import Fault, Log, ModelRecord, Section, TaskRecord
+from autograder.submission.shapes import work_out_shapes
+from autograder.submission.types import Fault, Log, ModelRecord, Section, ShapeFault, TaskRecord
 from reference.tasks import TASKS, drawn_sequence
 from reference.transformer import NumpyTransformer
 

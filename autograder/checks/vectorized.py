@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from autograder.checks.source_kinds import Function, Loop
+from autograder.checks.source_kinds import Loop
 from autograder.checks.source_look import row_loops
 from autograder.sandbox.types import Answer
 from autograder.submission.class_source import class_source
@@ -15,9 +15,7 @@ def loops(program: Program) -> tuple[Loop, ...]:
     source = class_source(program)
     if source is None:
         return ()
-    methods = {name: Function(found.label, found.node) for name, found in source.methods.items()}
-    functions = {name: Function(found.label, found.node) for name, found in source.functions.items()}
-    return row_loops(methods, functions)
+    return row_loops(source.methods, source.functions)
 
 
 def loop_message(found: tuple[Loop, ...]) -> str:
