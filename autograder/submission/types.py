@@ -82,6 +82,28 @@ class Log:
     problems: tuple[Problem, ...]
 
 
+@dataclass(frozen=True)
+class Matrices:
+    """One task's matrices in their shapes. Km, Qm: (input_dim + pos_dim, qk_dim); Vm: (input_dim + pos_dim,
+    v_dim); pos: (rows, pos_dim), or None without positions. They may hold NaN or infinity."""
+
+    Km: FlatArray
+    Qm: FlatArray
+    Vm: FlatArray
+    pos: FlatArray | None = None
+
+
+@dataclass(frozen=True)
+class ShapeFault:
+    """The first array that does not fit, in a student's words.
+
+    where: its name, as the log or the notebook has it. message: what came, what would fit, what to do.
+    """
+
+    where: str
+    message: str
+
+
 class Origin(Enum):
     """Where the code came from."""
 
