@@ -1,0 +1,234 @@
+"""One attempt, seen from the trusted side: sends the request, reads answers, ends the child.
+
+Waits on the process and on the pipe, never on the pipe alone; whatever comes is an ending, never an
+exception. Only the zygote's own failure is raised.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import time
+from dataclasses import dataclass, field
+from typing import Final
+
+from autograder.errors import SandboxFault
+from autograder.sandbox import frames
+from autograder.sandbox.frames import FrameError, FrameReader
+from autograder.sandbox.requests import Request
+from autograder.sandbox.requests import encode as encode_request
+from autograder.sandbox.types import End, Ended, LoadReport, Outcome
+from autograder.sandbox.worker.zygote import ENDED, FORK, KILL, REPORT, STARTED
+
+_CHUNK: Final = 1 << 16
+_LOOK_SECONDS: Final = 0.25
+"""How often a silent child's CPU clock is looked at."""
+_DEATH_SECONDS: Final = 30.0
+"""How long the zygote may take to end a child."""
+LOAD_GRACE: Final = 2.0
+"""The child stops its own loading at the CPU limit; at this multiple of it, the host ends the child."""
+
+
+@dataclass
+class Attempt:
+    """What one fork gave. load None: it died before the program was loaded. end None: it gave all."""
+
+    load: LoadReport | None = None
+    outcomes: list[Outcome] = field(default_factory=list)
+    end: Ended | None = None
+
+
+def run_attempt(control: socket.socket, request: Request) -> Attempt:
+    """Fork, talk, and return when the child is gone. Raises SandboxFault if the zygote fails."""
+    request_read, request_write = os.pipe()
+    answer_read, answer_write = os.pipe()
+    try:
+        try:
+            socket.send_fds(control, [FORK], [request_read, answer_write])
+        except OSError as error:
+            raise SandboxFault(f"the zygote is gone: {error}") from error
+        finally:
+            os.close(request_read)
+            os.close(answer_write)
+        os.set_blocking(request_write, False)
+        os.set_blocking(answer_read, False)
+        return _Talk(control, request, request_write, answer_read).run()
+    finally:
+        os.close(request_write)
+        os.close(answer_read)
+
+
+class _Talk:
+    def __init__(
+        self, control: socket.socket, request: Request, request_write: int, answer_read: int
+    ) -> None:
+        self._control = control
+        self._request = request
+        self._limits = request.limits
+        self._write_fd = request_write
+        self._read_fd = answer_read
+        self._unsent = memoryview(encode_request(request))
+        self._frames = FrameReader(request.limits.answer)
+        self._result = Attempt()
+        self._child = 0
+        self._gone = False
+        self._open = True
+        self._begin_phase(0.0)
+
+    def run(self) -> Attempt:
+        """Until the child is gone."""
+        while not self._gone:
+            self._wait()
+            if not self._gone and self._result.end is None:
+                self._check_limits()
+            if self._finished and not self._gone:
+                self._end_child()
+        return self._result
+
+    @property
+    def _complete(self) -> bool:
+        return self._result.load is not None and len(self._result.outcomes) == len(self._request.calls)
+
+    @property
+    def _finished(self) -> bool:
+        return self._complete or self._result.end is not None
+
+    def _begin_phase(self, cpu_now: float) -> None:
+        """Loading, or a call: each has its own limits."""
+        loading = self._result.load is None
+        limit = self._limits.load_cpu * LOAD_GRACE if loading else self._limits.call_cpu
+        self._cpu_limit = cpu_now + limit
+        self._deadline = time.monotonic() + limit * self._limits.wall_factor
+
+    def _wait(self) -> None:
+        readers: list[int | socket.socket] = [self._control]
+        if self._open:
+            readers.append(self._read_fd)
+        writers = [self._write_fd] if self._unsent else []
+        timeout = max(0.0, min(self._deadline - time.monotonic(), _LOOK_SECONDS))
+        readable, writable, _ = select.select(readers, writers, [], timeout)
+        if writable:
+            self._send()
+        if self._read_fd in readable:
+            self._receive()
+        if self._control in readable:
+            self._hear()
+
+    def _send(self) -> None:
+        try:
+            self._unsent = self._unsent[os.write(self._write_fd, self._unsent[:_CHUNK]) :]
+        except BlockingIOError:
+            return
+        except OSError:  # the child is gone, or closed its end: the control socket will tell
+            self._unsent = memoryview(b"")
+
+    def _receive(self) -> None:
+        """One chunk of what the child wrote."""
+        try:
+            data = os.read(self._read_fd, _CHUNK)
+        except BlockingIOError:
+            return
+        self._open = bool(data)
+        if self._finished or not data:
+            return
+        self._frames.feed(data)
+        try:
+            while not self._complete and (frame := self._frames.next()) is not None:
+                self._accept(frame)
+        except FrameError as error:
+            self._result.end = Ended(End.GARBAGE, str(error))
+
+    def _accept(self, frame: frames.Frame) -> None:
+        expected = frames.LOAD_INDEX if self._result.load is None else len(self._result.outcomes)
+        if frame.index != expected:
+            raise FrameError("a frame came out of turn")
+        message = frames.decode(frame, self._request.cells, self._limits.text)
+        if isinstance(message, LoadReport):
+            self._result.load = message
+        else:
+            self._result.outcomes.append(message)
+        self._begin_phase(_cpu_seconds(self._child))
+
+    def _check_limits(self) -> None:
+        if self._complete:
+            return
+        if _cpu_seconds(self._child) > self._cpu_limit:
+            self._result.end = Ended(End.CPU_TIME, self._phase_limit(1.0))
+        elif time.monotonic() >= self._deadline:
+            self._result.end = Ended(End.WALL_TIME, self._phase_limit(self._limits.wall_factor))
+
+    def _phase_limit(self, factor: float) -> str:
+        limit = self._limits.load_cpu if self._result.load is None else self._limits.call_cpu
+        return f"{limit * factor:g} s"
+
+    def _end_child(self) -> None:
+        """Kill, and wait for the zygote to say that the child is gone."""
+        try:
+            self._control.sendall(KILL)
+        except OSError as error:
+            raise SandboxFault(f"the zygote is gone: {error}") from error
+        deadline = time.monotonic() + _DEATH_SECONDS
+        while not self._gone:
+            ready, _, _ = select.select([self._control], [], [], max(0.0, deadline - time.monotonic()))
+            if not ready:
+                raise SandboxFault("the zygote does not end its child")
+            self._hear()
+
+    def _hear(self) -> None:
+        """One report of the zygote."""
+        tag, pid, status, cpu_seconds, peak_kib = REPORT.unpack(receive_exactly(self._control, REPORT.size))
+        if tag == STARTED:
+            self._child = pid
+        elif tag == ENDED:
+            self._gone = True
+            while self._open and not self._finished:
+                before = self._frames.pending
+                self._receive()
+                if self._frames.pending == before:
+                    break
+            if not self._finished:
+                self._result.end = self._autopsy(status, cpu_seconds, peak_kib)
+        else:
+            raise SandboxFault("the zygote is in trouble")
+
+    def _autopsy(self, status: int, cpu_seconds: float, peak_kib: int) -> Ended:
+        """How a child ended that the host did not end."""
+        if self._frames.pending:
+            return Ended(End.GARBAGE, "the last frame is cut short")
+        if os.WIFEXITED(status):
+            return Ended(End.EXIT, f"exit status {os.WEXITSTATUS(status)}")
+        number = os.WTERMSIG(status)
+        name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
+        if number == signal.SIGSYS:
+            return Ended(End.FORBIDDEN, name)
+        if number == signal.SIGXCPU or (number == signal.SIGKILL and cpu_seconds >= self._cpu_limit):
+            return Ended(End.CPU_TIME, self._phase_limit(1.0))
+        if number == signal.SIGKILL and peak_kib * 1024 > self._limits.memory // 2:
+            return Ended(End.MEMORY, "killed by the system, which was out of memory")
+        return Ended(End.SIGNAL, name)
+
+
+def receive_exactly(control: socket.socket, count: int) -> bytes:
+    """So many bytes of the zygote's. Raises SandboxFault if it is gone."""
+    parts = b""
+    while len(parts) < count:
+        try:
+            part = control.recv(count - len(parts))
+        except OSError as error:
+            raise SandboxFault(f"the zygote does not answer: {error}") from error
+        if not part:
+            raise SandboxFault("the zygote died")
+        parts += part
+    return parts
+
+
+def _cpu_seconds(pid: int) -> float:
+    """CPU time a process has used; 0.0 where it is gone, or the system cannot tell (then rlimits do)."""
+    if not pid:
+        return 0.0
+    try:
+        return time.clock_gettime((~pid << 3) | 2)  # what clock_getcpuclockid(3) gives on Linux
+    except OSError:
+        return 0.0

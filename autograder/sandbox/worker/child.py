@@ -1,0 +1,133 @@
+"""One attempt: reads a request, loads the program, answers the calls in order, and leaves.
+
+The contract with the host: file descriptor REQUEST gives the request (see `requests`), and ANSWER takes
+a LOAD frame and then one frame per call (see `frames`). The child is confined before any student code
+runs. How it ends otherwise is for the host to see.
+"""
+
+from __future__ import annotations
+
+import gc
+import math
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final, NoReturn
+
+from autograder.sandbox import frames, requests
+from autograder.sandbox.lockdown import Limits, Plan, confine
+from autograder.sandbox.requests import Request
+from autograder.sandbox.types import (
+    Answer,
+    Call,
+    Outcome,
+    Refusal,
+    Refused,
+    TaskMatrices,
+)
+from autograder.sandbox.worker import errors, model, stubs
+from autograder.sandbox.worker.loader import Loader, Program
+
+REQUEST: Final = 3
+ANSWER: Final = 4
+_write = os.write
+_leave = os._exit
+ENDLESS: Final = 1 << 30
+
+
+@dataclass(frozen=True)
+class Jail:
+    """What the zygote found out about this machine, once. memory_bytes, cpu_seconds: the request's own."""
+
+    limits: Limits
+    plan: Plan
+
+
+def run(request_fd: int, answer_fd: int, jail: Jail) -> NoReturn:
+    """Be the child. Never returns, whatever happens."""
+    try:
+        _arrange(request_fd, answer_fd)
+        _answer_all(_read_request(), jail)
+        _leave(0)
+    finally:
+        _leave(70)
+
+
+def _arrange(request_fd: int, answer_fd: int) -> None:
+    os.setsid()
+    os.chdir("/")
+    safe_request, safe_answer = os.dup(request_fd), os.dup(answer_fd)
+    low = [fd for fd in (safe_request, safe_answer) if fd <= ANSWER]
+    if low:  # 0, 1, 2 and the zygote's own are open, so that this cannot be
+        raise RuntimeError("file descriptors are not as expected")
+    os.dup2(safe_request, REQUEST)
+    os.dup2(safe_answer, ANSWER)
+    os.closerange(ANSWER + 1, ENDLESS)
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 /dev/null, for good
+    sys.stdout = open(1, "w", encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115 the same
+    sys.stderr = open(2, "w", encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115 the same
+    gc.enable()
+
+
+def _read_request() -> Request:
+    (length,) = requests.LENGTH.unpack(_read_exactly(requests.LENGTH.size))
+    body = _read_exactly(length)
+    os.close(REQUEST)
+    return requests.decode(body)
+
+
+def _read_exactly(count: int) -> bytes:
+    parts = bytearray()
+    while len(parts) < count:
+        part = os.read(REQUEST, min(count - len(parts), 1 << 20))
+        if not part:
+            raise EOFError("the host is gone")
+        parts += part
+    return bytes(parts)
+
+
+def _answer_all(request: Request, jail: Jail) -> None:
+    labels = {cell.label: number for number, cell in enumerate(request.cells)}
+    max_text = request.limits.text
+    stubs.install()
+    limits = request.limits
+    cpu_seconds = math.ceil(2 * limits.load_cpu + len(request.calls) * limits.call_cpu) + 1
+    confine(replace(jail.limits, memory_bytes=limits.memory, cpu_seconds=cpu_seconds), jail.plan)
+    model.seed_all(0)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "autograder"]:
+        del sys.modules[name]
+    program = Loader(request, labels).load(request.cells)
+    _send(frames.encode(frames.LOAD_INDEX, program.report, labels, max_text))
+    for index, call in enumerate(request.calls):
+        outcome = _outcome(program, call, labels, request)
+        frame = frames.encode(index, outcome, labels, max_text)
+        if len(frame) > request.limits.answer:
+            frame = frames.encode(index, _too_large(outcome), labels, max_text)
+        _send(frame)
+
+
+def _outcome(program: Program, call: Call, labels: Mapping[str, int], request: Request) -> Outcome:
+    try:
+        if isinstance(call, TaskMatrices):
+            return program.snapshots.answer(call.task)
+        return model.answer(program.namespace, call)
+    except model.Refuse as refusal:
+        return Refused(refusal.reason, refusal.detail)
+    except BaseException as error:
+        return errors.out_of_memory(error) or errors.raised(error, labels, request.limits.text)
+
+
+def _too_large(outcome: Outcome) -> Outcome:
+    arrays = outcome.arrays if isinstance(outcome, Answer) else {}
+    shapes = ", ".join(f"{name} {array.shape}" for name, array in list(arrays.items())[:4])
+    return Refused(Refusal.TOO_LARGE, shapes)
+
+
+def _send(data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[_write(ANSWER, view) :]

@@ -1,0 +1,159 @@
+"""The zygote: imports torch once, then forks one child per attempt and tells the host how each ended.
+
+The contract with the host, over one socket. Host to zygote: FORK with two file descriptors, those of the
+request and of the answers, or KILL. Zygote to host: HELLO once torch is there, STARTED after a FORK and
+exactly one ENDED after it, however the child went; TROUBLE with a text, when the zygote cannot go on. End
+of file from the host ends the zygote and its child. It keeps no state between children.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import resource
+import select
+import signal
+import socket
+import struct
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+REPORT: Final = struct.Struct("<cqqdq")
+"""Tag, pid, wait status, CPU seconds, peak memory in KiB. After TROUBLE: pid is the length of the text."""
+FORK, KILL = b"F", b"K"
+HELLO, STARTED, ENDED, TROUBLE = b"H", b"S", b"E", b"T"
+_SWEEP_SECONDS: Final = 5.0
+
+
+def main(control_fd: int, root: str) -> None:
+    """Be the zygote, until the host closes the socket."""
+    control = socket.socket(fileno=control_fd)
+    try:
+        server = _Server(control, root)
+    except BaseException as error:
+        text = f"{type(error).__name__}: {error}".encode("utf-8", "replace")[:4000]
+        control.sendall(REPORT.pack(TROUBLE, len(text), 0, 0.0, 0) + text)
+        os._exit(1)
+    try:
+        server.serve()
+    finally:
+        os._exit(0)  # without torch's teardown, which takes as long as a third of its import
+
+
+class _Server:
+    def __init__(self, control: socket.socket, root: str) -> None:
+        self._control = control
+        self._child = 0
+        gc.disable()  # importing torch makes a million objects, and no garbage
+        from autograder.sandbox.lockdown import Limits, environment_paths, guard_grader, prepare
+        from autograder.sandbox.worker import child, warm
+
+        guard_grader()
+        warm.up()
+        limits = Limits(readable=environment_paths(), memory_bytes=0, cpu_seconds=0)
+        self._run = child.run
+        self._jail = child.Jail(limits, prepare(limits))
+        _become_subreaper()
+        _hide(root)
+        self._wake, wake = os.pipe()
+        os.set_blocking(wake, False)
+        os.set_blocking(self._wake, False)
+        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda number, frame: None)
+        gc.freeze()
+        control.sendall(REPORT.pack(HELLO, os.getpid(), 0, 0.0, 0))
+
+    def serve(self) -> None:
+        """Until the host is gone."""
+        while True:
+            ready, _, _ = select.select([self._control.fileno(), self._wake], [], [])
+            if self._wake in ready:
+                os.read(self._wake, 512)
+                self._reap()
+            if self._control.fileno() in ready and not self._obey():
+                break
+        self._kill()
+        _sweep()
+
+    def _obey(self) -> bool:
+        order, descriptors, _, _ = socket.recv_fds(self._control, 1, 2)
+        if order == FORK:
+            self._fork(*descriptors)
+        elif order == KILL:
+            self._kill()
+        return bool(order)
+
+    def _fork(self, request_fd: int, answer_fd: int) -> None:
+        self._child = os.fork()
+        if self._child == 0:
+            self._run(request_fd, answer_fd, self._jail)
+        os.close(request_fd)
+        os.close(answer_fd)
+        self._report(STARTED, self._child)
+
+    def _kill(self) -> None:
+        if self._child:
+            os.kill(self._child, signal.SIGKILL)
+
+    def _reap(self) -> None:
+        """Wait for whoever died. When it was the child, end what it may have left behind."""
+        while True:
+            try:
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            if pid == self._child:
+                self._child = 0
+                _sweep()
+                self._report(ENDED, pid, status, usage)
+
+    def _report(
+        self, tag: bytes, pid: int, status: int = 0, usage: resource.struct_rusage | None = None
+    ) -> None:
+        seconds = usage.ru_utime + usage.ru_stime if usage else 0.0
+        self._control.sendall(REPORT.pack(tag, pid, status, seconds, usage.ru_maxrss if usage else 0))
+
+
+def _sweep() -> None:
+    """Kill what a child left behind, where the jail could not keep it from forking."""
+    deadline = time.monotonic() + _SWEEP_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            if os.waitpid(-1, os.WNOHANG)[0] == 0:
+                for pid in _children():
+                    os.kill(pid, signal.SIGKILL)
+                time.sleep(0.001)
+        except ChildProcessError:
+            return
+
+
+def _children() -> list[int]:
+    try:
+        text = Path(f"/proc/self/task/{os.getpid()}/children").read_text(encoding="ascii")
+    except OSError:
+        return []
+    return [int(pid) for pid in text.split()]
+
+
+def _become_subreaper() -> None:
+    """Orphans of the child become children of the zygote, which ends them."""
+    if sys.platform == "linux":
+        import ctypes
+
+        pr_set_child_subreaper = 36
+        ctypes.CDLL(None).prctl(pr_set_child_subreaper, 1, 0, 0, 0)
+
+
+def _hide(root: str) -> None:
+    """From here on the rest of the grader cannot be imported."""
+    sys.path[:] = [entry for entry in sys.path if entry not in ("", root)]
+    sys.argv[:] = [""]
+    sys.dont_write_bytecode = True
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] == "autograder" and hasattr(module, "__path__"):
+            module.__path__ = []
+    sys.path_importer_cache.pop(root, None)
