@@ -58,7 +58,8 @@ class GradingResult(JSONTestResult):  # type: ignore[misc]  # gradescope-utils s
 
     def stopTest(self, test: TestCase) -> None:  # noqa: N802  # unittest's name
         """Enter the test, and forget its score."""
-        self._enter(test, self._endings)
+        if self._current is not None:
+            self._enter(test, self._endings)
         self._mirrorOutput = False  # what a check prints is in its output, or hidden
         super().stopTest(test)
         credit.forget(test)
@@ -70,7 +71,7 @@ class GradingResult(JSONTestResult):  # type: ignore[misc]  # gradescope-utils s
     def addFailure(self, test: TestCase, err: Any) -> None:  # noqa: N802, D102  # unittest's
         self._endings.append(ending_of(err[1]))
 
-    def addError(self, test: Any, err: Any) -> None:  # noqa: N802
+    def addError(self, test: Any, err: Any) -> None:  # noqa: N802  # unittest's name
         """Note an error; one without a test is the setup or teardown of a class or module."""
         if isinstance(test, TestCase):
             self._endings.append(ending_of(err[1]))
@@ -79,17 +80,17 @@ class GradingResult(JSONTestResult):  # type: ignore[misc]  # gradescope-utils s
             self._blocked[_scope(test)] = ending
             self._fault(test.id(), ending.text)
 
-    def addSkip(self, test: Any, reason: str) -> None:  # noqa: N802
+    def addSkip(self, test: Any, reason: str) -> None:  # noqa: N802  # unittest's name
         """Note a skip; one without a test skips a class or module, one of a subtest leaves its test."""
         ending = Ending(Verdict.NOT_GRADED, reason)
         if not isinstance(test, TestCase):
             self._blocked[_scope(test)] = ending
-        elif self._current is None:  # Python 3.12.1 does not start a test that it skips
+        elif self._current is None:  # Python 3.12.1 does not start a test it skips, but stops it
             self._enter(test, [ending])
         else:
             self._endings.append(ending if test is self._current else Ending(Verdict.PASSED, reason))
 
-    def addExpectedFailure(self, test: TestCase, err: Any) -> None:  # noqa: N802
+    def addExpectedFailure(self, test: TestCase, err: Any) -> None:  # noqa: N802  # unittest's name
         """Count a failure that was expected as a pass, but not another exception."""
         ending = ending_of(err[1])
         self._endings.append(ending if ending.verdict is Verdict.FAULT else Ending(Verdict.PASSED))
@@ -97,11 +98,12 @@ class GradingResult(JSONTestResult):  # type: ignore[misc]  # gradescope-utils s
     def addUnexpectedSuccess(self, test: TestCase) -> None:  # noqa: N802, D102  # unittest's
         self._endings.append(Ending(Verdict.FAILED, _UNEXPECTED))
 
-    def addSubTest(self, test: TestCase, subtest: Any, err: Any) -> None:  # noqa: N802
-        """Note a subtest that failed, with what tells it from its siblings."""
+    def addSubTest(self, test: TestCase, subtest: Any, err: Any) -> None:  # noqa: N802  # unittest's name
+        """Note a subtest that failed, with what tells it from its siblings if the student sees it."""
         if err is not None:
             ending = ending_of(err[1])
-            self._endings.append(Ending(ending.verdict, f"{subtest._subDescription()} {ending.text}"))
+            which = f"{subtest._subDescription()} " if ending.verdict is Verdict.FAILED else ""
+            self._endings.append(Ending(ending.verdict, which + ending.text))
 
     def enter_missed(self, tests: Iterable[TestCase]) -> None:
         """Enter the tests that never started, with what kept them."""

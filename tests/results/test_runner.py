@@ -314,6 +314,17 @@ def test_many_failed_subtests_are_counted_after_the_first_five() -> None:
     assert entry_of(Case)["output"].endswith("… and 1087 more.")
 
 
+def test_a_broken_subtest_is_the_graders_fault_and_shows_no_parameter() -> None:
+    class Case(unittest.TestCase):
+        @weight(5)
+        def test_it(self) -> None:
+            with self.subTest(expected="0.7310586"):
+                raise KeyError
+
+    assert "KeyError" in fault_of(Case)
+    assert "0.7310586" not in json.dumps(entry_of(Case))
+
+
 def test_a_skipped_subtest_leaves_its_check_as_it_ends() -> None:
     class Case(unittest.TestCase):
         @weight(5)

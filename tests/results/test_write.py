@@ -97,12 +97,32 @@ def test_a_file_in_the_place_of_the_folder_is_a_fault(tmp_path: Path) -> None:
         write(results(), tmp_path / "folder" / "results.json")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_without_permission_is_a_fault(tmp_path: Path) -> None:
-    folder = tmp_path / "folder"
-    folder.mkdir(mode=0o500)
-    with pytest.raises(ResultsFault, match="Permission denied"):
-        write(results(), folder / "results.json")
+NO_PERMISSION = """
+import os, sys
+from pathlib import Path
+from autograder.errors import ResultsFault
+from autograder.results.write import write
+from tests.results.test_write import results
+write(results("old"), Path(sys.argv[1]))
+Path(sys.argv[1]).parent.chmod(0o500)
+if os.geteuid() == 0:  # root may write anywhere
+    os.setgroups([])
+    os.setuid(65534)
+try:
+    write(results("new"), Path(sys.argv[1]))
+except ResultsFault as fault:
+    print("fault:", fault)
+"""
+
+
+def test_a_folder_without_permission_is_a_fault_and_keeps_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "results.json"
+    with child(NO_PERMISSION, str(path)) as process:
+        said, _ = process.communicate(timeout=60)
+    path.parent.chmod(0o700)
+    assert b"fault: The results could not be written" in said
+    assert b"Permission denied" in said
+    assert json.loads(path.read_text()) == results("old")
 
 
 FULL_DISK = """
