@@ -96,7 +96,7 @@ choose_python() {
 # "2.13.0+cpu" is a version that only CPU builds have, and PyPI has none: asking for it can fetch no CUDA.
 # Where a mirror gives its CPU build another name, or on a Mac, pip has to tell first what it would install.
 install_torch() {
-    local version reason=$venv/torch.log plan=$venv/torch.json
+    local version reason=$venv/torch.log plan=$venv/torch-plan.json
     version=$(sed -n 's/^torch==\([0-9.]*\).*/\1/p' "$root/requirements.txt")
     step="installing torch $version, the CPU build"
     say "$step, from pip's own sources or $torch_index"
@@ -137,10 +137,14 @@ make_environment() {
     [[ -z $dev ]] || requirements+=(-r "$root/tests/requirements.txt")
     pip install --quiet --no-compile "${requirements[@]}"
 
+    # Headers and compiled tests, a fifth of torch, which nothing imports; they only make the image larger.
+    step="removing torch's headers and C++ tests"
+    site=$("$venv/bin/python" -I -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+    rm -rf -- "$site"/torch/{include,test,bin/*[tT]est*}
+
     step="compiling to bytecode"
     say "$step"
-    site=$("$venv/bin/python" -I -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
-    # Packages carry files for newer Pythons than this one, which do not compile and are not imported.
+    # Some packages carry files for newer Pythons than this one, which do not compile and are not imported.
     "$venv/bin/python" -I -m compileall -qq -j 0 "$site" "$root/autograder" "$root/reference" || :
 
     step="checking that torch works, without CUDA"
@@ -150,6 +154,7 @@ assert torch.ones(2).sum() == 2
 sys.exit(torch.version.cuda and f"torch {torch.__version__} is a CUDA build")'
 
     step="writing $venv/.ready"
+    rm -f -- "$venv/torch.log" "$venv/torch-plan.json"
     [[ -z $dev ]] || cp -- "$root/tests/requirements.txt" "$venv/.ready-dev"
     cp -- "$root/requirements.txt" "$venv/.ready.new"
     mv -- "$venv/.ready.new" "$venv/.ready"

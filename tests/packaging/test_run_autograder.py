@@ -10,7 +10,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
+
+from autograder.results.schema import RESULTS_SCHEMA
 
 ROOT = Path(__file__).parents[2]
 MAIN = """
@@ -115,7 +118,8 @@ def test_on_gradescope_a_failed_environment_is_told_as_the_graders_fault(tmp_pat
     shutil.copy(source / "run_autograder", tmp_path)
     assert run(tmp_path / "run_autograder", cwd=tmp_path).returncode == 1
     results = json.loads((tmp_path / "results" / "results.json").read_text())
+    jsonschema.validate(results, RESULTS_SCHEMA)
     assert results["score"] == 0
-    assert "autograder itself failed" in results["output"]
+    assert "grader itself failed" in results["output"]
     assert "rerun" in results["output"]
     assert [path.name for path in (tmp_path / "results").iterdir()] == ["results.json"]
