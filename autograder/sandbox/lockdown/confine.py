@@ -21,8 +21,16 @@ from .resources import limit_resources
 from .types import LACKING, NOT_ROOT, TURNED_OFF, Confinement, Layer, Limits, Shortfall
 
 _NO_RIGHTS: Final = (0, 0, 0)
-_SYSTEM_PATHS: Final = ("/usr/lib", "/usr/lib64", "/lib", "/lib64", "/etc/ld.so.cache", "/dev/urandom")
-"""Where shared libraries of the environment may load more of their kind from."""
+_SYSTEM_PATHS: Final = (
+    "/usr/lib",
+    "/usr/lib64",
+    "/lib",
+    "/lib64",
+    "/etc/ld.so.cache",
+    "/dev/null",
+    "/dev/urandom",
+)
+"""Where shared libraries of the environment load more of their kind from, and two harmless devices."""
 
 
 @dataclass(frozen=True)

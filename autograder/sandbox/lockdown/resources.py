@@ -16,6 +16,7 @@ def limit_resources(limits: Limits, own_user: bool, threads_only: bool) -> None:
     own_user: the process will run as a user that no other process runs as.
     threads_only: it will not be able to start processes, only threads.
     """
+    _go_first_when_memory_ends()
     wanted = {
         resource.RLIMIT_CORE: (0, 0),
         resource.RLIMIT_FSIZE: (0, 0),
@@ -38,6 +39,14 @@ def limit_resources(limits: Limits, own_user: bool, threads_only: bool) -> None:
             failures.append(error)
     if failures:
         raise failures[0]
+
+
+def _go_first_when_memory_ends() -> None:
+    """Where a container's memory ends before the limit does, the kernel is to kill this process, no other."""
+    try:
+        Path("/proc/self/oom_score_adj").write_bytes(b"1000")
+    except OSError:
+        return
 
 
 def _lower(which: int, soft: int, hard: int) -> None:
@@ -75,7 +84,7 @@ def _tasks_of_this_user() -> int:
 def _mapped_bytes() -> int | None:
     """Address space mapped now, in bytes; None where the kernel does not tell."""
     try:
-        pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[0]
+        pages = Path("/proc/self/statm").read_bytes().split()[0]
     except OSError:
         return None
     return int(pages) * resource.getpagesize()

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from autograder.doctor import describe, examine, summarize
+from autograder.sandbox.lockdown import Confinement, Layer, Shortfall
+from autograder.sandbox.lockdown.isolation import Finding, Isolation, Probe, Verdict
+from autograder.sandbox.lockdown.types import LACKING
+
+ALL_HELD = tuple(Finding(probe, Verdict.HELD) for probe in Probe)
+SOCKET_OPEN = tuple(
+    Finding(probe, Verdict.OPEN if probe is Probe.SOCKET else Verdict.HELD) for probe in Probe
+)
+
+
+def test_a_machine_that_holds_everything_is_summed_up_in_two_words():
+    assert summarize(Isolation(ALL_HELD, Confinement(()), imports=True)) == "isolation: full"
+
+
+def test_what_is_open_stands_in_the_one_line():
+    line = summarize(Isolation(SOCKET_OPEN, Confinement(()), imports=True))
+    assert line == "isolation: reduced (student code can open a network connection)"
+
+
+def test_the_long_form_names_each_probe_and_each_layer_that_is_missing():
+    confinement = Confinement((Shortfall(Layer.FILES, LACKING),))
+    text = describe(Isolation(SOCKET_OPEN, confinement, imports=True))
+    assert "OPEN       open a network connection" in text
+    assert "held       start processes" in text
+    assert "Landlock's rules for files: this system does not have it" in text
+
+
+def test_a_jail_that_cannot_be_entered_is_said_to_be_none():
+    text = describe(Isolation((), None, imports=False))
+    assert text.startswith("isolation: none")
+    assert "could not be entered" in text
+
+
+def test_an_environment_that_cannot_be_read_is_named_with_what_to_do():
+    assert "outside root's home" in describe(Isolation(ALL_HELD, Confinement(()), imports=False))
+
+
+def test_this_machine_can_be_examined():
+    isolation = examine()
+    assert len(isolation.findings) == len(Probe)
+    assert all(finding.verdict is not Verdict.ERROR for finding in isolation.findings)
