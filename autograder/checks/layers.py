@@ -26,10 +26,7 @@ def layer_faults(answer: Answer, sizes: Sizes) -> list[str]:
 
     Buffers, and modules without weights, are the student's own affair.
     """
-    found: dict[str, tuple[str, tuple[int, ...]]] = {}
-    for entry, sizes_sent in answer.arrays.items():
-        kind, _, name = entry.partition(" ")
-        found[name] = kind, tuple(int(size) for size in sizes_sent)
+    found = _found(answer)
     expected = expected_weights(sizes)
     faults = []
     for name, shape in expected.items():
@@ -55,3 +52,22 @@ def layer_faults(answer: Answer, sizes: Sizes) -> list[str]:
                 "remove it, or make it a plain number."
             )
     return faults
+
+
+def unloadable(answer: Answer, sizes: Sizes) -> list[str]:
+    """The layers into which the notebook could not load its matrices: not there, or of another shape."""
+    found = _found(answer)
+    return [
+        name.partition(".")[0]
+        for name, shape in expected_weights(sizes).items()
+        if found.get(name, ("", ()))[1] != shape
+    ]
+
+
+def _found(answer: Answer) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """Name to kind and shape of everything in the model's state dict."""
+    found = {}
+    for entry, sizes in answer.arrays.items():
+        kind, _, name = entry.partition(" ")
+        found[name] = kind, tuple(int(size) for size in sizes)
+    return found

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from autograder.checks.agreement import disagreements
 from autograder.checks.evidence import Evidence
-from autograder.sandbox.types import Ended, LoadReport, StatementFate, StatementReport
+from autograder.checks.questions import matrices
+from autograder.sandbox.types import Answer, Ended, LoadReport, StatementFate, StatementReport, Task
 from autograder.submission.types import Tone
 from autograder.text import clean
 
 MAX_STATEMENTS = 8
+TOLD = (StatementFate.FAILED, StatementFate.STOPPED)
+OPTIONAL_MARKER = "generate_test_cases_unique"
 _HEADS = {Tone.FOUND: "Found", Tone.IGNORED: "Ignored", Tone.WARNING: "Please note"}
 _MESSAGE_LIMIT = 300
 
@@ -23,13 +26,21 @@ def preamble(evidence: Evidence) -> str:
             f"({evidence.load.detail}). Remove whatever runs long or leaves the process, and upload again."
         )
     elif evidence.load is not None:
-        lines += _loading(evidence.load)
+        lines += _loading(evidence.load, _cells_left_alone(evidence))
     return "\n".join(lines)
 
 
-def _loading(load: LoadReport) -> list[str]:
+def _cells_left_alone(evidence: Evidence) -> frozenset[str]:
+    """Labels of the optional part's cells, which fail in every upload that leaves that part out."""
+    program = evidence.submission.program
+    if program is None or isinstance(evidence.outcomes.get(matrices(Task.UNIQUE)), Answer):
+        return frozenset()
+    return frozenset(cell.label for cell in program.cells if OPTIONAL_MARKER in cell.source)
+
+
+def _loading(load: LoadReport, left_alone: frozenset[str]) -> list[str]:
     told = [
-        report for report in load.statements if report.fate in (StatementFate.FAILED, StatementFate.STOPPED)
+        report for report in load.statements if report.fate in TOLD and report.place.label not in left_alone
     ]
     lines = [_statement(report) for report in told[:MAX_STATEMENTS]]
     if len(told) > MAX_STATEMENTS:

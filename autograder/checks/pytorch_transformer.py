@@ -7,7 +7,7 @@ from gradescope_utils.autograder_utils.decorators import number, tags, visibilit
 from autograder import settings
 from autograder.checks import vectorized
 from autograder.checks.base import Check
-from autograder.checks.layers import layer_faults
+from autograder.checks.layers import layer_faults, unloadable
 from autograder.checks.questions import (
     DESCRIBE,
     GRADIENT,
@@ -137,8 +137,13 @@ class PytorchTransformer(Check):
     def needs_layers(self, groups: tuple[str, ...] = (WITHOUT, WITH)) -> None:
         """A model that cannot be built costs 2.1 its points and is explained there, once."""
         for group in groups:
-            if not isinstance(self.outcome(describe(group)), Answer):
+            outcome = self.outcome(describe(group))
+            if not isinstance(outcome, Answer):
                 self.skipTest(f"Not graded because your model cannot be built {group}: see 2.1.")
+            missing = unloadable(outcome, DESCRIBE[group])
+            if missing:
+                told = ", ".join(missing)
+                self.skipTest(f"Not graded because no weights can be loaded into {told}: see 2.1.")
 
     def equals_reference(self, group: str, *, show: bool = True) -> None:
         """Hold every case of a group against the reference."""

@@ -16,10 +16,11 @@ from typing import Final
 
 from autograder.errors import SandboxFault
 from autograder.sandbox import frames
+from autograder.sandbox.forms import has_form
 from autograder.sandbox.frames import FrameError, FrameReader
 from autograder.sandbox.requests import Request
 from autograder.sandbox.requests import encode as encode_request
-from autograder.sandbox.types import End, Ended, LoadReport, Outcome
+from autograder.sandbox.types import Answer, End, Ended, LoadReport, Outcome
 from autograder.sandbox.worker.zygote import ENDED, FORK, KILL, REPORT, STARTED
 
 _CHUNK: Final = 1 << 16
@@ -148,6 +149,8 @@ class _Talk:
         if isinstance(message, LoadReport):
             self._result.load = message
         else:
+            if isinstance(message, Answer) and not has_form(self._request.calls[expected], message):
+                raise FrameError("the answer has not the form of its call")
             self._result.outcomes.append(message)
         self._begin_phase(_cpu_seconds(self._child))
 
