@@ -46,8 +46,8 @@ MAX_ARCHIVE_ENTRIES: Final = 20_000
 """Entries in one .zip, wanted or not."""
 MAX_CODE_BYTES: Final = 256 * KIB
 """Python source of one notebook or script; the assignment's notebook has 40 KiB."""
-MAX_CODE_FILES: Final = 40
-"""Notebooks and scripts of one upload that are looked into."""
+MAX_CODE_FILES: Final = 20
+"""Notebooks, scripts and logs of one upload that are looked into."""
 MAX_LOG_BYTES: Final = 4 * MIB
 MAX_LOG_DEPTH: Final = 64
 MAX_MATRIX_ITEMS: Final = 100_000

@@ -1,0 +1,138 @@
+"""Notebook syntax out of Python: magics (%, %%), shell commands (!), help (?), get_ipython().
+
+Line n of what comes out is line n of what went in. Cells that are Python already never load IPython.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from typing import Any, Final
+
+from autograder.settings import MAX_CODE_BYTES
+from autograder.submission.syntax import parse
+
+_PYTHON_BODIES: Final = frozenset({"time", "timeit", "capture", "prun", "memit", "lprun", "mprun"})
+"""Cell magics whose cell is Python that runs in the notebook itself; any other cell is dropped."""
+_AUTOMAGIC: Final = frozenset({"pip", "conda", "mamba", "ls", "cd", "pwd", "cat", "mkdir", "matplotlib"})
+"""Commands that a notebook takes without their % when they stand alone in a cell."""
+_MAX_MAGICS: Final = 200
+"""Magics of one cell that are replaced; each costs a tokenization of the cell."""
+_CELL_MAGIC: Final = re.compile(r"%%(\w*)")
+_GENERATED: Final = re.compile(r"^(?P<before>.*?)get_ipython\(\)\.(?P<call>\w+\(.*\))\s*$")
+
+
+def without_magics(source: str) -> str | None:
+    """Return source as plain Python, as far as it can be; None if the whole cell is for another program.
+
+    A magic becomes `pass`, or `None` where its value was assigned; `%time statement` keeps the statement.
+    What is not Python even so comes back as it is: whoever runs it reports the error.
+    """
+    lines = source.split("\n")
+    for number, line in enumerate(lines):
+        magic = _CELL_MAGIC.match(line)
+        if magic and magic.group(1) not in _PYTHON_BODIES:
+            return None
+        if magic:
+            lines[number] = ""
+        elif line.strip():
+            break
+    tree = parse("\n".join(lines))
+    if tree is None and len(source) <= MAX_CODE_BYTES:
+        lines = _translated(lines)
+        tree = parse("\n".join(lines))
+    text = "\n".join(lines)
+    if tree is not None and "get_ipython" in text:
+        return _without_shell(text, tree)
+    return text
+
+
+def _translated(lines: list[str]) -> list[str]:
+    words = " ".join(lines).split()
+    if words and words[0] in _AUTOMAGIC and sum(bool(line.strip()) for line in lines) == 1:
+        return ["pass" if line.strip() else line for line in lines]
+    # IPython's own transformer decides what is a magic: only here does an upload pay for importing it.
+    from IPython.core import inputtransformer2
+
+    ipython: Any = inputtransformer2  # most of its functions carry no types
+    manager = ipython.TransformerManager()
+    ended = ipython.leading_indent([f"{line}\n" for line in lines])
+    for _ in range(_MAX_MAGICS):
+        try:
+            changed, after = manager.do_one_token_transform(ended)
+        except (SyntaxError, RecursionError, ValueError, IndexError):
+            break  # its tokenizer gives up on some text that is not Python in any way
+        if not changed:
+            break
+        ended = _keeping_lines(ended, after)
+    return [line.rstrip("\n") for line in ended][: len(lines)]
+
+
+def _keeping_lines(before: list[str], after: list[str]) -> list[str]:
+    """Put our own replacement where IPython put its call, and blank lines for those it joined."""
+    pairs = enumerate(zip(before, after, strict=False))
+    place = next((number for number, (old, new) in pairs if old != new), len(after) - 1)
+    joined = len(before) - len(after)
+    return [*after[:place], f"{_plain(after[place])}\n", *["\n"] * joined, *after[place + 1 :]]
+
+
+def _plain(line: str) -> str:
+    found = _GENERATED.match(line)
+    if not found:
+        return line.rstrip("\n")
+    before, call = found.group("before", "call")
+    if not before.strip():
+        return before + (_timed(call) or "pass")
+    return f"{before}None"
+
+
+def _timed(call: str) -> str | None:
+    """Return the statement behind `%time`, which runs in the notebook itself."""
+    tree = parse(call)
+    statement = tree.body[0] if tree and len(tree.body) == 1 else None
+    if not isinstance(statement, ast.Expr) or not isinstance(statement.value, ast.Call):
+        return None
+    arguments = [part.value for part in statement.value.args if isinstance(part, ast.Constant)]
+    if len(arguments) == 2 and arguments[0] == "time" and str(arguments[1]).strip():
+        return str(arguments[1]).strip()
+    return None
+
+
+def _without_shell(text: str, tree: ast.Module) -> str:
+    """Replace each expression that starts with get_ipython() by None, and its statement by pass."""
+    spans = [
+        (node.lineno, node.col_offset, node.end_lineno, node.end_col_offset, word)
+        for node, word in _shell_uses(tree)
+        if node.end_lineno is not None and node.end_col_offset is not None
+    ]
+    rows = [line.encode() for line in text.split("\n")]
+    for line, column, end_line, end_column, word in sorted(spans, reverse=True):
+        rest = rows[end_line - 1][end_column:]
+        rows[line - 1] = rows[line - 1][:column] + word + rest
+        rows[line:end_line] = [b""] * (end_line - line)
+    return b"\n".join(rows).decode("utf-8", "replace")
+
+
+def _shell_uses(tree: ast.Module) -> list[tuple[ast.expr, bytes]]:
+    """Find the outermost call or attribute chains that start with get_ipython(), and what replaces each."""
+    found: list[tuple[ast.expr, bytes]] = []
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.JoinedStr):
+            continue  # places inside f-strings are not told before Python 3.12
+        if isinstance(node, ast.Expr) and _is_shell(node.value):
+            found.append((node.value, b"pass"))
+        elif isinstance(node, ast.expr) and _is_shell(node):
+            found.append((node, b"None"))
+        else:
+            waiting.extend(ast.iter_child_nodes(node))
+    return found
+
+
+def _is_shell(node: ast.expr) -> bool:
+    inner, called = node, False
+    while isinstance(inner, (ast.Call, ast.Attribute, ast.Subscript)):
+        called = isinstance(inner, ast.Call)
+        inner = inner.func if isinstance(inner, ast.Call) else inner.value
+    return called and isinstance(inner, ast.Name) and inner.id == "get_ipython"

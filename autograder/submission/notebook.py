@@ -1,0 +1,121 @@
+"""A notebook's bytes to the cells of a `Program`. Outputs, metadata and what is not code are left behind."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+from autograder.sandbox.types import Cell
+from autograder.settings import MAX_CODE_BYTES
+from autograder.submission.json_reader import JsonFault, read_json
+from autograder.submission.log import is_notebook
+from autograder.submission.magics import without_magics
+from autograder.submission.syntax import encodable
+from autograder.submission.types import Notice, Origin, Program, Tone
+from autograder.text import NAME_LIMIT, clean
+
+_MAX_CELLS = 2000
+_AGAIN = "Save it again in Jupyter or Colab (File, Download .ipynb) and upload that file."
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a file of code gave. program: None if it cannot be used; notices say why, or what was left out."""
+
+    program: Program | None
+    notices: tuple[Notice, ...] = ()
+
+
+def read_notebook(name: str, data: bytes) -> Reading:
+    """Read a .ipynb of any nbformat version. Never raises, whatever data is.
+
+    The cells are labelled "code cell N", N counting the code cells from 1.
+    """
+    name = clean(name, NAME_LIMIT)
+    read = read_json(data)
+    if isinstance(read, JsonFault):
+        return refused(f"{name} {read.message}. {_AGAIN}")
+    if not is_notebook(read.value):
+        return refused(f"{name} is not a notebook: it has no cells. {_AGAIN}")
+    sources = _code_sources(read.value)
+    if sources is None:
+        return refused(f"{name} is a damaged notebook: its cells cannot be read. {_AGAIN}")
+    language = _language(read.value)
+    if language is not None:
+        return refused(f"{name} is a notebook in {language}; one in Python was expected. Upload that one.")
+    return from_sources(
+        Origin.NOTEBOOK, name, [(f"code cell {n}", text) for n, text in enumerate(sources, 1)]
+    )
+
+
+def refused(text: str) -> Reading:
+    """Return the reading of a file that cannot be used. text: why, and what to do."""
+    return Reading(None, (Notice(Tone.WARNING, text),))
+
+
+def from_sources(origin: Origin, name: str, sources: list[tuple[str, str]]) -> Reading:
+    """Make the program of a file from its labelled sources, with the notebook syntax taken out."""
+    size = sum(len(text.encode("utf-8", "replace")) for _, text in sources)
+    if size > MAX_CODE_BYTES or len(sources) > _MAX_CELLS:
+        return refused(
+            f"{name} holds more code than can be read ({size:,} bytes in {len(sources):,} cells; at most "
+            f"{MAX_CODE_BYTES:,} bytes). Take out data that is pasted into the code and upload it again."
+        )
+    cells, dropped = [], []
+    for label, text in sources:
+        plain = without_magics(encodable(text))
+        if plain is None:
+            dropped.append(label)
+        elif plain.strip():
+            cells.append(Cell(label, plain))
+    if not cells:
+        return refused(f"{name} holds no Python code. Upload the notebook that you worked in.")
+    notices = []
+    if dropped:
+        listed = clean(", ".join(dropped), NAME_LIMIT)
+        notices.append(
+            Notice(Tone.IGNORED, f"{name}: {listed} ignored, not Python but for another program (%%)")
+        )
+    return Reading(Program(origin, name, tuple(cells)), tuple(notices))
+
+
+def _code_sources(value: dict[str, Any]) -> list[str] | None:
+    """Return the source of each code cell, in order; None if the notebook is damaged."""
+    import nbformat  # takes 90 ms, and a log alone needs none of it
+
+    value.setdefault("metadata", {})
+    if "cells" not in value and value.get("nbformat") != 2:
+        value["nbformat"] = 3
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            _drop_outputs(value)
+            library: Any = nbformat  # some of its functions carry no types
+            reader = library.versions[value["nbformat"]]
+            notebook = reader.to_notebook_json(value, minor=value.get("nbformat_minor", 0))
+            notebook = library.convert(notebook, 4)
+        sources = [cell["source"] for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    except Exception:
+        # nbformat trusts a notebook's structure, so what a damaged one raises depends on the damage.
+        return None
+    return sources if all(isinstance(text, str) for text in sources) else None
+
+
+def _drop_outputs(value: dict[str, Any]) -> None:
+    """Take the outputs away before the notebook is copied: they can be most of it, and are not needed."""
+    for sheet in [value, *value.get("worksheets", [])]:
+        for cell in sheet.get("cells", []):
+            if cell.get("cell_type") == "code":
+                cell["outputs"] = []
+
+
+def _language(value: dict[str, Any]) -> str | None:
+    """Return the name of the notebook's language if it says it is another one than Python."""
+    metadata = value.get("metadata")
+    for part, key in (("kernelspec", "language"), ("language_info", "name")):
+        told = metadata.get(part) if isinstance(metadata, dict) else None
+        language = told.get(key) if isinstance(told, dict) else None
+        if isinstance(language, str) and language and "python" not in language.lower():
+            return clean(language, 30)
+    return None
