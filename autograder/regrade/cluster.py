@@ -1,0 +1,119 @@
+"""Grades on a Dask cluster: the same per-submission function, the same bytes, more machines.
+
+Uploads travel as bytes, so workers need no shared disk; they need this project, in the same version,
+and run in its folder. Results come back one by one, and no more work is under way than the workers
+can hold. When a worker dies, the scheduler gives its submissions to another.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import tempfile
+import threading
+from collections.abc import Generator, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from autograder.errors import GraderFault, UploadError, UsageError
+from autograder.regrade.grader import grade_task
+from autograder.regrade.state import grader_hash
+from autograder.regrade.types import Done, GradeFunction, GraderFactory, Task
+from autograder.regrade.uploads import pack
+
+_SECONDS_TO_ANSWER: Final = 15
+_TASKS_PER_THREAD: Final = 3
+"""Enough that a worker never waits for the next upload."""
+_ONE_AT_A_TIME = threading.Lock()
+
+
+def run_on_cluster(
+    tasks: Iterable[Task], factory: GraderFactory, *, address: str, grader: str
+) -> Generator[Done, None, None]:
+    """What came of each task, in the order in which they finish.
+
+    Raises UsageError if Dask is not installed, or no scheduler or worker answers at address.
+    """
+    try:
+        import distributed
+    except ImportError as error:
+        raise UsageError(
+            "--scheduler needs Dask, which is not installed: .venv/bin/pip install -r requirements-dask.txt"
+        ) from error
+    try:
+        client = distributed.Client(address, timeout=_SECONDS_TO_ANSWER)
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"No Dask scheduler answers at {address}: start one, or check the address."
+        ) from error
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=_SECONDS_TO_ANSWER)
+        except TimeoutError as error:
+            raise UsageError(f"The scheduler at {address} has no workers: start one.") from error
+        yield from _stream(client, distributed.as_completed, iter(tasks), factory, grader)
+
+
+def _stream(
+    client: Any, as_completed: Any, source: Any, factory: GraderFactory, grader: str
+) -> Generator[Done, None, None]:
+    finished = as_completed()
+    under_way: dict[str, Task] = {}
+
+    def submit(count: int) -> None:
+        while len(under_way) < count and (task := next(source, None)) is not None:
+            try:
+                parcel = replace(task, upload=pack(task.upload))
+            except UploadError as error:
+                parcel = task
+                finished.add(client.submit(_unreadable, task.id, task.key, str(error), pure=False))
+            else:
+                finished.add(client.submit(_grade, parcel, factory, grader, pure=False, key=_name(task)))
+            under_way[_name(task)] = task
+
+    def room() -> int:
+        return max(2, _TASKS_PER_THREAD * sum(client.nthreads().values()))
+
+    submit(room())
+    for future in finished:
+        task = under_way.pop(future.key)
+        yield _result(future, task)
+        future.release()
+        submit(room())
+
+
+def _name(task: Task) -> str:
+    return f"regrade-{task.id}-{task.key[:16]}"
+
+
+def _result(future: Any, task: Task) -> Done:
+    error = future.exception()
+    if error is None:
+        done: Done = future.result()
+        return done
+    if isinstance(error, ModuleNotFoundError):
+        raise UsageError(f"The workers cannot import the grader ({error}): start them in its folder.")
+    return Done(task.id, task.key, None, (f"on the cluster: {type(error).__name__}: {error}",))
+
+
+def _grade(task: Task, factory: GraderFactory, grader: str) -> Done:
+    """Runs on a worker."""
+    if _own_hash() != grader:
+        return Done(task.id, task.key, None, ("a worker has another version of the grader: update it",))
+    # One zygote in each process, and checks that are made for one at a time: threads wait here.
+    with _ONE_AT_A_TIME, tempfile.TemporaryDirectory(prefix="regrade-") as room:
+        try:
+            return grade_task(task, _grader(factory), Path(room))
+        except GraderFault as error:
+            return Done(task.id, task.key, None, (str(error),))
+
+
+_own_hash = functools.cache(grader_hash)
+_open = contextlib.ExitStack()
+
+
+@functools.cache
+def _grader(factory: GraderFactory) -> GradeFunction:
+    """Made at a worker's first submission, kept until the worker ends."""
+    return _open.enter_context(factory())

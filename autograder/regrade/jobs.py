@@ -1,0 +1,183 @@
+"""Grades on this machine: a few worker processes, each with one zygote, one submission at a time.
+
+The parent hands a worker a task over a pipe and gets a `Done` back; it never holds more than one task
+for each worker. A worker is a session of its own, so Ctrl-C reaches the parent alone. A worker that
+dies is replaced and its submission tried once more; one that dies again, or outlasts the watchdog,
+is reported as the grader's fault. A worker whose parent is gone finds its pipe closed, and ends.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from time import monotonic
+from typing import Final
+
+from autograder.errors import GraderFault, SandboxFault
+from autograder.regrade.grader import grade_task
+from autograder.regrade.types import Done, GradeFunction, GraderFactory, Task
+from autograder.settings import CALL_CPU_SECONDS, LOAD_CPU_SECONDS, MAX_FAILED_ATTEMPTS, WALL_FACTOR
+
+WATCHDOG_SECONDS: Final = 60 + WALL_FACTOR * (
+    LOAD_CPU_SECONDS + MAX_FAILED_ATTEMPTS * (LOAD_CPU_SECONDS + CALL_CPU_SECONDS)
+)
+"""Beyond every limit that one submission's attempts can meet: only a hanging grader gets here."""
+_GOODBYE_SECONDS: Final = 5.0
+
+
+def run_jobs(
+    tasks: Iterable[Task],
+    factory: GraderFactory,
+    *,
+    jobs: int,
+    room: Path,
+    watchdog: float = WATCHDOG_SECONDS,
+) -> Generator[Done, None, None]:
+    """What came of each task, in the order in which they finish. Closing the iterator ends the workers.
+
+    tasks is taken from only when a worker is free. room: where workers may unpack uploads.
+    Raises SandboxFault if a worker cannot make what it needs: no submission would fare better.
+    """
+    source = iter(tasks)
+    again: deque[tuple[Task, int]] = deque()
+    workers: list[_Worker] = []
+    try:
+        while True:
+            while len(workers) < jobs or any(worker.task is None for worker in workers):
+                following = again.popleft() if again else _first(source)
+                if following is None:
+                    break
+                worker = next((worker for worker in workers if worker.task is None), None)
+                if worker is None:
+                    worker = _Worker.start(factory, room)
+                    workers.append(worker)
+                worker.give(*following)
+            busy = [worker for worker in workers if worker.task is not None]
+            if not busy:
+                return
+            for worker in _ready(busy, watchdog):
+                task, tries = worker.task, worker.tries
+                assert task is not None  # noqa: S101 - busy workers have one
+                done = worker.take()
+                if done is None:
+                    workers.remove(worker)
+                    late = worker.is_late(watchdog)
+                    worker.end()
+                    if tries < 1 and not late:
+                        again.append((task, tries + 1))
+                        continue
+                    how = "did not come back" if late else f"died twice ({worker.ending})"
+                    done = Done(task.id, task.key, None, (f"the grader {how} on this submission",))
+                yield done
+    finally:
+        for worker in workers:
+            worker.process.terminate()
+        for worker in workers:
+            worker.end()
+
+
+def _first(source: Iterator[Task]) -> tuple[Task, int] | None:
+    task = next(source, None)
+    return None if task is None else (task, 0)
+
+
+def _ready(busy: list[_Worker], watchdog: float) -> list[_Worker]:
+    """Waits until a worker has answered, died or run out of time; gives those."""
+    timeout = max(0.0, min(worker.since for worker in busy) + watchdog - monotonic())
+    found = wait([worker.pipe for worker in busy], timeout)
+    return [worker for worker in busy if worker.pipe in found or worker.is_late(watchdog)]
+
+
+@dataclass(eq=False)
+class _Worker:
+    """A worker process as the parent sees it. task None: it is free. tries: deaths that task has cost."""
+
+    process: SpawnProcess
+    pipe: Connection
+    task: Task | None = None
+    tries: int = 0
+    since: float = 0.0
+
+    @classmethod
+    def start(cls, factory: GraderFactory, room: Path) -> _Worker:
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_work, args=(theirs, factory, room), daemon=True)
+        # Until the worker has left our session, Ctrl-C would reach it too.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        theirs.close()
+        return cls(process, ours)
+
+    @property
+    def ending(self) -> str:
+        code = self.process.exitcode
+        return f"exit status {code}" if code is None or code >= 0 else signal.Signals(-code).name
+
+    def is_late(self, watchdog: float) -> bool:
+        return monotonic() > self.since + watchdog and not self.pipe.poll()
+
+    def give(self, task: Task, tries: int) -> None:
+        self.task, self.tries, self.since = task, tries, monotonic()
+        try:
+            self.pipe.send(task)
+        except OSError:
+            return  # it is dead already, which the next wait finds out
+
+    def take(self) -> Done | None:
+        """Its answer; None if it has none and never will."""
+        if not self.pipe.poll():
+            return None
+        try:
+            answer: Done | str = self.pipe.recv()
+        except (EOFError, OSError):
+            return None
+        if isinstance(answer, str):
+            raise SandboxFault(answer)
+        self.task = None
+        return answer
+
+    def end(self) -> None:
+        """Make sure that the process is gone."""
+        self.pipe.close()
+        self.process.terminate()
+        self.process.join(_GOODBYE_SECONDS)
+        if self.process.exitcode is None:
+            self.process.kill()
+            self.process.join()
+
+
+def _work(pipe: Connection, factory: GraderFactory, room: Path) -> None:
+    """The worker process: tasks in, one `Done` out for each, until the pipe is closed."""
+    os.setsid()
+    signal.signal(signal.SIGTERM, _leave)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    try:
+        with factory() as grade:
+            _serve(pipe, grade, room / str(os.getpid()))
+    except GraderFault as fault:
+        pipe.send(str(fault))
+
+
+def _serve(pipe: Connection, grade: GradeFunction, room: Path) -> None:
+    while True:
+        try:
+            task: Task = pipe.recv()
+            pipe.send(grade_task(task, grade, room))
+        except (EOFError, OSError):
+            return
+
+
+def _leave(*_: object) -> None:
+    """SIGTERM: unwind, so that the zygote ends with its worker."""
+    raise SystemExit(0)

@@ -1,0 +1,195 @@
+"use strict";
+// Everything from the upload reaches the page through textContent: nothing of it is parsed as HTML.
+const data = JSON.parse(document.getElementById("data").textContent);
+const byId = new Map(data.rows.map((row) => [row.id, row]));
+const element = (name, text, className) => {
+  const made = document.createElement(name);
+  if (text !== undefined) made.textContent = text;
+  if (className) made.className = className;
+  return made;
+};
+const points = (value) => (value === null ? "" : String(Math.round(value * 100) / 100));
+const signed = (value) => (value === null ? "" : (value > 0 ? "+" : value < 0 ? "−" : "") + points(Math.abs(value)));
+const direction = (value) => (value > 0 ? "up" : value < 0 ? "down" : "");
+const kindOf = (now, max) => (now === null ? "" : now >= max ? "full" : now > 0 ? "part" : "none");
+const changed = (test) => test.now !== null && test.before !== null && test.now !== test.before;
+
+// A row of the large table is made once, when it is first shown.
+function strip(row) {
+  const cell = element("span", undefined, "strip");
+  const tests = row.tests.filter((test) => test.now !== null && test.max > 0);
+  const width = 100 / (tests.length || 1);
+  const stops = tests.flatMap((test, index) => {
+    const colour = `var(--${kindOf(test.now, test.max)})`;
+    const [from, to] = [index * width, (index + 1) * width];
+    return [`${colour} ${from}% ${to - width * 0.12}%`, `transparent ${to - width * 0.12}% ${to}%`];
+  });
+  if (tests.length) cell.style.background = `linear-gradient(90deg, ${stops.join(", ")})`;
+  const missed = tests.filter((test) => test.now < test.max).map((test) => data.tests[test.test]);
+  cell.title = missed.length ? `points lost in: ${missed.join("; ")}` : "full points everywhere";
+  return cell;
+}
+
+function makeRow(row) {
+  const line = element("tr");
+  line.dataset.id = row.id;
+  const opener = element("button", row.id, "link");
+  line.append(element("td"));
+  line.lastChild.append(opener);
+  if (!data.anonymous) line.append(element("td", row.people.map((person) => person[0] || person[2] || person[1]).join(", "), "who"));
+  line.append(element("td", points(row.before), "number"), element("td", points(row.now), "number"));
+  line.append(element("td", signed(row.change), `number ${direction(row.change)}`));
+  line.append(element("td"));
+  line.lastChild.append(row.now === null ? "" : strip(row));
+  line.append(element("td"));
+  line.lastChild.append(element("span", row.status, row.status === "graded" ? "pill" : "pill odd"));
+  line.append(element("td", row.diagnoses.map((index) => data.mistakes[index]).join(", "), "why muted"));
+  return line;
+}
+
+const columns = {
+  id: (row) => row.order,
+  who: (row) => row.people.map((person) => person.join(" ")).join(" ").toLowerCase(),
+  before: (row) => row.before,
+  now: (row) => row.now,
+  change: (row) => row.change,
+  tests: (row) => row.tests.filter((test) => test.now !== null && test.now >= test.max).length,
+  status: (row) => row.severity,
+  why: (row) => row.diagnoses.map((index) => data.mistakes[index]).join(", "),
+};
+const state = { sort: null, down: false, text: "", status: "", change: "", test: "", ids: null, idsName: "", visible: [] };
+const body = document.querySelector("#all tbody");
+
+// What wants looking at first: faults, time-outs, the largest changes.
+const urgent = (a, b) => a.severity - b.severity || Math.abs(b.change ?? 0) - Math.abs(a.change ?? 0) || a.order - b.order;
+function compare(a, b) {
+  if (!state.sort) return urgent(a, b);
+  const [left, right] = [columns[state.sort](a), columns[state.sort](b)];
+  if (left === right) return a.order - b.order;
+  if (left === null || right === null) return left === null ? 1 : -1; // nothing comes last either way
+  return (left < right ? -1 : 1) * (state.down ? -1 : 1);
+}
+
+function haystack(row) {
+  row.text ??= [row.id, row.status, ...row.people.flat(), ...row.diagnoses.map((index) => data.mistakes[index]), ...row.reasons].join("\n").toLowerCase();
+  return row.text;
+}
+function shows(row) {
+  if (state.ids && !state.ids.has(row.id)) return false;
+  if (state.status && row.status !== state.status) return false;
+  if (state.change === "any" && !row.change) return false;
+  if (state.change === "up" && !(row.change > 0)) return false;
+  if (state.change === "down" && !(row.change < 0)) return false;
+  if (state.test) {
+    const [how, index] = state.test.split(" ");
+    const test = row.tests.find((one) => one.test === Number(index));
+    if (!test || (how === "lost" ? test.now === null || test.now >= test.max : !changed(test))) return false;
+  }
+  return state.text.toLowerCase().split(/\s+/).every((word) => haystack(row).includes(word));
+}
+
+function draw() {
+  state.visible = data.rows.filter(shows).sort(compare);
+  body.replaceChildren(...state.visible.map((row) => (row.line ??= makeRow(row))));
+  document.getElementById("count").textContent = `${state.visible.length} of ${data.rows.length}`;
+  const chip = document.getElementById("chip");
+  chip.hidden = !state.ids;
+  chip.textContent = `only: ${state.idsName} ✕`;
+  for (const head of document.querySelectorAll("#all th")) {
+    const order = head.dataset.sort === state.sort ? (state.down ? "descending" : "ascending") : "none";
+    head.setAttribute("aria-sort", order);
+  }
+}
+
+// One submission, opened by its address: report.html#id=123
+function message(title, index) {
+  const box = element("div");
+  box.append(element("div", title, "muted"), element("pre", index < 0 ? "(no message)" : data.texts[index]));
+  return box;
+}
+function makeTest(test) {
+  const kind = kindOf(test.now, test.max);
+  const box = element("div", undefined, `test is-${kind}`);
+  const head = element("h3", data.tests[test.test] ?? test.title);
+  const was = test.before === null ? "" : `${points(test.before)} → `;
+  const score = element("span", test.now === null ? `${points(test.before)} before, not there now` : `${was}${points(test.now)} of ${points(test.max)}`);
+  if (changed(test)) score.className = direction(test.now - test.before);
+  head.append(score);
+  box.append(head);
+  if (test.newText >= 0 || test.oldText >= 0) {
+    const messages = element("div", undefined, "messages");
+    if (test.before !== null && (test.oldText >= 0 || changed(test))) messages.append(message("before", test.oldText));
+    if (test.now !== null && (test.newText >= 0 || changed(test))) messages.append(message("now", test.newText));
+    box.append(messages);
+  }
+  return box;
+}
+const dialog = document.querySelector("dialog");
+function open(id) {
+  const row = byId.get(id);
+  if (!row) return;
+  const at = state.visible.indexOf(row);
+  const go = (label, step) => {
+    const button = element("button", label);
+    const target = state.visible[at + step];
+    button.disabled = at < 0 || !target;
+    button.addEventListener("click", () => (location.hash = `id=${encodeURIComponent(target.id)}`));
+    return button;
+  };
+  const close = element("button", "Close");
+  close.addEventListener("click", () => dialog.close());
+  const head = element("header");
+  head.append(element("h2", row.id), go("‹ Previous", -1), go("Next ›", 1), close);
+  const facts = element("p");
+  facts.append(`${points(row.before) || "–"} → ${points(row.now) || "–"} `, element("b", signed(row.change), direction(row.change)), " ");
+  facts.append(element("span", row.status, row.status === "graded" ? "pill" : "pill odd"));
+  const parts = [head, ...row.people.map((person) => element("p", person.filter(Boolean).join(" · "))), facts];
+  const handed = [row.created && `handed in ${row.created}`, row.attempts && `${row.attempts} earlier attempts`].filter(Boolean);
+  if (handed.length) parts.push(element("p", handed.join(", "), "muted"));
+  parts.push(...row.reasons.map((reason) => element("p", reason, "attention")));
+  if (row.diagnoses.length) parts.push(element("p", `Recognised: ${row.diagnoses.map((index) => data.mistakes[index]).join(", ")}`));
+  for (const group of data.groups.filter((one) => one.ids.includes(id))) {
+    const others = group.ids.filter((other) => other !== id);
+    parts.push(element("p", `Same ${group.signals} as ${others.slice(0, 12).join(", ")}${others.length > 12 ? " …" : ""}`, "muted"));
+  }
+  const first = (test) => (changed(test) ? 0 : test.now !== null && test.now < test.max ? 1 : 2);
+  parts.push(...[...row.tests].sort((a, b) => first(a) - first(b)).map(makeTest));
+  dialog.replaceChildren(...parts);
+  dialog.scrollTop = 0;
+  if (!dialog.open) dialog.showModal();
+}
+function follow() {
+  const match = location.hash.match(/^#id=(.*)$/);
+  if (match) open(decodeURIComponent(match[1]));
+  else if (dialog.open) dialog.close();
+}
+dialog.addEventListener("close", () => location.hash.startsWith("#id=") && history.replaceState(null, "", location.pathname + location.search));
+dialog.addEventListener("click", (event) => event.target === dialog && event.offsetX < 0 && dialog.close());
+
+for (const head of document.querySelectorAll("#all th")) {
+  head.firstElementChild.addEventListener("click", () => {
+    state.down = state.sort === head.dataset.sort ? !state.down : false;
+    state.sort = head.dataset.sort;
+    draw();
+  });
+}
+for (const name of ["text", "status", "change", "test"]) {
+  document.getElementById(name).addEventListener("input", (event) => { state[name] = event.target.value; draw(); });
+}
+document.getElementById("chip").addEventListener("click", () => { state.ids = null; draw(); });
+body.addEventListener("click", (event) => {
+  const line = event.target.closest("tr");
+  if (line) location.hash = `id=${encodeURIComponent(line.dataset.id)}`;
+});
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-show]");
+  if (!button) return;
+  const [kind, index] = button.dataset.show.split(" ");
+  state.ids = new Set(kind === "group" ? data.groups[index].ids : data.rows.filter((row) => row.diagnoses.includes(Number(index))).map((row) => row.id));
+  state.idsName = kind === "group" ? `group ${Number(index) + 1}` : data.mistakes[index];
+  draw();
+  document.getElementById("submissions").scrollIntoView({ behavior: "smooth" });
+});
+addEventListener("hashchange", follow);
+draw();
+follow();

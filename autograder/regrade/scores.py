@@ -1,0 +1,77 @@
+"""Turns a results.json, Gradescope's or ours, into the few plain values that the tables show."""
+
+from __future__ import annotations
+
+import html
+import math
+import re
+import sys
+from collections.abc import Mapping
+from typing import Any, Final
+
+from autograder.regrade.types import Score, TestScore
+
+MESSAGE_CHARS: Final = 2000
+"""Of one test's message in the report; OUT/results has the whole of it."""
+_MAX_TESTS: Final = 500
+_DATA_URI: Final = re.compile(r"data:[\w/+.;=-]*,[\w+/=%-]{80,}")
+_ELEMENT: Final = re.compile(r"<(script|style)\b.*?</\1\s*>|<!--.*?-->", re.IGNORECASE | re.DOTALL)
+_LINE_END: Final = re.compile(r"<(?:br|/p|/div|/tr|/li|/h[1-6]|/pre|/figcaption)\b[^<>]*>", re.IGNORECASE)
+_TAG: Final = re.compile(r"</?[a-z][^<>]*>", re.IGNORECASE)
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+
+
+def score_of_results(results: Mapping[str, Any]) -> Score:
+    """The total (the results' own, else the sum over the tests) and the tests; anything odd is left out."""
+    tests = results.get("tests")
+    scores = tuple(
+        _test(test)
+        for test in (tests if isinstance(tests, list) else [])[:_MAX_TESTS]
+        if isinstance(test, Mapping)
+    )
+    total = number(results.get("score"))
+    if total is None and scores:
+        total = round(sum(test.score for test in scores), 6)
+    return Score(total, scores)
+
+
+def _test(test: Mapping[str, Any]) -> TestScore:
+    message = plain_text(str(test.get("output") or ""), str(test.get("output_format") or "text"))
+    return TestScore(
+        number=_interned(test.get("number"), 20),
+        name=_interned(test.get("name"), 200),
+        score=number(test.get("score")) or 0.0,
+        max_score=number(test.get("max_score")) or 0.0,
+        message=sys.intern(message),
+    )
+
+
+def _interned(value: Any, size: int) -> str:
+    """A short text, kept once however many submissions have it."""
+    return sys.intern(bounded(value if isinstance(value, str) else "", size))
+
+
+def number(value: Any) -> float | None:
+    """A finite number, from a number or its text; else None."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    try:
+        result = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return result if math.isfinite(result) else None
+
+
+def plain_text(output: str, output_format: str) -> str:
+    """A test's output as text that may be shown anywhere once escaped: no markup, no figures, bounded."""
+    text = _DATA_URI.sub("", output)
+    if output_format in ("html", "simple_format") or _LINE_END.search(text):
+        text = _LINE_END.sub("\n", _ELEMENT.sub("", text))
+        text = html.unescape(_TAG.sub("", text))
+    lines = (line.rstrip() for line in _CONTROL.sub("", text).strip().splitlines())
+    return bounded(re.sub(r"\n{3,}", "\n\n", "\n".join(lines)), MESSAGE_CHARS)
+
+
+def bounded(text: str, size: int) -> str:
+    """The text, or its beginning and an ellipsis."""
+    return text if len(text) <= size else f"{text[: size - 1]}…"

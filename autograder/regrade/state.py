@@ -1,0 +1,152 @@
+"""OUT, the folder of a regrade: what is already there, and what lands in it.
+
+    OUT/results/<id>.json   the submission's results.json, the bytes that it gets alone
+    OUT/state/<id>.json     a `Record`: under which key it was graded, and what else is known of it
+    OUT/grades.csv, OUT/report.html
+
+A result counts only if its record holds the key of the same upload and the same grader, no fault,
+and the hash of the result as it stands. A file is written beside its place and moved there, the
+record after the result; so whenever a run is killed, even by a power cut that loses half of what was
+written, the next run takes what is whole and grades the rest.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import platform
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from autograder.errors import UsageError
+from autograder.regrade.types import Done, Record
+
+_PROJECT: Final = Path(__file__).resolve().parent.parent.parent
+_FORMAT: Final = "1"
+"""Changes when a `Record` comes to mean something else."""
+
+
+def grader_hash(project: Path = _PROJECT) -> str:
+    """A hash of all that a grade depends on besides the upload: the grader's files, and Python's version.
+
+    `regrade` itself is left out: it shows grades and does not make them.
+    """
+    digest = hashlib.sha256(f"{_FORMAT} {platform.python_version()}".encode())
+    for path in [project / "requirements.txt", *_sources(project)]:
+        if path.is_file():
+            digest.update(f"\0{path.relative_to(project).as_posix()}\0".encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _sources(project: Path) -> Iterator[Path]:
+    for room in ("autograder", "reference"):
+        for path in sorted((project / room).rglob("*")):
+            parts = path.relative_to(project).parts
+            if path.is_file() and "__pycache__" not in parts and parts[:2] != ("autograder", "regrade"):
+                yield path
+
+
+def key_of(upload_digest: str, grader: str) -> str:
+    """What must be the same for a result to stand."""
+    return hashlib.sha256(f"{upload_digest} {grader}".encode()).hexdigest()
+
+
+class Out:
+    """The folder OUT, held by one regrade at a time; use it as `with Out.hold(path) as out`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.results = root / "results"
+        self.work = root / "work"
+        self._state = root / "state"
+
+    @classmethod
+    @contextmanager
+    def hold(cls, root: Path) -> Iterator[Out]:
+        """Make the folder and keep every other regrade out of it.
+
+        Raises UsageError if it cannot be written to, or another regrade holds it.
+        """
+        out = cls(root)
+        try:
+            for folder in (out.results, out._state):
+                folder.mkdir(parents=True, exist_ok=True)
+            lock = (root / ".lock").open("w")
+        except OSError as error:
+            raise UsageError(
+                f"Cannot write to {root}: {error.strerror or error}. Choose another -o."
+            ) from error
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise UsageError(
+                    f"Another regrade is writing to {root}. Wait for it, or use another -o."
+                ) from error
+            shutil.rmtree(out.work, ignore_errors=True)  # what a killed run left
+            try:
+                yield out
+            finally:
+                shutil.rmtree(out.work, ignore_errors=True)
+
+    def record(self, id: str) -> Record | None:  # noqa: A002 - it is an id everywhere else
+        """The record of a submission, if it and the result it speaks of are whole."""
+        try:
+            record = Record.from_json(json.loads((self._state / f"{id}.json").read_bytes()))
+            found = self._hash(id) if record.results_sha256 else ""
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return record if found == record.results_sha256 else None
+
+    def stands(self, id: str, key: str) -> bool:  # noqa: A002 - as above
+        """Whether there is nothing to grade: same upload, same grader, a result without a fault."""
+        record = self.record(id)
+        return record is not None and record.key == key and not record.faults
+
+    def result(self, id: str) -> bytes | None:  # noqa: A002 - as above
+        """The bytes of results.json, None if there are none."""
+        path = self.results / f"{id}.json"
+        return path.read_bytes() if path.is_file() else None
+
+    def keep(self, done: Done) -> None:
+        """Write down what came of a submission. Raises OSError if the disk is full or gone."""
+        path = self.results / f"{done.id}.json"
+        if done.verdict is None:
+            path.unlink(missing_ok=True)
+            record = Record(done.key, "", done.faults)
+        else:
+            verdict = done.verdict
+            replace(path, verdict.results)
+            record = Record(
+                key=done.key,
+                results_sha256=hashlib.sha256(verdict.results).hexdigest(),
+                faults=(*done.faults, *verdict.faults),
+                diagnoses=verdict.diagnoses,
+                timed_out=verdict.timed_out,
+                fingerprint=verdict.fingerprint,
+            )
+        text = json.dumps(record.to_json(), ensure_ascii=False, indent=1)
+        replace(self._state / f"{done.id}.json", text.encode("utf-8", "replace"))
+
+    def _hash(self, id: str) -> str:  # noqa: A002 - as above
+        return hashlib.sha256((self.results / f"{id}.json").read_bytes()).hexdigest()
+
+
+def replace(path: Path, data: bytes, *, durable: bool = False) -> None:
+    """Put data in path's place in one step. durable: and on the disk before this returns.
+
+    The name of the file beside it is always the same, so that a killed run leaves at most one, which
+    the next run takes over.
+    """
+    beside = path.with_name(f".{path.name}.new")
+    with beside.open("wb") as stream:
+        stream.write(data)
+        if durable:
+            stream.flush()
+            os.fsync(stream.fileno())
+    beside.replace(path)

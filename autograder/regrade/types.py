@@ -1,0 +1,224 @@
+"""What passes between the stages of a regrade: an entry of the export, what came of it, a row.
+
+Names and emails live in `Submitter` alone, and only `table` and `report` write them down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any, Union
+
+# --- The export. ---
+
+
+@dataclass(frozen=True)
+class Submitter:
+    """A student, as the export names them; "" where it does not."""
+
+    name: str
+    sid: str
+    email: str
+
+
+@dataclass(frozen=True)
+class TestScore:
+    """One test of a result. message: its output as plain text, bounded."""
+
+    __test__ = False  # pytest would take the name for a test class
+
+    number: str
+    name: str
+    score: float
+    max_score: float
+    message: str
+
+    @property
+    def title(self) -> str:
+        """ "1.1 the log is there", or what there is of it."""
+        return " ".join(part for part in (self.number, self.name) if part)
+
+
+@dataclass(frozen=True)
+class Score:
+    """A result as far as the tables need it. total None: there is none."""
+
+    total: float | None
+    tests: tuple[TestScore, ...]
+
+
+@dataclass(frozen=True)
+class OnDisk:
+    """An upload that is a folder or a file."""
+
+    path: Path
+
+
+@dataclass(frozen=True)
+class InArchive:
+    """An upload inside the export's zip: its members, and how much of their names to cut off.
+
+    single: it is one file, not a folder.
+    """
+
+    archive: Path
+    members: tuple[str, ...]
+    prefix: str
+    single: bool
+
+
+@dataclass(frozen=True)
+class PackedFile:
+    """A file that travels: its path inside the upload, and its bytes, or where the symbolic link points."""
+
+    name: str
+    data: bytes
+    link: bool = False
+
+
+@dataclass(frozen=True)
+class Packed:
+    """An upload that travels to another machine. single: it is one file, not a folder."""
+
+    files: tuple[PackedFile, ...]
+    single: bool
+
+
+Upload = Union[OnDisk, InArchive, Packed]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One submission of the export. attempts: how many came before this one.
+
+    damage: why it cannot be graded (upload is then None), else "".
+    """
+
+    id: str
+    upload: Upload | None
+    submitters: tuple[Submitter, ...] = ()
+    created_at: str = ""
+    attempts: int = 0
+    before: Score | None = None
+    damage: str = ""
+
+
+@dataclass(frozen=True)
+class Export:
+    """notes: what was odd about the export as a whole, for staff."""
+
+    entries: tuple[Entry, ...]
+    notes: tuple[str, ...]
+
+
+# --- What came of a submission. ---
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """Three signals that two uploads are the same answer; "" where there is nothing to compare."""
+
+    matrices: str = ""
+    code: str = ""
+    time: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What grading one upload gave. results: the bytes of results.json.
+
+    faults: the grader's own, for staff. diagnoses: short stable names of the mistakes recognised.
+    timed_out: whether the student's code met a time limit.
+    """
+
+    results: bytes
+    faults: tuple[str, ...] = ()
+    diagnoses: tuple[str, ...] = ()
+    timed_out: bool = False
+    fingerprint: Fingerprint = Fingerprint()
+
+
+GradeFunction = Callable[[Path], Verdict]
+GraderFactory = Callable[[], AbstractContextManager[GradeFunction]]
+"""Makes what one worker needs (its zygote) and gives the per-submission function; must pickle."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One submission to grade. key: see `state.key_of`."""
+
+    id: str
+    key: str
+    upload: Upload
+
+
+@dataclass(frozen=True)
+class Done:
+    """What came of a task. verdict None: the grader gave none, and faults say why."""
+
+    id: str
+    key: str
+    verdict: Verdict | None
+    faults: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Record:
+    """What OUT/state keeps beside a result. results_sha256: of OUT/results/<id>.json, "" if none."""
+
+    key: str
+    results_sha256: str
+    faults: tuple[str, ...] = ()
+    diagnoses: tuple[str, ...] = ()
+    timed_out: bool = False
+    fingerprint: Fingerprint = Fingerprint()
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, for json.dumps."""
+        return asdict(self)
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> Record:
+        """The reverse of to_json. Raises KeyError or TypeError if data is something else."""
+        return Record(
+            key=str(data["key"]),
+            results_sha256=str(data["results_sha256"]),
+            faults=tuple(str(fault) for fault in data["faults"]),
+            diagnoses=tuple(str(name) for name in data["diagnoses"]),
+            timed_out=bool(data["timed_out"]),
+            fingerprint=Fingerprint(**data["fingerprint"]),
+        )
+
+
+# --- Rows. ---
+
+
+class Status(Enum):
+    """What became of a submission; the value stands in the tables."""
+
+    FAULT = "grader fault"
+    TIMED_OUT = "time-out"
+    SKIPPED = "skipped"
+    GRADED = "graded"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One submission in the tables. reasons: the faults, or why it was skipped."""
+
+    entry: Entry
+    status: Status
+    reasons: tuple[str, ...]
+    now: Score | None
+    diagnoses: tuple[str, ...]
+    fingerprint: Fingerprint
+
+    @property
+    def change(self) -> float | None:
+        """Score now minus score before; None unless there are both."""
+        before = self.entry.before.total if self.entry.before else None
+        now = self.now.total if self.now else None
+        return None if before is None or now is None else round(now - before, 6)
