@@ -24,6 +24,8 @@ from autograder.sandbox.types import Answer, End, Ended, LoadReport, Outcome
 from autograder.sandbox.worker.zygote import ENDED, FORK, KILL, REPORT, STARTED
 
 _CHUNK: Final = 1 << 16
+_ANSWERS_TOGETHER: Final = 4
+"""All answers of an attempt are at most so many of the largest ones."""
 _LOOK_SECONDS: Final = 0.25
 """How often a silent child's CPU clock is looked at."""
 _DEATH_SECONDS: Final = 30.0
@@ -73,6 +75,7 @@ class _Talk:
         self._unsent = memoryview(encode_request(request))
         self._frames = FrameReader(request.limits.answer)
         self._result = Attempt()
+        self._received = 0
         self._child = 0
         self._gone = False
         self._open = True
@@ -99,8 +102,8 @@ class _Talk:
     def _begin_phase(self, cpu_now: float) -> None:
         """Loading, or a call: each has its own limits."""
         loading = self._result.load is None
-        limit = self._limits.load_cpu * LOAD_GRACE if loading else self._limits.call_cpu
-        self._cpu_limit = cpu_now + limit
+        limit = self._limits.load_cpu if loading else self._limits.call_cpu
+        self._cpu_limit = cpu_now + limit * (LOAD_GRACE if loading else 1.0)
         self._deadline = time.monotonic() + limit * self._limits.wall_factor
 
     def _wait(self) -> None:
@@ -133,6 +136,10 @@ class _Talk:
             return
         self._open = bool(data)
         if self._finished or not data:
+            return
+        self._received += len(data)
+        if self._received > _ANSWERS_TOGETHER * self._limits.answer:
+            self._result.end = Ended(End.GARBAGE, "more than all answers together can be")
             return
         self._frames.feed(data)
         try:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Final, NoReturn
 
 from autograder.sandbox import frames, requests
-from autograder.sandbox.lockdown import Limits, Plan, confine
+from autograder.sandbox.lockdown import Limits, Plan, close_all_but, confine
 from autograder.sandbox.requests import Request
 from autograder.sandbox.types import (
     Answer,
@@ -34,7 +34,6 @@ REQUEST: Final = 3
 ANSWER: Final = 4
 _write = os.write
 _leave = os._exit
-ENDLESS: Final = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ def _arrange(request_fd: int, answer_fd: int) -> None:
         raise RuntimeError("file descriptors are not as expected")
     os.dup2(safe_request, REQUEST)
     os.dup2(safe_answer, ANSWER)
-    os.closerange(ANSWER + 1, ENDLESS)
+    close_all_but(range(ANSWER + 1))
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 /dev/null, for good

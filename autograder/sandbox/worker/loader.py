@@ -7,6 +7,7 @@ When the CPU time is used up, the running statement is stopped, and only definit
 from __future__ import annotations
 
 import ast
+import builtins
 import linecache
 import signal
 import sys
@@ -98,7 +99,7 @@ class Loader:
         self._snapshots = Snapshots(request.limits.items)
         self._module = ModuleType("__main__")
         self._namespace = self._module.__dict__
-        self._namespace["__builtins__"] = __builtins__
+        self._namespace["__builtins__"] = builtins
         if len(request.cells) == 1 and request.cells[0].label.endswith(".py"):
             self._namespace["__file__"] = request.cells[0].label
 
@@ -154,7 +155,9 @@ class Loader:
 
     def _skip(self, label: str, line: int, node: ast.stmt) -> None:
         self._skipped_names |= names_stored(node) - self._namespace.keys()
-        self._record(label, line, StatementFate.SKIPPED)
+        last = self._reports[-1] if self._reports else None
+        if last is None or last != StatementReport(Place(label, line, ""), StatementFate.SKIPPED):
+            self._record(label, line, StatementFate.SKIPPED)
 
     def _record(
         self,

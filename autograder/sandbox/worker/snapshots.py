@@ -70,7 +70,7 @@ class Snapshots:
             missing = ["pos"]
         if state is None or missing:
             return Refused(Refusal.NO_MATRICES, ", ".join(missing))
-        if task is Task.UNIQUE and _same(state, self._state(Task.POSITION)):
+        if task is Task.UNIQUE and self._is_left_from_position(state):
             return Refused(Refusal.NO_MATRICES, "they are still those of attention_by_position")
         wanted = NAMES[:3] if task is Task.CONTENT else NAMES
         arrays: dict[str, Matrix] = {}
@@ -81,9 +81,15 @@ class Snapshots:
             arrays[name] = value
         return Answer(arrays)
 
+    def _is_left_from_position(self, state: State) -> bool:
+        """The optional part was skipped: the matrices are the same, or can only be that task's."""
+        if _fits(Task.POSITION, state) and not _fits(Task.UNIQUE, state):
+            return True
+        return _same(state, self._state(Task.POSITION))
+
     def _state(self, task: Task) -> State | None:
         marked = self._marked.get(task)
-        if marked is not None and _fits(task, marked[1]):
+        if marked is not None and (_fits(task, marked[1]) or _holds_no_matrix(marked[1])):
             return marked[1]
         return self._fitting.get(task) or (marked[1] if marked is not None else None)
 
@@ -101,6 +107,11 @@ def _fits(task: Task, state: State) -> bool:
         return False
     Vm = matrices[2]
     return task is Task.UNIQUE or (isinstance(Vm, np.ndarray) and Vm.shape[1] == 3)
+
+
+def _holds_no_matrix(state: State) -> bool:
+    """Whether something stands there that is no array of numbers: that is to be told, not passed over."""
+    return any(isinstance(value, str) for value in state.values())
 
 
 def _same(state: State, other: State | None) -> bool:

@@ -1,0 +1,278 @@
+"""However a child ends, that is one outcome of one call, and the next call is answered in a new fork."""
+
+from __future__ import annotations
+
+import os
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from autograder.sandbox import frames
+from autograder.sandbox.host import Zygote
+from autograder.sandbox.types import (
+    Answer,
+    Call,
+    End,
+    Ended,
+    LoadReport,
+    Outcome,
+    Raised,
+    Refused,
+    Transcript,
+)
+from tests.sandbox.model import HONEST, SHORT, TRIGGER, program
+
+
+def run(zygote: Zygote, action: str, calls: tuple[Call, ...] = (HONEST, TRIGGER, HONEST)) -> Transcript:
+    return zygote.run(program(action), calls, SHORT)
+
+
+def is_honest(outcome: Outcome) -> bool:
+    return isinstance(outcome, Answer) and np.array_equal(outcome.arrays["output"], np.ones((2, 2)))
+
+
+KILLED_BY_ITSELF = [
+    ("ctypes.string_at(0)", Ended(End.SIGNAL, "SIGSEGV")),
+    ("os._exit(0)", Ended(End.EXIT, "exit status 0")),
+    ("os._exit(3)", Ended(End.EXIT, "exit status 3")),
+    ("os.abort()", Ended(End.SIGNAL, "SIGABRT")),
+    ("while True: pass", Ended(End.CPU_TIME, "1 s")),
+    ("time.sleep(60)", Ended(End.WALL_TIME, "2 s")),
+    ("os.kill(os.getpid(), 19); time.sleep(60)", Ended(End.WALL_TIME, "2 s")),
+    ("torch.ones(3 * 2**28)", Ended(End.MEMORY, "torch could not allocate memory")),
+    ("bytearray(3 * 2**30)", Ended(End.MEMORY, "MemoryError")),
+    ("__import__('numpy').ones(3 * 2**27)", Ended(End.MEMORY, "MemoryError")),
+]
+
+
+@pytest.mark.parametrize(
+    ("action", "ending"), KILLED_BY_ITSELF, ids=[case[0][:30] for case in KILLED_BY_ITSELF]
+)
+def test_an_attempt_that_dies_costs_one_call(zygote: Zygote, action: str, ending: Ended) -> None:
+    got = run(zygote, action)
+    assert isinstance(got.load, LoadReport)
+    assert got.outcomes[1] == ending
+    assert is_honest(got.outcomes[0])
+    assert is_honest(got.outcomes[2])
+
+
+RAISING = [
+    ("sys.exit('done')", "SystemExit", "done"),
+    ("raise KeyboardInterrupt", "KeyboardInterrupt", ""),
+    ("raise GeneratorExit", "GeneratorExit", ""),
+    ("input()", "EOFError", "EOF when reading a line"),
+    ("raise type('Odd', (Exception,), {'__str__': lambda self: 1 / 0})", "Odd", ""),
+    ("raise type('Long', (Exception,), {'__str__': lambda self: 'x' * 10**8})", "Long", "x" * SHORT.text),
+    ("raise ValueError('\\ud800 and \\x00')", "ValueError", "? and \x00"),
+    ("raise ValueError(hex(id(object())))", "ValueError", "0x…"),
+    ("raise ExceptionGroup('two', [ValueError()])", "ExceptionGroup", "two (1 sub-exception)"),
+]
+
+
+@pytest.mark.parametrize(
+    ("action", "name", "message"), RAISING, ids=[case[1] + case[2][:9] for case in RAISING]
+)
+def test_what_is_raised_is_told_and_costs_one_call(
+    zygote: Zygote, action: str, name: str, message: str
+) -> None:
+    if name == "ExceptionGroup" and sys.version_info < (3, 11):
+        pytest.skip("exception groups came with Python 3.11")
+    got = run(zygote, action)
+    raised = got.outcomes[1]
+    assert isinstance(raised, Raised)
+    assert (raised.type_name, raised.message) == (name, message)
+    assert raised.trace[-1].text.startswith(action[:20])
+    assert is_honest(got.outcomes[0])
+    assert is_honest(got.outcomes[2])
+
+
+def test_endless_recursion_is_told_in_a_few_lines(zygote: Zygote) -> None:
+    got = run(zygote, "return self.forward(seq)")
+    raised = got.outcomes[1]
+    assert isinstance(raised, Raised)
+    assert raised.type_name == "RecursionError"
+    assert 2 <= len(raised.trace) <= 8
+
+
+def test_prints_cost_nothing_and_go_nowhere(zygote: Zygote) -> None:
+    got = run(zygote, "for _ in range(1000): print('x' * 100_000)")
+    assert isinstance(got.outcomes[1], Answer)
+
+
+def frame(kind: int, index: int, length: int, payload: bytes) -> str:
+    return f"os.write(4, {struct.pack('<4sBII', b'AGF1', kind, index, length) + payload!r})"
+
+
+GARBAGE = {
+    "noise": "os.write(4, b'x' * 1000)",
+    "a flood": "while True: os.write(4, b'AGF1' * 10_000)",
+    "a frame of another call": frame(frames.REFUSED, 7, 3, bytes(3)),
+    "a second load report": frame(frames.LOAD, frames.LOAD_INDEX, 9, bytes(9)),
+    "a frame longer than allowed": frame(frames.ANSWER, 1, 2**32 - 1, b""),
+    "a frame that claims a giant array": frame(frames.ANSWER, 1, 25, b"\1\0\0\0\0\0\1\2" + b"\xff" * 17),
+    "half a frame": "os.write(4, b'AGF1\\x02\\x01'), os._exit(0)",
+    "a refusal that is none": frame(frames.REFUSED, 1, 3, b"\xff\0\0"),
+}
+
+
+@pytest.mark.parametrize("action", GARBAGE.values(), ids=GARBAGE)
+def test_garbage_in_the_channel_ends_the_attempt(zygote: Zygote, action: str) -> None:
+    got = run(zygote, action)
+    ending = got.outcomes[1]
+    assert isinstance(ending, Ended)
+    assert ending.reason is End.GARBAGE
+    assert is_honest(got.outcomes[0])
+    assert is_honest(got.outcomes[2])
+
+
+def test_a_forged_answer_stands_for_its_own_call_and_no_other(zygote: Zygote) -> None:
+    forged = frame(frames.REFUSED, 1, 3, bytes(3))
+    got = run(zygote, f"while True: {forged}", (HONEST, TRIGGER, HONEST, HONEST))
+    assert isinstance(got.outcomes[1], Refused)
+    assert got.outcomes[2] == Ended(End.GARBAGE, "a frame came out of turn")
+    assert is_honest(got.outcomes[3])
+
+
+def test_closing_the_channel_is_an_exit(zygote: Zygote) -> None:
+    got = run(zygote, "os.close(4)")
+    ending = got.outcomes[1]
+    assert isinstance(ending, Ended)
+    assert is_honest(got.outcomes[2])
+
+
+def test_after_enough_dead_attempts_the_calls_left_are_not_run(zygote: Zygote) -> None:
+    got = run(zygote, "os._exit(1)", (TRIGGER,) * 5 + (HONEST,))
+    reasons = [outcome.reason for outcome in got.outcomes if isinstance(outcome, Ended)]
+    assert reasons == [End.EXIT] * 3 + [End.NOT_RUN] * 3
+
+
+def test_a_thread_that_lives_on_is_gone_with_the_child(zygote: Zygote) -> None:
+    got = run(zygote, "threading.Thread(target=time.sleep, args=(60,)).start()")
+    assert isinstance(got.outcomes[1], Answer)
+    assert is_honest(got.outcomes[2])
+
+
+def test_a_fork_leaves_no_process_behind(zygote: Zygote) -> None:
+    action = "\n            ".join(
+        ["try:", "    if os.fork() == 0: os.setsid(), time.sleep(600), os._exit(0)", "except OSError: pass"]
+    )
+    got = run(zygote, action)
+    assert isinstance(got.outcomes[1], Answer)
+    assert descendants(zygote_pid(zygote)) == []
+
+
+def test_a_load_that_hangs_and_will_not_stop_leaves_the_definitions(zygote: Zygote) -> None:
+    stubborn = (
+        "if True:\n    import signal\n    signal.signal(signal.SIGPROF, signal.SIG_IGN)\n    while True: pass"
+    )
+    got = zygote.run(program(beside=stubborn), [HONEST], SHORT)
+    assert isinstance(got.load, LoadReport)
+    assert got.load.definitions_only
+    assert is_honest(got.outcomes[0])
+
+
+def test_an_assignment_that_hangs_too_leaves_functions_and_classes(zygote: Zygote) -> None:
+    got = zygote.run(program(beside="x = __import__('time').sleep(600)"), [HONEST], SHORT)
+    assert isinstance(got.load, LoadReport)
+    assert is_honest(got.outcomes[0])
+
+
+def test_an_exit_while_loading_leaves_the_definitions(zygote: Zygote) -> None:
+    got = zygote.run(program(beside="os._exit(0)"), [HONEST], SHORT)
+    assert isinstance(got.load, LoadReport)
+    assert is_honest(got.outcomes[0])
+
+
+def test_a_program_that_dies_at_every_load_ends_with_that(zygote: Zygote) -> None:
+    got = zygote.run(program(beside="@lambda f: __import__('os')._exit(9)\ndef f(): pass"), [HONEST], SHORT)
+    assert got.load == Ended(End.EXIT, "exit status 9")
+    assert got.outcomes == (Ended(End.NOT_RUN),)
+
+
+def test_the_same_program_gives_the_same_transcript(zygote: Zygote) -> None:
+    beside = "import random\nTO_SAVE = {'a', 'b', 'c'}\nraise ValueError(str(TO_SAVE) + str(random.random()))"
+    runs = [repr(zygote.run(program(beside=beside), [HONEST, TRIGGER])) for _ in range(2)]
+    with Zygote() as another:
+        runs.append(repr(another.run(program(beside=beside), [HONEST, TRIGGER])))
+    assert runs[0] == runs[1] == runs[2]
+
+
+def test_nothing_of_one_run_is_seen_in_the_next(zygote: Zygote) -> None:
+    zygote.run(program(beside="import builtins, torch\nbuiltins.secret = 1\ntorch.softmax = None"), [HONEST])
+    got = zygote.run(program(beside="secret"), [HONEST])
+    assert isinstance(got.load, LoadReport)
+    assert got.load.statements[0].error is not None
+    assert got.load.statements[0].error.type_name == "NameError"
+
+
+def test_the_grader_cannot_be_imported(zygote: Zygote) -> None:
+    for name in ("reference", "autograder", "autograder.checks", "autograder.settings"):
+        got = zygote.run(program(beside=f"import {name}"), [])
+        assert isinstance(got.load, LoadReport)
+        assert got.load.statements[0].error is not None
+        assert got.load.statements[0].error.type_name == "ModuleNotFoundError"
+
+
+def test_many_runs_leak_neither_descriptors_nor_memory(zygote: Zygote) -> None:
+    zygote.run(program(), [HONEST])
+    pid = zygote_pid(zygote)
+    before = open_files(os.getpid()), open_files(pid), memory_kib(pid)
+    for _ in range(100):
+        zygote.run(program(), [])
+    assert (open_files(os.getpid()), open_files(pid)) == before[:2]
+    assert memory_kib(pid) - before[2] < 1024
+    assert descendants(pid) == []
+
+
+def test_the_zygote_goes_when_the_grader_is_killed() -> None:
+    script = (
+        "from autograder.sandbox.host import Zygote; import time\n"
+        "zygote = Zygote(); zygote.run([], [])\n"
+        "print(zygote._process.pid, flush=True); time.sleep(60)"
+    )
+    root = Path(__file__).resolve().parents[2]
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, cwd=root) as grader:
+        assert grader.stdout is not None
+        pid = int(grader.stdout.readline())
+        grader.kill()
+    deadline = time.monotonic() + 20
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not Path(f"/proc/{pid}").exists()
+
+
+def test_a_zygote_that_was_killed_is_named_as_the_graders_fault_and_replaced() -> None:
+    from autograder.errors import SandboxFault
+
+    with Zygote() as zygote:
+        zygote.run(program(), [HONEST])
+        os.kill(zygote_pid(zygote), 9)
+        with pytest.raises(SandboxFault):
+            zygote.run(program(), [HONEST])
+        assert is_honest(zygote.run(program(), [HONEST]).outcomes[0])
+
+
+def zygote_pid(zygote: Zygote) -> int:
+    assert zygote._process is not None
+    return zygote._process.pid
+
+
+def descendants(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def open_files(pid: int) -> int:
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+def memory_kib(pid: int) -> int:
+    return next(
+        int(line.split()[1])
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines()
+        if line[:5] == "VmRSS"
+    )

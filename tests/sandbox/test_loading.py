@@ -1,0 +1,203 @@
+"""How the student's statements are run, one by one, in `__main__`, and what is told of the others."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from autograder.sandbox.host import Zygote
+from autograder.sandbox.types import (
+    Answer,
+    Cell,
+    LoadReport,
+    Raised,
+    StatementFate,
+    Task,
+    TaskMatrices,
+)
+from tests.sandbox.model import HONEST, SHORT, program
+
+
+def load(zygote: Zygote, *sources: str) -> LoadReport:
+    cells = [Cell(f"cell {number}", source) for number, source in enumerate(sources, 1)]
+    got = zygote.run(cells, [], SHORT).load
+    assert isinstance(got, LoadReport)
+    return got
+
+
+def fates(report: LoadReport) -> list[tuple[str, int, StatementFate]]:
+    return [(item.place.label, item.place.line, item.fate) for item in report.statements]
+
+
+def errors(report: LoadReport) -> list[Raised]:
+    return [item.error for item in report.statements if item.error is not None]
+
+
+def test_a_statement_that_fails_is_recorded_and_the_next_one_runs(zygote: Zygote) -> None:
+    report = load(zygote, "x = 1\n1 / 0\nassert x == 1", "\n\ny")
+    assert fates(report) == [("cell 1", 2, StatementFate.FAILED), ("cell 2", 3, StatementFate.FAILED)]
+    assert [error.type_name for error in errors(report)] == ["ZeroDivisionError", "NameError"]
+    assert report.statements[0].place.text == "1 / 0"
+
+
+@pytest.mark.parametrize("source", ["import sys; sys.exit(1)", "quit()", "raise KeyboardInterrupt"])
+def test_leaving_the_program_is_a_failed_statement_like_any_other(zygote: Zygote, source: str) -> None:
+    report = load(zygote, source, "1 / 0")
+    assert [item.place.label for item in report.statements] == ["cell 1", "cell 2"]
+
+
+def test_a_missing_import_costs_only_itself(zygote: Zygote) -> None:
+    report = load(zygote, "import no_such_package\nimport math", "math.pi")
+    assert [error.type_name for error in errors(report)] == ["ModuleNotFoundError"]
+
+
+def test_a_cell_with_a_syntax_error_still_gives_what_parses(zygote: Zygote) -> None:
+    report = load(zygote, "a = 1\nb = \nc = 3\ndef f(:\n    pass\n\nd = 4", "assert (a, c, d) == (1, 3, 4)")
+    assert fates(report) == [("cell 1", 2, StatementFate.FAILED), ("cell 1", 4, StatementFate.FAILED)]
+    assert {error.type_name for error in errors(report)} == {"SyntaxError"}
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "if True:\nx = 1",
+        "x = (1,\ny = 2\n",
+        "s = '''\nnever closed",
+        "  x = 1",
+        "x = 1\n\t y = 2",
+        "\x00",
+        "\ud800",
+        "(" * 500,
+    ],
+)
+def test_no_text_keeps_the_other_cells_from_running(zygote: Zygote, broken: str) -> None:
+    report = load(zygote, broken, "1 / 0")
+    assert fates(report)[-1] == ("cell 2", 1, StatementFate.FAILED)
+    assert errors(report)[-1].type_name == "ZeroDivisionError"
+    assert len(report.statements) >= 2
+
+
+def test_a_future_import_in_the_middle_holds_from_there_on(zygote: Zygote) -> None:
+    later = "def f(x: NoSuchName) -> AlsoNot: pass"
+    assert not errors(
+        load(zygote, '"""Setup."""\nimport math\nfrom __future__ import annotations\n' + later, later)
+    )
+    assert errors(load(zygote, later))
+
+
+def test_dataclasses_type_hints_and_getsource_work_as_in_a_notebook(zygote: Zygote) -> None:
+    setup = (
+        "from __future__ import annotations\nimport inspect, typing\nfrom dataclasses import dataclass, field"
+    )
+    body = (
+        "@dataclass\nclass Config:\n    n: int = 3\n"
+        "    names: typing.List[str] = field(default_factory=list)\n\n"
+        "def twice(x: Config):\n    return 2 * x.n\n\n"
+        "assert twice(Config()) == 6 and __name__ == '__main__'\n"
+        "assert typing.get_type_hints(twice) == {'x': Config}\n"
+        "assert inspect.getsource(twice) == 'def twice(x: Config):\\n    return 2 * x.n\\n'\n"
+        "import __main__\nassert __main__.twice is twice"
+    )
+    assert load(zygote, setup, body).statements == ()
+
+
+def test_training_and_what_depends_on_it_is_skipped(zygote: Zygote) -> None:
+    report = load(
+        zygote,
+        "def train_loop(): 1 / 0\ndef all_of_it(): return train_loop()",
+        "model, loss = train_loop()\nprint(loss)\n"
+        "x = loss * 2\nprint(x)\nif loss > 1: compare_transformers(model)",
+    )
+    assert fates(report) == [("cell 2", line, StatementFate.SKIPPED) for line in (1, 2, 3, 4, 5)]
+
+
+def test_a_script_under_main_loses_only_its_training(zygote: Zygote) -> None:
+    script = "if __name__ == '__main__':\n    a = 1\n    train_loop()\n    b = a + 1\n"
+    report = load(zygote, script, "assert b == 2")
+    assert fates(report) == [("cell 1", 3, StatementFate.SKIPPED)]
+
+
+def test_a_statement_that_takes_too_long_is_stopped_and_only_definitions_follow(zygote: Zygote) -> None:
+    report = load(zygote, "while True:\n    pass", "x = 1\ndef f(): return x\nprint(x)\nimport math")
+    assert fates(report) == [
+        ("cell 1", 1, StatementFate.STOPPED),
+        ("cell 2", 3, StatementFate.NOT_RUN),
+    ] or fates(report) == [("cell 1", 2, StatementFate.STOPPED), ("cell 2", 3, StatementFate.NOT_RUN)]
+    assert report.definitions_only
+
+
+def test_an_exception_handler_does_not_catch_the_stop(zygote: Zygote) -> None:
+    report = load(zygote, "while True:\n    try:\n        [1] * 10\n    except Exception:\n        pass")
+    assert [item.fate for item in report.statements] == [StatementFate.STOPPED]
+
+
+def test_the_log_that_cannot_be_written_here_is_no_failure(zygote: Zygote) -> None:
+    report = load(
+        zygote,
+        "import json\nwith open('submission_log.json', 'w') as f:\n    json.dump({}, f)",
+        "open('/etc/other', 'w')",
+    )
+    assert [item.place.label for item in report.statements] == ["cell 2"]
+
+
+def test_plots_and_notebook_helpers_go_nowhere(zygote: Zygote) -> None:
+    source = """
+import matplotlib, numpy as np, seaborn as sns
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib import cm, colors as mcolors
+from mpl_toolkits.axes_grid1 import make_axes_locatable
+from IPython.display import display, HTML
+from google.colab import files, drive
+from typing import Optional
+from tqdm.auto import tqdm, trange
+import tqdm as progress
+matplotlib.use('Agg')
+plt.rcParams['figure.figsize'] = [20, 5]
+fig, axs = plt.subplots(nrows=1, ncols=8)
+fig, (left, (upper, lower)) = plt.subplots(1, 2)
+axs[0, 1].imshow(np.eye(2), cmap=cm.viridis)
+for ax in axs.flat: ax.set_title('x')
+for ax, title in zip(axs, 'ab'): ax.set_title(title)
+with plt.style.context('ggplot'): plt.show()
+def draw(ax: Optional[Axes] = None, other: 'Axes | None' = None) -> Axes | None: return ax
+class Mine(Axes): pass
+assert not isinstance(3, Axes)
+assert list(tqdm([1, 2], desc='x')) == [1, 2] and list(trange(3)) == [0, 1, 2]
+assert list(progress.tqdm('ab')) == ['a', 'b']
+with tqdm(total=3) as bar: bar.update(1)
+sns.set_theme(); display(fig); files.download('submission_log.json')
+get_ipython().run_line_magic('matplotlib', 'inline')
+color = 0.5 * cm.Reds(0.3)
+"""
+    assert load(zygote, source).statements == ()
+
+
+def test_the_classes_are_told_in_order(zygote: Zygote) -> None:
+    report = load(zygote, "from torch import nn\nclass B(nn.Module): pass\nclass A(B): pass\nclass C: pass")
+    assert report.classes == ("B", "A")
+
+
+def test_a_forged_module_name_or_class_name_does_no_harm(zygote: Zygote) -> None:
+    hostile = "class M(type):\n    def __getattribute__(c, n): raise SystemExit\nclass X(metaclass=M): pass"
+    got = zygote.run(program(beside=hostile), [HONEST])
+    assert isinstance(got.load, LoadReport)
+    assert isinstance(got.outcomes[0], Answer)
+
+
+def test_files_cannot_be_read_or_written_outside_the_environment(zygote: Zygote) -> None:
+    report = load(zygote, "open('/tmp/canary', 'w')", f"open({__file__!r})", "import socket; socket.socket()")
+    assert len(report.statements) == 3
+
+
+def matrices(zygote: Zygote, task: Task, *sources: str) -> object:
+    cells = [Cell(f"cell {number}", source) for number, source in enumerate(sources, 1)]
+    outcome = zygote.run(cells, [TaskMatrices(task)], SHORT).outcomes[0]
+    return {k: v.tolist() for k, v in outcome.arrays.items()} if isinstance(outcome, Answer) else outcome
+
+
+def test_a_matrix_may_be_a_tensor_a_list_or_hold_integers(zygote: Zygote) -> None:
+    source = "import numpy as np, torch\nKm = np.eye(3, dtype=int)\nQm = torch.eye(3, requires_grad=True)\n"
+    source += "Vm = [[1, 0, 0], [0, 1, 0], [0, 0, 1]]\nTO_SAVE = {}\nTO_SAVE['attention_by_content'] = 1"
+    got = matrices(zygote, Task.CONTENT, source)
+    assert got == dict.fromkeys(("Km", "Qm", "Vm"), np.eye(3).tolist())
