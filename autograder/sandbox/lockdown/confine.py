@@ -181,7 +181,7 @@ class _Jailer:
         Landlock lets it read the environment alone, and neither it nor the filter lets anything be written.
         """
         kept = 0
-        if self._changes_user and self._plan.unreachable and restricted and self._filters:
+        if self._plan.unreachable and restricted and self._filters:
             for capability in (libc.CAP_DAC_READ_SEARCH, libc.CAP_DAC_OVERRIDE):
                 kept = kept or libc.permitted_capabilities() & 1 << capability
         libc.set_capabilities(kept)
