@@ -13,9 +13,11 @@ from autograder.submission.types import Section
 _NUMBERS: Final = {
     "type": "array",
     "minItems": 1,
-    "maxItems": MAX_MATRIX_ITEMS,
+    # The items of a list that is too long are not looked at.
+    "if": {"maxItems": MAX_MATRIX_ITEMS},
     # np.eye(3, dtype=bool).tolist() holds booleans, and computes as it should.
-    "items": {"type": ["number", "boolean"]},
+    "then": {"items": {"type": ["number", "boolean"]}},
+    "else": {"maxItems": MAX_MATRIX_ITEMS},
 }
 _SOURCE: Final = {"type": "string", "minLength": 1, "maxLength": MAX_CODE_BYTES}
 _SIZES: Final = {

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from autograder.submission.notebook import Reading, read_notebook
+from autograder.submission.types import Origin, Tone
+
+from .samples import CLASS, IMPORTS, notebook_bytes
+
+NAME = "homework.ipynb"
+
+
+def cells(reading: Reading) -> list[tuple[str, str]]:
+    assert reading.program is not None, reading.notices
+    return [(cell.label, cell.source) for cell in reading.program.cells]
+
+
+def refusal(data: bytes) -> str:
+    reading = read_notebook(NAME, data)
+    assert reading.program is None
+    (notice,) = reading.notices
+    assert notice.tone is Tone.WARNING
+    return notice.text
+
+
+def test_code_cells_are_counted_from_one_and_text_cells_are_not() -> None:
+    reading = read_notebook(NAME, notebook_bytes(IMPORTS, "", CLASS))
+    assert cells(reading) == [("code cell 1", IMPORTS), ("code cell 3", CLASS)]
+    assert reading.program is not None
+    assert (reading.program.origin, reading.program.name) == (Origin.NOTEBOOK, NAME)
+
+
+def test_a_cell_with_a_syntax_error_stays_and_the_others_too() -> None:
+    reading = read_notebook(NAME, notebook_bytes("x = = 1", "y = 2"))
+    assert cells(reading) == [("code cell 1", "x = = 1"), ("code cell 2", "y = 2")]
+
+
+def test_cells_for_other_programs_are_left_out_and_told() -> None:
+    reading = read_notebook(NAME, notebook_bytes("%%bash\nls", "x = 1"))
+    assert cells(reading) == [("code cell 2", "x = 1")]
+    assert [notice.tone for notice in reading.notices] == [Tone.IGNORED]
+    assert "code cell 1" in reading.notices[0].text
+
+
+def test_a_notebook_of_format_3_is_read() -> None:
+    sheet = {
+        "cells": [
+            {"cell_type": "heading", "level": 1, "metadata": {}, "source": "Title"},
+            {
+                "cell_type": "code",
+                "collapsed": False,
+                "input": ["x = 1\n", "y = 2"],
+                "language": "python",
+                "metadata": {},
+                "outputs": [],
+                "prompt_number": 3,
+            },
+        ],
+        "metadata": {},
+    }
+    data = json.dumps(
+        {"nbformat": 3, "nbformat_minor": 0, "metadata": {"name": ""}, "worksheets": [sheet]}
+    ).encode()
+    assert cells(read_notebook(NAME, data)) == [("code cell 1", "x = 1\ny = 2")]
+
+
+def test_outputs_cost_nothing_whatever_they_hold() -> None:
+    value = json.loads(notebook_bytes("x = 1"))
+    value["cells"][1]["outputs"] = [
+        {"output_type": "display_data", "data": {"image/png": "A" * 5_000_000}},
+        7,
+    ]
+    assert cells(read_notebook(NAME, json.dumps(value).encode())) == [("code cell 1", "x = 1")]
+
+
+def test_line_ends_and_lone_surrogates_are_made_plain() -> None:
+    reading = read_notebook(NAME, notebook_bytes("x = 1\r\ny = '\ud800'\r\n"))
+    assert cells(reading) == [("code cell 1", "x = 1\ny = '?'\n")]
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (b"", "is empty"),
+        (notebook_bytes("x = 1")[:80], "stops in the middle"),
+        (b"[]", "is not a notebook"),
+        (b'{"nbformat": 4, "metadata": {}}', "is not a notebook"),
+        (b'{"nbformat": 4, "cells": 5}', "is a damaged notebook"),
+        (b'{"nbformat": 4, "cells": [5]}', "is a damaged notebook"),
+        (b'{"nbformat": 4, "cells": [{"cell_type": "code"}]}', "is a damaged notebook"),
+        (b'{"nbformat": 4, "cells": [{"cell_type": "code", "source": 5}]}', "is a damaged notebook"),
+        (b'{"nbformat": 99, "cells": []}', "is a damaged notebook"),
+        (b'{"nbformat": [], "cells": []}', "is a damaged notebook"),
+        (b'{"nbformat": 4, "cells": []}', "holds no Python code"),
+        (notebook_bytes("", "%%html\n<b>"), "holds no Python code"),
+        (notebook_bytes("x <- 1", language="R"), "is a notebook in R"),
+        (notebook_bytes("x = 1\n" * 50_000), "holds more code than can be read"),
+        (b'{"nbformat": 4, "cells": ' + b"[" * 100_000, "nested too deeply"),
+    ],
+)
+def test_a_notebook_that_cannot_be_read_says_why(data: bytes, told: str) -> None:
+    text = refusal(data)
+    assert text.startswith(NAME)
+    assert told in text
+
+
+def test_a_name_that_acts_is_shown_as_it_is() -> None:
+    reading = read_notebook("a\x1b[31m\u202e.ipynb", b"")
+    assert reading.notices[0].text.startswith("a\\x1b[31m\\u202e.ipynb is empty")
