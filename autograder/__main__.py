@@ -82,7 +82,17 @@ def _regrade(arguments: list[str]) -> int:
     return regrade(arguments)
 
 
-COMMANDS: dict[str, Callable[[list[str]], int]] = {"bundle": _bundle, "regrade": _regrade}
+def _doctor(arguments: list[str]) -> int:
+    from autograder.doctor import describe, examine
+
+    argparse.ArgumentParser(
+        prog="run_autograder doctor", description="What this machine can isolate, and what it cannot."
+    ).parse_args(arguments)
+    print(describe(examine()))
+    return GRADED
+
+
+COMMANDS: dict[str, Callable[[list[str]], int]] = {"bundle": _bundle, "doctor": _doctor, "regrade": _regrade}
 
 
 if __name__ == "__main__":

@@ -6,11 +6,11 @@ import sys
 import traceback
 from pathlib import Path
 
-from autograder.errors import ResultsFault
 from autograder.grade import Graded, grade
 from autograder.results.compose import fault, interrupted
 from autograder.results.write import write
 from autograder.sandbox.host import Zygote
+from autograder.sandbox.lockdown import guard_grader
 from autograder.table import table
 
 GRADED, FAULT = 0, 1
@@ -21,6 +21,7 @@ def grade_command(upload: Path, results: Path) -> int:
 
     Raises ResultsFault if results cannot be written at all.
     """
+    guard_grader()
     with Zygote() as sandbox:
         write(interrupted(), results)
         try:
@@ -35,11 +36,10 @@ def grade_command(upload: Path, results: Path) -> int:
 
 def _failed(error: Exception, results: Path) -> int:
     traceback.print_exception(error)
-    if not isinstance(error, ResultsFault):
-        write(fault(error), results)
     print(
-        "The grader itself failed: this is no verdict. Rerun it, or look at the traceback.", file=sys.stderr
+        "The grader itself failed: this is no verdict. The traceback says where; rerun it.", file=sys.stderr
     )
+    write(fault(error), results)
     return FAULT
 
 

@@ -58,7 +58,7 @@ class SubmissionLog(Check):
         set_score(0.0)
         log = self.needs_log()
         lines = {section: _array_faults(log, section) for section in Section if section is not Section.TIME}
-        set_score(2.0 * sum(not faults for faults in lines.values()) / len(lines))
+        set_score(round(2.0 * sum(not faults for faults in lines.values()) / len(lines), 2))
         self.fail_with([line for faults in lines.values() for line in faults])
 
     @partial_credit(4)
