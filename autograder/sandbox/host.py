@@ -1,47 +1,23 @@
-"""The trusted side of the sandbox: starts the zygote, and turns every ending of a child into an outcome."""
+"""The trusted side of the sandbox: turns every ending of a child into an outcome."""
 
 from __future__ import annotations
 
 import socket
-import subprocess
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import Final
 
 from autograder import settings
 from autograder.errors import SandboxFault
 from autograder.sandbox.attempt import receive_exactly, run_attempt
+from autograder.sandbox.launch import Launched, launch
 from autograder.sandbox.limits import RunLimits
 from autograder.sandbox.requests import LoadLevel, Request
 from autograder.sandbox.types import Call, Cell, End, Ended, LoadReport, Outcome, Transcript
 from autograder.sandbox.worker.zygote import HELLO, REPORT
 
-_ROOT: Final = Path(__file__).resolve().parents[2]
 _START_SECONDS: Final = 300.0
 """How long torch may take to import: from a cold disk, on half a CPU, it may be a minute."""
-_CLOSE_SECONDS: Final = 10.0
-_BOOTSTRAP: Final = """
-import sys
-sys.path[:] = [sys.argv[2], *(entry for entry in sys.path if entry)]
-from autograder.sandbox.worker.zygote import main
-main(int(sys.argv[1]), sys.argv[2])
-"""
-# Not `-I`: it drops PYTHONHASHSEED, and the order of a set of strings would differ from run to run. What
-# `-I` keeps out is kept out by an environment that holds nothing else, `-s`, and a path without "".
-_ENVIRONMENT: Final = {
-    "PATH": "/usr/bin:/bin",
-    "HOME": "/nonexistent",
-    "LC_ALL": "C.UTF-8",
-    "PYTHONHASHSEED": "0",
-    "PYTHONUTF8": "1",
-    "PYTHONSAFEPATH": "1",
-    "OMP_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "CUDA_VISIBLE_DEVICES": "",
-}
 
 DEFAULT_LIMITS: Final = RunLimits(
     load_cpu=settings.LOAD_CPU_SECONDS,
@@ -61,37 +37,18 @@ class Zygote:
     """The sandbox: a process that has imported torch, and forks one child per attempt.
 
     `with Zygote() as zygote:` starts it and returns at once; the first `run` waits until it is ready.
+    launched: a process from `launch`, if the caller started one before it imported this module.
     A zygote that died is started again by the next `run`. One run at a time; not to be shared by threads.
     """
 
-    def __init__(self, limits: RunLimits = DEFAULT_LIMITS) -> None:
+    def __init__(self, limits: RunLimits = DEFAULT_LIMITS, launched: Launched | None = None) -> None:
         self._limits = limits
-        self._process: subprocess.Popen[bytes] | None = None
-        self._control: socket.socket | None = None
+        self._launched = launched
         self._ready = False
 
     def start(self) -> None:
         """Start the process; it imports torch while the caller does other things."""
-        if self._process is not None:
-            return
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        with theirs:
-            number = theirs.fileno()
-            try:
-                self._process = subprocess.Popen(  # noqa: S603 our own interpreter, our own arguments
-                    [sys.executable, "-s", "-c", _BOOTSTRAP, str(number), str(_ROOT)],
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                    pass_fds=[number],
-                    env=_ENVIRONMENT,
-                    cwd="/",
-                    start_new_session=True,  # an interrupt from the keyboard is the grader's to handle
-                )
-            except OSError as error:
-                ours.close()
-                raise SandboxFault(f"the zygote cannot be started: {error}") from error
-        self._control = ours
+        self._launched = self._launched or launch()
 
     def run(
         self, cells: Sequence[Cell], calls: Sequence[Call], limits: RunLimits | None = None
@@ -106,16 +63,9 @@ class Zygote:
 
     def close(self) -> None:
         """End the zygote, and with it whatever it runs."""
-        process, control = self._process, self._control
-        self._process, self._control, self._ready = None, None, False
-        if control is not None:
-            control.close()
-        if process is not None:
-            try:
-                process.wait(_CLOSE_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        launched, self._launched, self._ready = self._launched, None, False
+        if launched is not None:
+            launched.end()
 
     def __enter__(self) -> Zygote:
         self.start()
@@ -127,22 +77,21 @@ class Zygote:
         self.close()
 
     def _await_ready(self) -> socket.socket:
-        self.start()
-        if self._control is None:
-            raise SandboxFault("the zygote is not there")
+        launched = self._launched = self._launched or launch()
+        control = launched.control
         if not self._ready:
             try:
-                self._control.settimeout(_START_SECONDS)
-                tag, length, *_ = REPORT.unpack(receive_exactly(self._control, REPORT.size))
+                control.settimeout(_START_SECONDS)
+                tag, length, *_ = REPORT.unpack(receive_exactly(control, REPORT.size))
                 if tag != HELLO:
-                    text = receive_exactly(self._control, length).decode("utf-8", "replace")
+                    text = receive_exactly(control, length).decode("utf-8", "replace")
                     raise SandboxFault(f"the zygote cannot start: {text}")
-                self._control.settimeout(None)
+                control.settimeout(None)
             except SandboxFault:
                 self.close()
                 raise
             self._ready = True
-        return self._control
+        return control
 
 
 def _run(

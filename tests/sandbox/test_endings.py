@@ -233,7 +233,7 @@ def test_the_zygote_goes_when_the_grader_is_killed() -> None:
     script = (
         "from autograder.sandbox.host import Zygote; import time\n"
         "zygote = Zygote(); zygote.run([], [])\n"
-        "print(zygote._process.pid, flush=True); time.sleep(60)"
+        "print(zygote._launched.process.pid, flush=True); time.sleep(60)"
     )
     root = Path(__file__).resolve().parents[2]
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, cwd=root) as grader:
@@ -258,8 +258,8 @@ def test_a_zygote_that_was_killed_is_named_as_the_graders_fault_and_replaced() -
 
 
 def zygote_pid(zygote: Zygote) -> int:
-    assert zygote._process is not None
-    return zygote._process.pid
+    assert zygote._launched is not None
+    return zygote._launched.process.pid
 
 
 def descendants(pid: int) -> list[int]:

@@ -28,6 +28,7 @@ from autograder.sandbox.worker.statements import (
     Chunk,
     cut,
     markers,
+    may_tell,
     names_stored,
     runs_at,
     without_training,
@@ -112,22 +113,23 @@ class Loader:
         alarm = Alarm(self._limits.load_cpu)
         try:
             for cell in cells:
+                telling = may_tell(cell.source)
                 for chunk in cut(cell):
-                    self._take(chunk, alarm)
+                    self._take(chunk, telling, alarm)
         finally:
             alarm.stop()
         report = LoadReport(tuple(self._reports), self._classes(), self._level is not LoadLevel.ALL)
         return Program(self._namespace, self._snapshots, report)
 
-    def _take(self, chunk: Chunk, alarm: Alarm) -> None:
+    def _take(self, chunk: Chunk, telling: bool, alarm: Alarm) -> None:
         if chunk.node is None:
             self._record(chunk.label, chunk.line, StatementFate.FAILED, chunk.error)
             return
         if not runs_at(chunk.node, self._level):
             self._record(chunk.label, chunk.line, StatementFate.NOT_RUN)
             return
-        marks = markers(chunk.node)
-        node, skipped = without_training(chunk.node)
+        marks = markers(chunk.node) if telling else {}
+        node, skipped = without_training(chunk.node) if telling else (chunk.node, [])
         for taken in skipped:
             self._skip(chunk.label, taken.lineno, taken)
         if node is None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import __future__
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
@@ -25,6 +26,7 @@ _GENERATORS: Final = {
     "generate_test_cases_first": Task.POSITION,
     "generate_test_cases_unique": Task.UNIQUE,
 }
+_TELLING: Final = re.compile("|".join([*TRAINING, *_GENERATORS, Task.CONTENT.value, Task.POSITION.value]))
 _SCOPES: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 _NAMES: Final = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _ASSIGNMENTS: Final = (ast.Assign, ast.AnnAssign, ast.AugAssign)
@@ -111,6 +113,11 @@ def runs_at(node: ast.stmt, level: LoadLevel) -> bool:
     if isinstance(node, _ASSIGNMENTS):
         return level is LoadLevel.DEFINITIONS
     return isinstance(node, _NAMES)
+
+
+def may_tell(source: str) -> bool:
+    """Whether a cell can hold a marker or training at all: saves walking through all the others."""
+    return _TELLING.search(source) is not None
 
 
 def without_training(node: ast.stmt) -> tuple[ast.stmt | None, list[ast.stmt]]:

@@ -48,7 +48,7 @@ class _Server:
         self._child = 0
         gc.disable()  # importing torch makes a million objects, and no garbage
         from autograder.sandbox.lockdown import Limits, environment_paths, guard_grader, prepare
-        from autograder.sandbox.worker import child, warm
+        from autograder.sandbox.worker import child, stubs, warm
 
         guard_grader()
         warm.up()
@@ -56,6 +56,7 @@ class _Server:
         self._run = child.run
         self._jail = child.Jail(limits, prepare(limits))
         _become_subreaper()
+        stubs.install()
         _hide(root)
         self._wake, wake = os.pipe()
         os.set_blocking(wake, False)
@@ -153,7 +154,6 @@ def _hide(root: str) -> None:
     sys.path[:] = [entry for entry in sys.path if entry not in ("", root)]
     sys.argv[:] = [""]
     sys.dont_write_bytecode = True
-    for name, module in list(sys.modules.items()):
-        if name.partition(".")[0] == "autograder" and hasattr(module, "__path__"):
-            module.__path__ = []
+    for name in [name for name in sys.modules if name.partition(".")[0] == "autograder"]:
+        del sys.modules[name]
     sys.path_importer_cache.pop(root, None)
