@@ -123,16 +123,21 @@ def _program(candidates: list[CodeCandidate], log: Log | None) -> tuple[Program 
     if (chosen is None or not chosen.defines) and log is not None and log.model is not None:
         rebuilt = rebuild(log)
         if rebuilt.program is not None or chosen is None:
-            return rebuilt.program, [*rebuilt.notices, *_unused_code(chosen, candidates)]
+            without = [_no_class(chosen.program.name)] if chosen else []
+            return rebuilt.program, [*without, *rebuilt.notices, *_unused_code(None, candidates)]
     if chosen is None:
         return None, [Notice(Tone.WARNING, f"There is no code of yours in the upload. {_WANTED}")]
     cells = len(chosen.program.cells)
     text = f"Code: {chosen.program.name} ({cells} cell{'' if cells == 1 else 's'}){_because(chosen.reason)}."
     notices = [Notice(Tone.FOUND, text)]
     if not chosen.defines:
-        text = f"{chosen.program.name} defines no class PytorchTransformer. Keep that name for your model."
-        notices.append(Notice(Tone.WARNING, text))
+        notices.append(_no_class(chosen.program.name))
     return chosen.program, notices + _unused_code(chosen, candidates)
+
+
+def _no_class(name: str) -> Notice:
+    text = f"{name} defines no class PytorchTransformer. Keep that name for your model, and upload it again."
+    return Notice(Tone.WARNING, text)
 
 
 def _unused_code(chosen: ChosenCode | None, candidates: list[CodeCandidate]) -> list[Notice]:
