@@ -1,0 +1,128 @@
+"""Hand-designed matrices: every planted mistake is named, and what a message promises holds."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from autograder.feedback import matrices as explaining
+from autograder.feedback.matrices import explain
+from autograder.feedback.matrices_findings import Mistake
+from autograder.feedback.matrices_scale import ROUND_NUMBERS
+from reference.solutions import SOLUTIONS
+from reference.tasks import COPY_FIRST, IDENTITY, TASKS, UNIQUE, Task
+from reference.transformer import NumpyTransformer
+from tests.feedback.matrices import CONTENT, PLANTED, POSITION, judged
+
+NAMES = [f"{name}, {task.name}" for name, task, _ in PLANTED]
+
+
+def told(task: Task, transformer: NumpyTransformer, *, half: bool = False) -> str:
+    return explain(task, transformer, judged(task, transformer), half=half).message.text
+
+
+@pytest.mark.parametrize(("name", "task", "transformer"), PLANTED, ids=NAMES)
+def test_a_planted_mistake_is_named(name: str, task: Task, transformer: NumpyTransformer) -> None:
+    assert explain(task, transformer, judged(task, transformer)).diagnosis == name
+
+
+def test_every_mistake_there_is_a_name_for_is_planted() -> None:
+    assert {name for name, _, _ in PLANTED} == {mistake.value for mistake in Mistake}
+
+
+@pytest.mark.parametrize(("name", "task", "transformer"), PLANTED, ids=NAMES)
+def test_a_message_gives_the_count_the_shortest_failing_sequence_and_what_was_expected(
+    name: str, task: Task, transformer: NumpyTransformer
+) -> None:
+    right = judged(task, transformer)
+    text = explain(task, transformer, right).message.text
+    batch, passes = next((b, r) for b, r in zip(task.all_sequences(), right, strict=True) if not r.all())
+    assert f"{sum(int(r.sum()) for r in right)} of {sum(len(r) for r in right)} sequences" in text
+    assert f"The shortest sequence that fails is {batch.spell(int(np.argmin(passes)))}" in text
+    assert "expected" in text
+
+
+@pytest.mark.parametrize("task", TASKS.values(), ids=list(TASKS))
+@pytest.mark.parametrize("number", ROUND_NUMBERS[::4])
+def test_the_factor_that_a_message_gives_makes_every_sequence_pass(task: Task, number: float) -> None:
+    plainest = next(iter(SOLUTIONS[task.name].values()))
+    for change in (1 / number, number):
+        changed = replace(plainest, Km=change * plainest.Km)
+        if all(passes.all() for passes in judged(task, changed)):
+            continue
+        found = re.search(r"(Multiply|Divide) Km by ([0-9.e+]+):", told(task, changed))
+        assert found is not None
+        factor = float(found[2]) if found[1] == "Multiply" else 1 / float(found[2])
+        assert factor in ROUND_NUMBERS or round(1 / factor, 6) in ROUND_NUMBERS
+        mended = replace(changed, Km=factor * changed.Km)
+        assert all(passes.all() for passes in judged(task, mended))
+
+
+def test_soft_attention_and_a_scaled_vm_are_both_named() -> None:
+    both = replace(CONTENT, Km=CONTENT.Km / 10, Vm=3 * CONTENT.Vm)
+    explained = explain(IDENTITY, both, judged(IDENTITY, both))
+    assert explained.diagnosis == "not sharp enough, Vm scaled"
+
+
+def test_overflow_and_a_permuted_vm_are_both_named() -> None:
+    both = replace(CONTENT, Km=CONTENT.Km * 100, Vm=CONTENT.Vm[[1, 0, 2]])
+    assert explain(IDENTITY, both, judged(IDENTITY, both)).diagnosis == "overflow, Vm permuted"
+
+
+def test_the_leak_of_soft_attention_is_told_in_percent_beside_what_is_allowed() -> None:
+    leak = 1 / (1 + np.exp(6 / np.sqrt(3)))
+    text = told(IDENTITY, replace(CONTENT, Km=CONTENT.Km / 10))
+    assert f"{100 * leak:.3g} % of its attention" in text
+    assert "0.000001 % is allowed" in text
+
+
+def test_half_of_the_points_is_told_when_it_is_given_and_only_then() -> None:
+    soft = replace(CONTENT, Km=CONTENT.Km / 10)
+    assert "half of the points" in told(IDENTITY, soft, half=True)
+    assert "half of the points" not in told(IDENTITY, soft)
+
+
+def test_random_matrices_are_explained_without_a_diagnosis_of_scale() -> None:
+    draws = np.random.default_rng(5)
+    transformer = NumpyTransformer(
+        draws.normal(size=(7, 2)), draws.normal(size=(7, 2)), POSITION.Vm, draws.normal(size=(4, 4))
+    )
+    explained = explain(COPY_FIRST, transformer, judged(COPY_FIRST, transformer))
+    assert "not sharp enough" not in explained.diagnosis
+    assert "expected" in explained.message.text
+
+
+def test_random_signs_are_explained() -> None:
+    draws = np.random.default_rng(6)
+    transformer = NumpyTransformer(
+        draws.normal(size=(6, 2)),
+        draws.normal(size=(6, 2)),
+        draws.normal(size=(6, 1)),
+        draws.normal(size=(5, 2)),
+    )
+    assert "positive" in explain(UNIQUE, transformer, judged(UNIQUE, transformer)).message.text
+
+
+@pytest.mark.parametrize("scale", [1e150, 1e300, 1e308])
+def test_matrices_past_all_numbers_are_explained(scale: float) -> None:
+    huge = replace(CONTENT, Km=scale * np.eye(3), Qm=scale * np.eye(3))
+    explained = explain(IDENTITY, huge, judged(IDENTITY, huge))
+    assert explained.diagnosis == "overflow"
+    assert "NaN" in explained.message.text
+
+
+def test_an_explanation_that_fails_leaves_the_count_and_raises_nothing(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(explaining, "_explain", broken)
+    soft = replace(CONTENT, Km=CONTENT.Km / 10)
+    explained = explain(IDENTITY, soft, judged(IDENTITY, soft))
+    assert explained.message.text == "18 of 1092 sequences are right."
+    assert explained.diagnosis == ""
+    assert "ZeroDivisionError" in capfd.readouterr().err
