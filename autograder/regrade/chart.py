@@ -7,7 +7,7 @@ from typing import Final
 
 BINS: Final = 10
 _WIDTH, _HEIGHT = 640, 240
-_LEFT, _RIGHT, _TOP, _BOTTOM = 40, 8, 14, 34
+_LEFT, _RIGHT, _TOP, _BOTTOM = 40, 16, 14, 34
 
 
 def distribution(before: Sequence[float], now: Sequence[float], full: float) -> str:
@@ -39,10 +39,10 @@ def _counts(scores: Sequence[float], full: float) -> list[int]:
 
 
 def _round_up(value: int) -> int:
-    """The next 1, 2, 4 or 5 times a power of ten: four steps of it are round numbers or nearly."""
+    """The next round number, half of which is one too."""
     power = 1
     while True:
-        for step in (1, 2, 4, 5, 8):
+        for step in (1, 2, 3, 4, 5, 6, 8):
             if value <= step * power:
                 return step * power
         power *= 10

@@ -11,7 +11,7 @@ import contextlib
 import functools
 import tempfile
 import threading
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -42,7 +42,7 @@ def run_on_cluster(
             "--scheduler needs Dask, which is not installed: .venv/bin/pip install -r requirements-dask.txt"
         ) from error
     try:
-        client = distributed.Client(address, timeout=_SECONDS_TO_ANSWER)
+        client = _connect(distributed, address)
     except (OSError, ValueError) as error:
         raise UsageError(
             f"No Dask scheduler answers at {address}: start one, or check the address."
@@ -55,32 +55,34 @@ def run_on_cluster(
         yield from _stream(client, distributed.as_completed, iter(tasks), factory, grader)
 
 
+def _connect(distributed: Any, address: str) -> Any:
+    """A client; `distributed` comes as Any, since it declares types for a part of itself alone."""
+    return distributed.Client(address, timeout=_SECONDS_TO_ANSWER)
+
+
 def _stream(
-    client: Any, as_completed: Any, source: Any, factory: GraderFactory, grader: str
+    client: Any, as_completed: Any, source: Iterator[Task], factory: GraderFactory, grader: str
 ) -> Generator[Done, None, None]:
     finished = as_completed()
     under_way: dict[str, Task] = {}
 
-    def submit(count: int) -> None:
-        while len(under_way) < count and (task := next(source, None)) is not None:
+    def submit() -> Iterator[Done]:
+        """Fill the workers up; gives what cannot be sent."""
+        wanted = max(2, _TASKS_PER_THREAD * sum(client.nthreads().values()))
+        while len(under_way) < wanted and (task := next(source, None)) is not None:
             try:
                 parcel = replace(task, upload=pack(task.upload))
             except UploadError as error:
-                parcel = task
-                finished.add(client.submit(_unreadable, task.id, task.key, str(error), pure=False))
-            else:
-                finished.add(client.submit(_grade, parcel, factory, grader, pure=False, key=_name(task)))
+                yield Done(task.id, task.key, None, (str(error),))
+                continue
             under_way[_name(task)] = task
+            finished.add(client.submit(_grade, parcel, factory, grader, pure=False, key=_name(task)))
 
-    def room() -> int:
-        return max(2, _TASKS_PER_THREAD * sum(client.nthreads().values()))
-
-    submit(room())
+    yield from submit()
     for future in finished:
-        task = under_way.pop(future.key)
-        yield _result(future, task)
+        yield _result(future, under_way.pop(future.key))
         future.release()
-        submit(room())
+        yield from submit()
 
 
 def _name(task: Task) -> str:

@@ -33,8 +33,8 @@ def summary(rows: Sequence[Row], notes: Sequence[str], data: dict[str, Any], *, 
             f"<h1>Regrade of {len(rows)} submissions</h1>",
             _figures(rows),
             _attention(rows, notes, anonymous),
-            f'<div class="pair">{_chart(rows)}{_tests(data)}</div>',
-            f'<div class="pair">{_mistakes(data)}{_groups(data)}</div>',
+            f'<div class="pair"><div>{_chart(rows)}{_mistakes(data)}</div>'
+            f"<div>{_tests(data)}{_groups(data)}</div></div>",
             _table(data, anonymous),
             "<dialog></dialog>",
         )
@@ -184,6 +184,6 @@ def _table(data: dict[str, Any], anonymous: bool) -> str:
         '<option value="any">changed</option><option value="up">went up</option>'
         '<option value="down">went down</option></select><select id="test" aria-label="Test">'
         f'<option value="">any test</option>{tests}</select><button id="chip" hidden></button></div>'
-        f'<div class="scroll tall"><table id="all"><thead><tr>{heads}</tr></thead><tbody></tbody></table></div>'
-        "</section>"
+        f'<div class="scroll tall"><table id="all"><thead><tr>{heads}</tr></thead><tbody></tbody></table>'
+        "</div></section>"
     )

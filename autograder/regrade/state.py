@@ -144,9 +144,13 @@ def replace(path: Path, data: bytes, *, durable: bool = False) -> None:
     the next run takes over.
     """
     beside = path.with_name(f".{path.name}.new")
-    with beside.open("wb") as stream:
+    with open(beside, "wb", opener=_for_its_owner) as stream:
         stream.write(data)
         if durable:
             stream.flush()
             os.fsync(stream.fileno())
     beside.replace(path)
+
+
+def _for_its_owner(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

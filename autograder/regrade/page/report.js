@@ -137,6 +137,7 @@ function open(id) {
     return button;
   };
   const close = element("button", "Close");
+  close.autofocus = true;
   close.addEventListener("click", () => dialog.close());
   const head = element("header");
   head.append(element("h2", row.id), go("‹ Previous", -1), go("Next ›", 1), close);
@@ -144,7 +145,7 @@ function open(id) {
   facts.append(`${points(row.before) || "–"} → ${points(row.now) || "–"} `, element("b", signed(row.change), direction(row.change)), " ");
   facts.append(element("span", row.status, row.status === "graded" ? "pill" : "pill odd"));
   const parts = [head, ...row.people.map((person) => element("p", person.filter(Boolean).join(" · "))), facts];
-  const handed = [row.created && `handed in ${row.created}`, row.attempts && `${row.attempts} earlier attempts`].filter(Boolean);
+  const handed = [row.created && `handed in ${row.created}`, row.attempts && `${row.attempts} earlier attempt${row.attempts > 1 ? "s" : ""}`].filter(Boolean);
   if (handed.length) parts.push(element("p", handed.join(", "), "muted"));
   parts.push(...row.reasons.map((reason) => element("p", reason, "attention")));
   if (row.diagnoses.length) parts.push(element("p", `Recognised: ${row.diagnoses.map((index) => data.mistakes[index]).join(", ")}`));

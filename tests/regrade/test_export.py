@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+import stat
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from autograder.errors import UploadError, UsageError
+from autograder.regrade.export import read_export
+from autograder.regrade.types import Entry
+from autograder.regrade.uploads import digest_of, pack, unpacked
+from tests.regrade.exports import METADATA, write_plain, zipped
+
+TWO = {"11": {"a.txt": "one", "sub/b.txt": "two"}, "12": {"a.txt": "three"}}
+
+
+@pytest.fixture
+def export(tmp_path: Path) -> Path:
+    folder = tmp_path / "assignment_9_export"
+    write_plain(folder, {name: {"a.txt": files["a.txt"]} for name, files in TWO.items()})
+    (folder / "submission_11" / "sub").mkdir()
+    (folder / "submission_11" / "sub" / "b.txt").write_text("two")
+    return folder
+
+
+def metadata(folder: Path, text: str) -> dict[str, Entry]:
+    (folder / METADATA).write_text(text, "utf-8")
+    return {entry.id: entry for entry in read_export(folder).entries}
+
+
+def test_a_folder_and_its_zip_give_the_same_entries_and_uploads(export: Path, tmp_path: Path) -> None:
+    on_disk, in_zip = read_export(export), read_export(zipped(export, tmp_path / "export.zip"))
+    assert [entry.id for entry in on_disk.entries] == ["11", "12"]
+    for one, other in zip(on_disk.entries, in_zip.entries, strict=True):
+        assert one.upload is not None
+        assert other.upload is not None
+        assert (one.id, one.submitters, one.before, one.attempts) == (
+            other.id,
+            other.submitters,
+            other.before,
+            other.attempts,
+        )
+        assert digest_of(one.upload) == digest_of(other.upload) == digest_of(pack(other.upload))
+
+
+def test_a_zip_and_a_parcel_unpack_to_the_files_of_the_folder(export: Path, tmp_path: Path) -> None:
+    upload = read_export(zipped(export, tmp_path / "export.zip")).entries[0].upload
+    assert upload is not None
+    for form in (upload, pack(upload)):
+        with unpacked(form, tmp_path / "room") as path:
+            found = {p.relative_to(path).as_posix(): p.read_text() for p in path.rglob("*") if p.is_file()}
+        assert found == TWO["11"]
+        assert not path.exists()
+
+
+def test_the_export_may_lie_one_folder_down(export: Path) -> None:
+    assert len(read_export(export.parent).entries) == 2
+
+
+def test_keys_that_are_missing_are_left_empty(export: Path) -> None:
+    entries = metadata(export, "submission_11:\n  :submitters:\n  - :name: Ana\nsubmission_12: {}\n")
+    assert (entries["11"].submitters[0].name, entries["11"].submitters[0].email) == ("Ana", "")
+    assert entries["12"].submitters == ()
+    assert entries["12"].before is None
+
+
+def test_a_student_number_keeps_its_zeros(export: Path) -> None:
+    entries = metadata(export, "submission_11:\n  :submitters:\n  - :sid: 00123\n    :name: No\n")
+    assert (entries["11"].submitters[0].sid, entries["11"].submitters[0].name) == ("00123", "No")
+
+
+def test_tags_of_ruby_are_read_as_plain_data(export: Path) -> None:
+    text = (
+        "submission_11: !ruby/object:Submission\n  :score: 7.5\n  :results: !ruby/hash:Hash\n    tests: []\n"
+    )
+    before = metadata(export, text)["11"].before
+    assert before is not None
+    assert before.total == 7.5
+
+
+def test_a_damaged_entry_is_told_and_costs_nobody_else(export: Path) -> None:
+    (export / METADATA).write_text(
+        "submission_11:\n  :score: [1, {\nsubmission_12:\n  :score: 3.0\n", "utf-8"
+    )
+    found = read_export(export)
+    assert [entry.id for entry in found.entries] == ["11", "12"]
+    assert found.entries[0].before is None
+    assert found.entries[1].before is not None
+    assert "submission_11" in found.notes[0]
+
+
+def test_references_inside_references_do_not_blow_up(export: Path) -> None:
+    bomb = "".join(f"  :k{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9) if i else 'x'}]\n" for i in range(40))
+    entries = metadata(export, f"submission_11:\n{bomb}  :submitters: *a39\n  :score: 2\n")
+    assert entries["11"].before is not None
+    assert entries["11"].submitters == ()
+
+
+def test_an_old_score_that_is_no_number_is_none(export: Path) -> None:
+    entries = metadata(export, "submission_11:\n  :score: .nan\nsubmission_12:\n  :score: lots\n")
+    assert entries["11"].before is None
+    assert entries["12"].before is None
+
+
+def test_an_entry_without_files_is_there_with_its_damage(export: Path) -> None:
+    entries = metadata(export, "submission_99:\n  :submitters:\n  - :name: Ana\n")
+    assert entries["99"].upload is None
+    assert "submission_99" in entries["99"].damage
+
+
+def test_files_without_an_entry_are_graded_without_a_name(export: Path) -> None:
+    entries = metadata(export, "submission_11: {}\n")
+    assert entries["12"].upload is not None
+    assert entries["12"].submitters == ()
+
+
+def test_a_folder_of_anything_has_one_submission_per_folder_or_file(tmp_path: Path) -> None:
+    (tmp_path / "ana").mkdir()
+    for name in ("ben.ipynb", "chen.json", "chen.ipynb", ".hidden"):
+        (tmp_path / name).touch()
+    assert {entry.id for entry in read_export(tmp_path).entries} == {"ana", "ben", "chen.json", "chen.ipynb"}
+
+
+def test_a_zip_of_anything_has_one_submission_per_folder_or_file(tmp_path: Path) -> None:
+    path = tmp_path / "class.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("class/ana/log.json", "1")
+        archive.writestr("class/ben/log.json", "2")
+        archive.writestr("class/chen.json", "3")
+    entries = {entry.id: entry for entry in read_export(path).entries}
+    assert set(entries) == {"ana", "ben", "chen.json"}
+    upload = entries["chen.json"].upload
+    assert upload is not None
+    with unpacked(upload, tmp_path / "room") as single:
+        assert (single.name, single.read_text()) == ("chen.json", "3")
+
+
+def test_a_name_that_cannot_be_a_file_name_becomes_an_id_that_can(tmp_path: Path) -> None:
+    (tmp_path / "Ána / 1".replace("/", "∕")).mkdir()
+    (tmp_path / "-rf").mkdir()
+    ids = [entry.id for entry in read_export(tmp_path).entries]
+    assert len(set(ids)) == 2
+    assert all(id.isascii() and id[0].isalnum() and " " not in id for id in ids)
+
+
+def test_links_and_paths_that_leave_the_zip_are_left_out_and_told(tmp_path: Path) -> None:
+    path = tmp_path / "export.zip"
+    link = zipfile.ZipInfo("x/submission_1/link")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(f"x/{METADATA}", "submission_1: {}\n")
+        archive.writestr("x/submission_1/log.json", "1")
+        archive.writestr(link, "/etc/passwd")
+        archive.writestr("x/submission_1/../../../evil", "1")
+    found = read_export(path)
+    assert found.entries[0].upload is not None
+    assert [file.name for file in pack(found.entries[0].upload).files] == ["log.json"]
+    assert len(found.notes) == 2
+
+
+def test_a_link_in_a_folder_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "ana").mkdir()
+    (tmp_path / "secret").write_text("secret")
+    (tmp_path / "ana" / "link").symlink_to(tmp_path / "secret")
+    upload = next(entry.upload for entry in read_export(tmp_path).entries if entry.id == "ana")
+    assert upload is not None
+    (file,) = pack(upload).files
+    assert file.link
+    assert b"secret" in file.data
+    assert file.data != b"secret"
+
+
+def test_a_damaged_member_costs_its_own_submission_only(export: Path, tmp_path: Path) -> None:
+    path = zipped(export, tmp_path / "export.zip")
+    with zipfile.ZipFile(path) as archive:
+        at = archive.getinfo("assignment_77_export/submission_12/a.txt").header_offset
+    data = bytearray(path.read_bytes())
+    data[at + 40 + len("assignment_77_export/submission_12/a.txt") - 8] ^= 0xFF
+    path.write_bytes(data)
+    first, second = read_export(path).entries
+    assert first.upload is not None
+    assert second.upload is not None
+    assert digest_of(first.upload)
+    with pytest.raises(UploadError):
+        digest_of(second.upload)
+
+
+@pytest.mark.parametrize("name", ["nothing", "text.zip", "empty"])
+def test_what_is_no_export_is_refused_in_plain_words(tmp_path: Path, name: str) -> None:
+    (tmp_path / "text.zip").write_text("no zip")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match=name):
+        read_export(tmp_path / name)
