@@ -25,6 +25,8 @@ from autograder.submission.script import read_script
 from autograder.submission.types import Log, Notice, Program, Submission, Tone
 
 _LOG_KEYS: Final = (b'"attention_by_', b'"torch_transformer_')
+_LOG_WORDS: Final = ("log", "submission")
+"""A .json with one of these in its name is meant as the log, whatever it holds."""
 _WANTED: Final = "Upload submission_log.json, and with it the notebook that wrote it."
 
 
@@ -46,12 +48,14 @@ def collect(upload: Path) -> Submission:
 
 def _files(upload: Path, ledger: Ledger) -> Iterator[FoundFile]:
     """Yield the files of the upload that are worth reading, those in archives included."""
-    if upload.is_dir():
-        found = walk(upload, ledger)
-    elif upload.is_symlink() or upload.exists():
-        found = iter([read_single(upload, ledger)])
-    else:
+    try:
+        is_folder = upload.is_dir()
+        is_there = is_folder or upload.is_symlink() or upload.exists()
+    except (OSError, ValueError) as error:
+        raise UploadError(f"{shown(str(upload))} cannot be opened: {error}.") from error
+    if not is_there:
         raise UploadError(f"There is no file or folder {shown(str(upload))}.")
+    found = walk(upload, ledger) if is_folder else iter([read_single(upload, ledger)])
     for file in found:
         if file.kind is not Kind.ARCHIVE:
             yield file
@@ -61,7 +65,7 @@ def _files(upload: Path, ledger: Ledger) -> Iterator[FoundFile]:
         for member in unpack(file, ledger):
             members += 1
             yield member
-        if not upload.is_dir() and not members and len(ledger.notices) > told:
+        if not is_folder and not members and len(ledger.notices) > told:
             raise UploadError(ledger.notices[told].text)
 
 
@@ -85,13 +89,21 @@ class _Candidates:
         if file.kind is Kind.SCRIPT:
             self._code(file, read_script(file.name, file.data))
         elif file.kind is Kind.LOG:
-            self.logs.append(LogCandidate(read_log(file.name, file.data), file.modified))
-            if b'"nbformat"' in file.data:
-                reading = read_notebook(file.name, file.data)
-                if reading.program:
-                    self._code(file, reading)
+            self._json(file)
         else:
             self._notebook(file)
+
+    def _json(self, file: FoundFile) -> None:
+        meant = any(word in file.name.lower() for word in _LOG_WORDS)
+        if not meant and not any(key in file.data for key in _LOG_KEYS) and b'"nbformat"' not in file.data:
+            text = f"Not used: {file.name}, which is not the log that the assignment's notebook writes."
+            self.notices.append(Notice(Tone.IGNORED, text))
+            return
+        self.logs.append(LogCandidate(read_log(file.name, file.data), file.modified))
+        if b'"nbformat"' in file.data:
+            reading = read_notebook(file.name, file.data)
+            if reading.program:
+                self._code(file, reading)
 
     def _notebook(self, file: FoundFile) -> None:
         reading = read_notebook(file.name, file.data)

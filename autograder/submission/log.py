@@ -53,7 +53,9 @@ def read_log(name: str, data: bytes) -> Log:
 
 def is_notebook(value: object) -> bool:
     """Tell whether a JSON value is a Jupyter notebook."""
-    return isinstance(value, dict) and "nbformat" in value and ("cells" in value or "worksheets" in value)
+    if not isinstance(value, dict) or is_log(value):
+        return False
+    return "worksheets" in value or ("cells" in value and ("nbformat" in value or "metadata" in value))
 
 
 def is_log(value: object) -> bool:

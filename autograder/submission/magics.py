@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
+import textwrap
 from typing import Any, Final
 
 from autograder.settings import MAX_CODE_BYTES
@@ -48,6 +49,8 @@ def without_magics(source: str) -> str | None:
 
 
 def _translated(lines: list[str]) -> list[str]:
+    if next((line for line in lines if line.strip()), "").startswith((" ", "\t")):
+        lines = textwrap.dedent("\n".join(lines)).split("\n")  # a notebook takes a cell that is all indented
     words = " ".join(lines).split()
     if words and words[0] in _AUTOMAGIC and sum(bool(line.strip()) for line in lines) == 1:
         return ["pass" if line.strip() else line for line in lines]
@@ -56,7 +59,7 @@ def _translated(lines: list[str]) -> list[str]:
 
     ipython: Any = inputtransformer2  # most of its functions carry no types
     manager = ipython.TransformerManager()
-    ended = ipython.leading_indent([f"{line}\n" for line in lines])
+    ended = [f"{line}\n" for line in lines]
     for _ in range(_MAX_MAGICS):
         try:
             changed, after = manager.do_one_token_transform(ended)

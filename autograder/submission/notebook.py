@@ -85,6 +85,7 @@ def _code_sources(value: dict[str, Any]) -> list[str] | None:
     import nbformat  # takes 90 ms, and a log alone needs none of it
 
     value.setdefault("metadata", {})
+    value.setdefault("nbformat", 4)
     if "cells" not in value and value.get("nbformat") != 2:
         value["nbformat"] = 3
     try:

@@ -6,19 +6,28 @@ import io
 import tokenize
 
 from autograder.submission.notebook import Reading, from_sources, refused
-from autograder.submission.types import Origin
+from autograder.submission.types import Notice, Origin, Tone
 from autograder.text import NAME_LIMIT, clean
 
 
 def read_script(name: str, data: bytes) -> Reading:
     """Read a .py in the encoding it declares (PEP 263). Never raises, whatever data is."""
     name = clean(name, NAME_LIMIT)
+    notices: tuple[Notice, ...] = ()
     text = _decoded(data)
+    if text is None and b"\0" not in data:
+        # The code may still be right: only its comments and texts are hurt by a wrong guess.
+        text = data.decode("cp1252", "replace")
+        told = (
+            f"{name} is not in UTF-8 and was read as Windows-1252. Save it as UTF-8 if characters look wrong."
+        )
+        notices = (Notice(Tone.WARNING, told),)
     if text is None:
         return refused(f"{name} is not a text in UTF-8. Save it as UTF-8 and upload it again.")
     if not text.strip():
         return refused(f"{name} is empty. Upload the script or notebook that you worked in.")
-    return from_sources(Origin.SCRIPT, name, [(name, text)])
+    reading = from_sources(Origin.SCRIPT, name, [(name, text)])
+    return Reading(reading.program, (*notices, *reading.notices))
 
 
 def _decoded(data: bytes) -> str | None:

@@ -88,13 +88,19 @@ def test_files_of_the_system_and_the_editor_are_ignored_and_told(tmp_path: Path)
 
 def test_of_several_logs_the_one_that_fits_best_is_taken(tmp_path: Path) -> None:
     old = log_bytes(time=9e9, attention_by_position_pos=None)
-    files = {"submission_log (1).json": LOG, "submission_log (2).json": old, "package.json": b"{}"}
+    files = {"submission_log (1).json": LOG, "submission_log (2).json": old, "old_log.json": b"{}"}
     submission = collect(upload(tmp_path, files))
     assert log_name(submission) == "submission_log (1).json"
     assert "submission_log (1).json, chosen because it fits the assignment best" in told(
         submission, Tone.FOUND
     )
-    assert "Not used: package.json, submission_log (2).json" in told(submission, Tone.IGNORED)
+    assert "Not used: old_log.json, submission_log (2).json" in told(submission, Tone.IGNORED)
+
+
+def test_a_json_that_is_nothing_of_this_assignment_is_not_taken_for_the_log(tmp_path: Path) -> None:
+    submission = collect(upload(tmp_path, {"sample_data/anscombe.json": b"[]", "homework.ipynb": NOTEBOOK}))
+    assert submission.log is None
+    assert "Not used: sample_data/anscombe.json" in told(submission, Tone.IGNORED)
 
 
 def test_of_logs_that_fit_alike_the_newest_is_taken(tmp_path: Path) -> None:

@@ -80,6 +80,12 @@ def test_line_ends_and_lone_surrogates_are_made_plain() -> None:
     assert cells(reading) == [("code cell 1", "x = 1\ny = '?'\n")]
 
 
+def test_a_notebook_that_lost_its_format_number_is_read() -> None:
+    value = json.loads(notebook_bytes("x = 1"))
+    del value["nbformat"]
+    assert cells(read_notebook(NAME, json.dumps(value).encode())) == [("code cell 1", "x = 1")]
+
+
 @pytest.mark.parametrize(
     ("data", "told"),
     [

@@ -42,9 +42,8 @@ def test_a_colab_export_keeps_its_lines() -> None:
     ("data", "told"),
     [
         (b"", "is empty"),
-        (b"x = '\xe9'", "is not a text in UTF-8"),
-        (b"# -*- coding: klingon -*-\nx = 1", "is not a text in UTF-8"),
-        (b"\xff\xfex", "is not a text in UTF-8"),
+        (b"x = '\xe9\0'", "is not a text in UTF-8"),
+        (b"\xff\xfex\0y", "is not a text in UTF-8"),
         (b"x = 1\n" * 50_000, "holds more code than can be read"),
         (b"%%bash\nls\n", "holds no Python code"),
     ],
@@ -53,3 +52,10 @@ def test_a_script_that_cannot_be_read_says_why(data: bytes, told: str) -> None:
     reading = read_script("homework.py", data)
     assert reading.program is None
     assert told in reading.notices[-1].text
+
+
+@pytest.mark.parametrize("data", [b"x = '\xe9'", b"# -*- coding: klingon -*-\nx = '\xe9'"])
+def test_a_script_in_an_encoding_it_does_not_declare_is_still_read_and_told(data: bytes) -> None:
+    reading = read_script("homework.py", data)
+    assert source(reading).endswith("x = 'é'")
+    assert "Save it as UTF-8" in reading.notices[0].text
