@@ -34,6 +34,8 @@ _ENVIRONMENT: Final = {
     "MKL_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "CUDA_VISIBLE_DEVICES": "",
+    "TORCHDYNAMO_DISABLE": "1",  # torch.compile gives the function as it is: compilers cannot run here
+    "TORCHINDUCTOR_CACHE_DIR": "/tmp",  # noqa: S108 exists, so that torch's optimizers make no folder
 }
 
 

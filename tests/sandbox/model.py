@@ -10,8 +10,10 @@ import numpy as np
 from autograder.sandbox.host import DEFAULT_LIMITS
 from autograder.sandbox.types import Cell, Forward, Sizes, Weights
 
-SHORT: Final = replace(DEFAULT_LIMITS, load_cpu=0.5, call_cpu=1.0, wall_factor=2.0)
-"""Limits that a test can wait for."""
+SHORT: Final = replace(DEFAULT_LIMITS, load_cpu=0.5, call_cpu=1.0, wall_factor=20.0)
+"""Limits that a test can wait for, if what it runs computes."""
+IMPATIENT: Final = replace(SHORT, load_cpu=1.0, wall_factor=2.0)
+"""Limits that a test can wait for, if what it runs sleeps."""
 
 SIZES: Final = Sizes(2, 2, 2, None, 6)
 _WEIGHTS: Final = Weights(np.eye(2), np.eye(2), np.eye(2))

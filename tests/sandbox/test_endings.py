@@ -25,11 +25,12 @@ from autograder.sandbox.types import (
     Refused,
     Transcript,
 )
-from tests.sandbox.model import HONEST, SHORT, TRIGGER, program
+from tests.sandbox.model import HONEST, IMPATIENT, SHORT, TRIGGER, program
 
 
 def run(zygote: Zygote, action: str, calls: tuple[Call, ...] = (HONEST, TRIGGER, HONEST)) -> Transcript:
-    return zygote.run(program(action), calls, SHORT)
+    limits = IMPATIENT if "sleep(60)" in action else SHORT
+    return zygote.run(program(action), calls, limits)
 
 
 def is_honest(outcome: Outcome) -> bool:
@@ -152,7 +153,7 @@ def test_after_enough_dead_attempts_the_calls_left_are_not_run(zygote: Zygote) -
 
 
 def test_a_thread_that_lives_on_is_gone_with_the_child(zygote: Zygote) -> None:
-    got = run(zygote, "threading.Thread(target=time.sleep, args=(60,)).start()")
+    got = run(zygote, "threading.Thread(target=time.sleep, args=(600,)).start()")
     assert isinstance(got.outcomes[1], Answer)
     assert is_honest(got.outcomes[2])
 
@@ -177,7 +178,7 @@ def test_a_load_that_hangs_and_will_not_stop_leaves_the_definitions(zygote: Zygo
 
 
 def test_an_assignment_that_hangs_too_leaves_functions_and_classes(zygote: Zygote) -> None:
-    got = zygote.run(program(beside="x = __import__('time').sleep(600)"), [HONEST], SHORT)
+    got = zygote.run(program(beside="x = __import__('time').sleep(600)"), [HONEST], IMPATIENT)
     assert isinstance(got.load, LoadReport)
     assert is_honest(got.outcomes[0])
 

@@ -173,6 +173,23 @@ color = 0.5 * cm.Reds(0.3)
     assert load(zygote, source).statements == ()
 
 
+def test_an_optimizer_and_a_compiled_function_work(zygote: Zygote) -> None:
+    source = """
+import torch
+layer = torch.nn.Linear(2, 2)
+optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
+for _ in range(3):
+    optimizer.zero_grad()
+    loss = layer(torch.ones(1, 2)).pow(2).sum()
+    loss.backward()
+    optimizer.step()
+assert torch.compile(lambda x: x + 1)(torch.ones(1)) == 2
+"""
+    got = zygote.run([Cell("cell 1", source)], [])  # the optimizer imports a second's worth of torch
+    assert isinstance(got.load, LoadReport)
+    assert got.load.statements == ()
+
+
 def test_the_classes_are_told_in_order(zygote: Zygote) -> None:
     report = load(zygote, "from torch import nn\nclass B(nn.Module): pass\nclass A(B): pass\nclass C: pass")
     assert report.classes == ("B", "A")

@@ -8,6 +8,7 @@ import inspect
 import json
 import linecache
 import random
+import tempfile
 import typing
 
 import numpy as np
@@ -42,6 +43,7 @@ class _Attention(torch.nn.Module):
 def up() -> None:
     """Set one thread, and run each kind of call once."""
     torch.set_num_threads(1)
+    tempfile.tempdir = "/tmp"  # noqa: S108 named, never used: torch's optimizers ask where it is
     sizes = Sizes(2, 2, 2, 1, 3)
     weights = Weights(np.ones((3, 2)), np.ones((3, 2)), np.ones((3, 2)), np.ones((3, 1)))
     model.gradients(_Attention, Gradients(sizes, weights, np.ones((3, 2)), np.ones((3, 2))))
