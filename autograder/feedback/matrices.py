@@ -32,8 +32,15 @@ def _explain(
 
     findings = find(task, transformer, right)
     batch, index = shortest_failure(task, right)
-    lines = [count, *([wording.half()] if half else [])]
-    lines += [finding.sentence for finding in findings] or [wording.unknown()]
-    lines.append(wording.shortest(batch.spell(index), task.only_sign))
-    lines.append(attention_table(task, transformer, batch, index))
-    return Explained(Message("\n".join(lines)), ", ".join(finding.mistake.value for finding in findings))
+    sentences = [count, *([wording.half()] if half else [])]
+    sentences += [finding.sentence for finding in findings] or [wording.unknown()]
+    sentences.append(wording.shortest(batch.spell(index), task.only_sign))
+    table = attention_table(task, transformer, batch, index)
+
+    def pictured() -> Message:
+        from autograder.feedback.figures import with_picture
+
+        return with_picture(sentences, table, task, transformer, batch, index)
+
+    message = guarded(pictured, lambda: Message("\n".join([*sentences, table])))
+    return Explained(message, ", ".join(finding.mistake.value for finding in findings))

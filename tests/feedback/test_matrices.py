@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from html import unescape
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ NAMES = [f"{name}, {task.name}" for name, task, _ in PLANTED]
 
 
 def told(task: Task, transformer: NumpyTransformer, *, half: bool = False) -> str:
-    return explain(task, transformer, judged(task, transformer), half=half).message.text
+    return unescape(explain(task, transformer, judged(task, transformer), half=half).message.text)
 
 
 @pytest.mark.parametrize(("name", "task", "transformer"), PLANTED, ids=NAMES)
