@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from autograder.errors import SandboxFault
-from autograder.sandbox import frames
+from autograder.sandbox import frames, messages
 from autograder.sandbox.forms import has_form
 from autograder.sandbox.frames import FrameError, FrameReader
 from autograder.sandbox.requests import Request
@@ -152,7 +152,7 @@ class _Talk:
         expected = frames.LOAD_INDEX if self._result.load is None else len(self._result.outcomes)
         if frame.index != expected:
             raise FrameError("a frame came out of turn")
-        message = frames.decode(frame, self._request.cells, self._limits.text)
+        message = messages.decode(frame, self._request.cells, self._limits.text)
         if isinstance(message, LoadReport):
             self._result.load = message
         else:

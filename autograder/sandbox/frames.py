@@ -1,59 +1,24 @@
-"""The frames that a child answers with: strict, binary, read as if an enemy had written them.
+"""The stream a child answers with: strict, binary, read as if an enemy had written it.
 
 A frame is a header (magic, kind, index of the call, length of the payload) and a payload of exactly
 that length. One frame of kind LOAD comes first, then one frame per call, in the order of the calls.
-Places are sent as cell number and line only: the host takes label and text from its own copy of the
-program. Encoding is the child's, decoding the host's; `FrameError` is all that decoding ever raises.
+What a payload holds, `messages` says. `FrameError` is all that reading ever raises.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Union
-
-import numpy as np
-import numpy.typing as npt
-
-from autograder.sandbox.types import (
-    Answer,
-    Cell,
-    End,
-    Ended,
-    LoadReport,
-    Outcome,
-    Place,
-    Raised,
-    Refusal,
-    Refused,
-    StatementFate,
-    StatementReport,
-)
+from typing import Final
 
 MAGIC: Final = b"AGF1"
 HEADER: Final = struct.Struct("<4sBII")
 LOAD_INDEX: Final = 0xFFFFFFFF
 LOAD, ANSWER, RAISED, REFUSED, ENDED = range(1, 6)
 
-DTYPES: Final[tuple[np.dtype[Any], ...]] = tuple(
-    np.dtype(code) for code in ("<f2", "<f4", "<f8", "<i8", "<i4", "|u1", "|b1")
-)
-MAX_DIMENSIONS: Final = 8
-MAX_ARRAYS: Final = 1024
-MAX_PLACES: Final = 16
-MAX_STATEMENTS: Final = 2000
-MAX_LINE_LENGTH: Final = 200
-
-_REFUSALS: Final = tuple(Refusal)
-_FATES: Final = tuple(StatementFate)
-_CHILD_ENDS: Final = (End.MEMORY,)
-
-Message = Union[LoadReport, Outcome]
-
 
 class FrameError(Exception):
-    """The bytes are not a frame; only `attempt` sees this."""
+    """The bytes are not a frame, or its payload is no message; only `attempt` sees this."""
 
 
 @dataclass(frozen=True)
@@ -98,159 +63,3 @@ class FrameReader:
     def pending(self) -> int:
         """Bytes that came and are no whole frame."""
         return len(self._buffer)
-
-
-class _Writer:
-    def __init__(self, max_text: int) -> None:
-        self.parts: list[bytes] = []
-        self._max_text = max_text
-
-    def number(self, form: str, *values: int) -> None:
-        self.parts.append(struct.pack("<" + form, *values))
-
-    def text(self, text: str) -> None:
-        cut = text[: self._max_text].encode("utf-8", "replace")[: self._max_text]
-        whole = cut.decode("utf-8", "ignore").encode("utf-8")
-        self.number("H", len(whole))
-        self.parts.append(whole)
-
-    def array(self, array: npt.NDArray[Any]) -> None:
-        self.number("BB", DTYPES.index(array.dtype), array.ndim)
-        self.number(f"{array.ndim}Q", *array.shape)
-        self.parts.append(array.tobytes())
-
-
-def encode(index: int, message: Message, labels: Mapping[str, int], max_text: int) -> bytes:
-    """The frame of a message. labels: number of each cell by its label."""
-    out = _Writer(max_text)
-    if isinstance(message, LoadReport):
-        kind = LOAD
-        statements = message.statements[:MAX_STATEMENTS]
-        out.number("BII", message.definitions_only, len(statements), len(message.classes[:MAX_ARRAYS]))
-        for report in statements:
-            out.number("HIB", labels[report.place.label], report.place.line, _FATES.index(report.fate))
-            out.number("B", report.error is not None)
-            if report.error is not None:
-                _encode_raised(out, report.error, labels)
-        for name in message.classes[:MAX_ARRAYS]:
-            out.text(name)
-    elif isinstance(message, Answer):
-        kind = ANSWER
-        out.number("I", len(message.arrays))
-        for name, array in message.arrays.items():
-            out.text(name)
-            out.array(array)
-    elif isinstance(message, Raised):
-        kind = RAISED
-        _encode_raised(out, message, labels)
-    elif isinstance(message, Refused):
-        kind = REFUSED
-        out.number("B", _REFUSALS.index(message.reason))
-        out.text(message.detail)
-    else:
-        kind = ENDED
-        out.number("B", _CHILD_ENDS.index(message.reason))
-        out.text(message.detail)
-    payload = b"".join(out.parts)
-    return HEADER.pack(MAGIC, kind, index, len(payload)) + payload
-
-
-def _encode_raised(out: _Writer, raised: Raised, labels: Mapping[str, int]) -> None:
-    out.text(raised.type_name)
-    out.text(raised.message)
-    out.number("B", len(raised.trace))
-    for place in raised.trace:
-        out.number("HI", labels[place.label], place.line)
-
-
-class _Reader:
-    def __init__(self, payload: bytes, cells: Sequence[Cell], max_text: int) -> None:
-        self._payload = payload
-        self._at = 0
-        self._cells = cells
-        self._max_text = max_text
-
-    def take(self, count: int) -> bytes:
-        if count > len(self._payload) - self._at:
-            raise FrameError("the frame is too short")
-        start, self._at = self._at, self._at + count
-        return self._payload[start : self._at]
-
-    def numbers(self, form: str) -> tuple[int, ...]:
-        layout = struct.Struct("<" + form)
-        return layout.unpack(self.take(layout.size))
-
-    def number(self, form: str, below: int) -> int:
-        (value,) = self.numbers(form)
-        if value >= below:
-            raise FrameError("a number is out of range")
-        return value
-
-    def text(self) -> str:
-        length = self.number("H", self._max_text + 1)
-        try:
-            return self.take(length).decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise FrameError("a text is not UTF-8") from error
-
-    def place(self) -> Place:
-        cell = self._cells[self.number("H", len(self._cells))]
-        (line,) = self.numbers("I")
-        lines = cell.source.splitlines()
-        text = lines[line - 1].strip()[:MAX_LINE_LENGTH] if 1 <= line <= len(lines) else ""
-        return Place(cell.label, line, text)
-
-    def array(self) -> npt.NDArray[Any]:
-        dtype = DTYPES[self.number("B", len(DTYPES))]
-        shape = self.numbers(f"{self.number('B', MAX_DIMENSIONS + 1)}Q")
-        count = 1
-        for size in shape:
-            count *= size
-        if max(shape, default=0) > len(self._payload):  # an empty array may not have a giant's shape
-            raise FrameError("a dimension is out of range")
-        data = np.frombuffer(self.take(count * dtype.itemsize), dtype)
-        if dtype == np.bool_:  # any byte but 0 and 1 is not a bool
-            data = data.view(np.uint8) != 0
-        return data.reshape(shape).copy()
-
-    def raised(self) -> Raised:
-        type_name, message = self.text(), self.text()
-        count = self.number("B", MAX_PLACES + 1)
-        return Raised(type_name, message, tuple(self.place() for _ in range(count)))
-
-    def end(self) -> None:
-        if self._at != len(self._payload):
-            raise FrameError("the frame is too long for what it holds")
-
-
-def decode(frame: Frame, cells: Sequence[Cell], max_text: int) -> Message:
-    """The message of a frame; FrameError for everything that is not exactly one."""
-    read = _Reader(frame.payload, cells, max_text)
-    message = _decode(frame.kind, read)
-    read.end()
-    return message
-
-
-def _decode(kind: int, read: _Reader) -> Message:
-    if kind == LOAD:
-        return _decode_load(read)
-    if kind == ANSWER:
-        return Answer({read.text(): read.array() for _ in range(read.number("I", MAX_ARRAYS + 1))})
-    if kind == RAISED:
-        return read.raised()
-    if kind == REFUSED:
-        return Refused(_REFUSALS[read.number("B", len(_REFUSALS))], read.text())
-    return Ended(_CHILD_ENDS[read.number("B", len(_CHILD_ENDS))], read.text())
-
-
-def _decode_load(read: _Reader) -> LoadReport:
-    definitions_only = bool(read.number("B", 2))
-    count = read.number("I", MAX_STATEMENTS + 1)
-    names = read.number("I", MAX_ARRAYS + 1)
-    statements = []
-    for _ in range(count):
-        place = read.place()
-        fate = _FATES[read.number("B", len(_FATES))]
-        error = read.raised() if read.number("B", 2) else None
-        statements.append(StatementReport(place, fate, error))
-    return LoadReport(tuple(statements), tuple(read.text() for _ in range(names)), definitions_only)

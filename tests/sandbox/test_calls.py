@@ -233,6 +233,16 @@ def test_an_error_comes_with_the_students_own_lines_only(zygote: Zygote) -> None
     assert got.trace[0].label == "cell 1"
 
 
+@pytest.mark.parametrize(("shape", "reason"), [("[1] * 9", Refusal.TOO_LARGE), ("(0, 500)", None)])
+def test_odd_shapes_are_told_or_refused(zygote: Zygote, shape: str, reason: Refusal | None) -> None:
+    got = outcome(
+        zygote,
+        changed("return out", f"return torch.zeros({shape})"),
+        Forward(PLAIN, weights(PLAIN), sequence()),
+    )
+    assert getattr(got, "reason", None) is reason
+
+
 def test_an_answer_too_large_to_send_is_refused(zygote: Zygote) -> None:
     source = changed("return out", "return torch.zeros(3000, 3000)")
     got = outcome(zygote, source, Forward(PLAIN, weights(PLAIN), sequence()))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autograder.sandbox import frames
+from autograder.sandbox import frames, messages
 from autograder.sandbox.frames import FrameError, FrameReader
 from autograder.sandbox.types import (
     Answer,
@@ -47,20 +47,20 @@ def decode(data: bytes, index: int = 3) -> object:
     assert frame is not None
     assert frame.index in (index, frames.LOAD_INDEX)
     assert reader.pending == 0
-    return frames.decode(frame, CELLS, MAX_TEXT)
+    return messages.decode(frame, CELLS, MAX_TEXT)
 
 
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
-def test_what_is_encoded_is_decoded(message: frames.Message) -> None:
+def test_what_is_encoded_is_decoded(message: messages.Message) -> None:
     index = frames.LOAD_INDEX if isinstance(message, LoadReport) else 3
-    assert decode(frames.encode(index, message, LABELS, MAX_TEXT)) == message
+    assert decode(messages.encode(index, message, LABELS, MAX_TEXT)) == message
 
 
-@pytest.mark.parametrize("dtype", frames.DTYPES, ids=str)
+@pytest.mark.parametrize("dtype", messages.DTYPES, ids=str)
 @pytest.mark.parametrize("shape", [(), (0,), (3,), (2, 0, 4), (2, 3)])
 def test_arrays_come_back_with_dtype_and_shape(dtype: np.dtype, shape: tuple[int, ...]) -> None:
     array = (np.arange(np.prod(shape, dtype=int)) % 2).astype(dtype).reshape(shape)
-    got = decode(frames.encode(3, Answer({"a": array, "b": array.copy()}), LABELS, MAX_TEXT))
+    got = decode(messages.encode(3, Answer({"a": array, "b": array.copy()}), LABELS, MAX_TEXT))
     assert isinstance(got, Answer)
     assert list(got.arrays) == ["a", "b"]
     assert got.arrays["b"].dtype == dtype
@@ -69,13 +69,13 @@ def test_arrays_come_back_with_dtype_and_shape(dtype: np.dtype, shape: tuple[int
 
 
 def test_a_text_is_cut_at_a_whole_character() -> None:
-    got = decode(frames.encode(3, Refused(Refusal.NO_CLASS, "é" * 99), LABELS, MAX_TEXT))
+    got = decode(messages.encode(3, Refused(Refusal.NO_CLASS, "é" * 99), LABELS, MAX_TEXT))
     assert got == Refused(Refusal.NO_CLASS, "é" * 50)
 
 
 def test_a_frame_that_comes_in_single_bytes_is_read() -> None:
     reader = FrameReader(MAX_PAYLOAD)
-    data = frames.encode(3, RAISED, LABELS, MAX_TEXT)
+    data = messages.encode(3, RAISED, LABELS, MAX_TEXT)
     for byte in data[:-1]:
         reader.feed(bytes([byte]))
         assert reader.next() is None
@@ -124,7 +124,7 @@ def read_all(data: bytes, step: int) -> None:
         for start in range(0, len(data), step):
             reader.feed(data[start : start + step])
             while (frame := reader.next()) is not None:
-                message = frames.decode(frame, CELLS, MAX_TEXT)
+                message = messages.decode(frame, CELLS, MAX_TEXT)
                 assert isinstance(message, (LoadReport, Answer, Raised, Refused, Ended))
             assert reader.pending <= MAX_PAYLOAD + frames.HEADER.size + step
     except FrameError:
@@ -145,7 +145,7 @@ def test_any_payload_gives_a_message_or_an_error(kind: int, payload: bytes, step
 @settings(max_examples=2000, deadline=None, derandomize=True)
 def test_any_change_of_a_true_frame_gives_a_message_or_an_error(data: st.DataObject, step: int) -> None:
     whole = b"".join(
-        frames.encode(frames.LOAD_INDEX if isinstance(m, LoadReport) else 3, m, LABELS, MAX_TEXT)
+        messages.encode(frames.LOAD_INDEX if isinstance(m, LoadReport) else 3, m, LABELS, MAX_TEXT)
         for m in [*MESSAGES, Answer({"a": np.eye(3), "b": np.zeros((2, 0), bool)})]
     )
     broken = bytearray(whole)

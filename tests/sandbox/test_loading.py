@@ -101,6 +101,12 @@ def test_dataclasses_type_hints_and_getsource_work_as_in_a_notebook(zygote: Zygo
     assert load(zygote, setup, body).statements == ()
 
 
+def test_lines_are_counted_as_python_counts_them(zygote: Zygote) -> None:
+    report = load(zygote, "x = '\u2028 \x0c'\r\n\x0c\r1 / 0")
+    assert fates(report) == [("cell 1", 3, StatementFate.FAILED)]
+    assert report.statements[0].place.text == "1 / 0"
+
+
 def test_training_and_what_depends_on_it_is_skipped(zygote: Zygote) -> None:
     report = load(
         zygote,
@@ -196,7 +202,13 @@ def test_the_classes_are_told_in_order(zygote: Zygote) -> None:
 
 
 def test_a_forged_module_name_or_class_name_does_no_harm(zygote: Zygote) -> None:
-    hostile = "class M(type):\n    def __getattribute__(c, n): raise SystemExit\nclass X(metaclass=M): pass"
+    hostile = (
+        "class M(type):\n    def __getattribute__(c, n): raise SystemExit\n"
+        "class X(__import__('torch').nn.Module, metaclass=M): pass\n"
+        "class Km:\n    __class__ = property(lambda self: 1 / 0)\nKm = Km()\n"
+        "class E(NameError):\n    name = property(lambda self: [])\n"
+        "    __traceback__ = property(lambda self: 1 / 0)\nraise E()"
+    )
     got = zygote.run(program(beside=hostile), [HONEST])
     assert isinstance(got.load, LoadReport)
     assert isinstance(got.outcomes[0], Answer)

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final, NoReturn
 
-from autograder.sandbox import frames, requests
+from autograder.sandbox import frames, messages, requests
 from autograder.sandbox.lockdown import Limits, Plan, close_all_but, confine
 from autograder.sandbox.requests import Request
 from autograder.sandbox.types import (
@@ -97,12 +97,12 @@ def _answer_all(request: Request, jail: Jail) -> None:
     confine(replace(jail.limits, memory_bytes=limits.memory, cpu_seconds=cpu_seconds), jail.plan)
     model.seed_all(0)
     program = Loader(request, labels).load(request.cells)
-    _send(frames.encode(frames.LOAD_INDEX, program.report, labels, max_text))
+    _send(messages.encode(frames.LOAD_INDEX, program.report, labels, max_text))
     for index, call in enumerate(request.calls):
-        outcome = _outcome(program, call, labels, request)
-        frame = frames.encode(index, outcome, labels, max_text)
+        outcome = _sendable(_outcome(program, call, labels, request))
+        frame = messages.encode(index, outcome, labels, max_text)
         if len(frame) > request.limits.answer:
-            frame = frames.encode(index, _too_large(outcome), labels, max_text)
+            frame = messages.encode(index, _too_large(outcome), labels, max_text)
         _send(frame)
 
 
@@ -115,6 +115,17 @@ def _outcome(program: Program, call: Call, labels: Mapping[str, int], request: R
         return Refused(refusal.reason, refusal.detail)
     except BaseException as error:
         return errors.out_of_memory(error) or errors.raised(error, labels, request.limits.text)
+
+
+def _sendable(outcome: Outcome) -> Outcome:
+    """The outcome, or why its arrays cannot be sent."""
+    if isinstance(outcome, Answer):
+        odd = [array.dtype for array in outcome.arrays.values() if array.dtype not in messages.DTYPES]
+        if odd:
+            return Refused(Refusal.BAD_DTYPE, str(odd[0]))
+        if not messages.can_be_sent(outcome):
+            return _too_large(outcome)
+    return outcome
 
 
 def _too_large(outcome: Outcome) -> Outcome:

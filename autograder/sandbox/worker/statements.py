@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
+from autograder.sandbox.messages import source_lines
 from autograder.sandbox.requests import LoadLevel
 from autograder.sandbox.types import Cell, Task
 
@@ -57,7 +58,7 @@ def cut(cell: Cell) -> Iterator[Chunk]:
 
     Python refuses the whole cell then; here the student still gets what the rest is worth.
     """
-    lines = cell.source.splitlines(keepends=True)
+    lines = [f"{line}\n" for line in source_lines(cell.source)]
     starts = [i for i, line in enumerate(lines) if line.strip() and not line.startswith(_CONTINUES)]
     begin, errors = 0, 0
     while begin < len(lines) or begin == 0:
