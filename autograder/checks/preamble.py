@@ -7,7 +7,7 @@ from autograder.checks.evidence import Evidence
 from autograder.checks.questions import matrices
 from autograder.sandbox.types import Answer, Ended, LoadReport, StatementFate, StatementReport, Task
 from autograder.submission.types import Tone
-from autograder.text import clean
+from autograder.text import NAME_LIMIT, clean
 
 MAX_STATEMENTS = 8
 TOLD = (StatementFate.FAILED, StatementFate.STOPPED)
@@ -58,4 +58,5 @@ def _statement(report: StatementReport) -> str:
     if report.error is None:
         return f"{where}: {code} took too long and was stopped; the rest went on."
     message = clean(report.error.message, _MESSAGE_LIMIT)
-    return f"{where}: {code} raised {report.error.type_name}: {message} (the rest went on)."
+    kind = clean(report.error.type_name, NAME_LIMIT)
+    return f"{where}: {code} raised {kind}: {message} (the rest went on)."

@@ -144,7 +144,10 @@ def test_hostile_text_comes_back_as_text_and_bounded(arena: Arena) -> None:
 
 
 def test_a_counter_that_was_switched_off_gives_no_count_that_could_pass(arena: Arena) -> None:
-    switch = "from torch.utils import _python_dispatch as d\nd.TorchDispatchMode.__enter__ = lambda self: self\nd.TorchDispatchMode.__exit__ = lambda *a: None"
+    switch = (
+        "from torch.utils import _python_dispatch as d\nd.TorchDispatchMode.__enter__ = lambda self: self\n"
+        "d.TorchDispatchMode.__exit__ = lambda *a: None"
+    )
     outcome = arena.zygote.run(program(arena.world, Row("", "", switch)), (COUNT,)).outcomes[0]
     assert isinstance(outcome, Answer)
     assert outcome.arrays["counts"].tolist() == [0, 0]
