@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -44,22 +45,34 @@ def test_the_scripts_stand_at_the_root_and_can_be_run(tmp_path: Path) -> None:
     build(tmp_path / "bundle.zip", ROOT)
     with zipfile.ZipFile(tmp_path / "bundle.zip") as bundle:
         modes = {member.filename: member.external_attr >> 16 & 0o777 for member in bundle.infolist()}
-    assert modes["setup.sh"] == modes["run_autograder"] == 0o755
-    assert {mode for name, mode in modes.items() if "/" in name} == {0o644}
+    assert modes == {
+        "LICENSE": 0o644,
+        "requirements.txt": 0o644,
+        "run_autograder": 0o755,
+        "setup.sh": 0o755,
+        "source.tar": 0o644,
+    }
+
+
+def test_the_archive_holds_the_packages_as_they_are(sources: Path, tmp_path: Path) -> None:
+    names = build(tmp_path / "bundle.zip", sources)
+    with (
+        zipfile.ZipFile(tmp_path / "bundle.zip") as bundle,
+        bundle.open("source.tar") as file,
+        tarfile.open(fileobj=file) as archive,
+    ):
+        assert archive.getnames() == [name for name in names if "/" in name] == ["autograder/grade.py"]
+        grade = archive.extractfile("autograder/grade.py")
+        assert grade is not None
+        assert grade.read() == (sources / "autograder" / "grade.py").read_bytes()
 
 
 def test_it_holds_what_grading_needs_and_nothing_else(tmp_path: Path) -> None:
     names = build(tmp_path / "bundle.zip", ROOT)
-    assert {name.split("/")[0] for name in names} == {
-        "LICENSE",
-        "autograder",
-        "reference",
-        "requirements.txt",
-        "run_autograder",
-        "setup.sh",
-    }
-    assert "autograder/grade.py" in names
+    tops = {name.split("/")[0] for name in names}
+    assert tops == {"LICENSE", "autograder", "reference", "requirements.txt", "run_autograder", "setup.sh"}
     assert not [name for name in names if "__pycache__" in name or name.endswith(".pyc")]
+    assert not [name for name in names if name.startswith("autograder/regrade")]
 
 
 def test_it_is_smaller_than_200_kilobytes(tmp_path: Path) -> None:
