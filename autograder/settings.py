@@ -67,8 +67,6 @@ MEMORY_BYTES: Final = 1024 * MIB
 MAX_ANSWER_BYTES: Final = 16 * MIB
 MAX_TEXT_BYTES: Final = 4 * KIB
 """One text that comes from the student's code: an error's message, a name."""
-MAX_PRINTED_BYTES: Final = 1 * MIB
-"""What the student's code may print before the rest goes nowhere."""
 
 # --- What results.json may hold. Gradescope keeps it in a database and shows it on one page. ---
 MAX_OUTPUT_BYTES: Final = 64 * KIB
