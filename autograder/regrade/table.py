@@ -25,7 +25,7 @@ def write_table(rows: Sequence[Row], path: Path, *, anonymous: bool) -> None:
     writer = csv.writer(text)
     writer.writerow((*(() if anonymous else _PERSONAL), *_FIXED, *map(_cell, titles), "status"))
     for row in rows:
-        fixed = _fixed(row, titles)
+        fixed = tuple(_fixed(row, titles))
         for person in (None,) if anonymous else row.entry.submitters or (_NOBODY,):
             personal = () if person is None else (person.name, person.sid, person.email)
             writer.writerow((*map(_cell, personal), *fixed))

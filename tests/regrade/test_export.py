@@ -141,7 +141,7 @@ def test_a_name_that_cannot_be_a_file_name_becomes_an_id_that_can(tmp_path: Path
     (tmp_path / "-rf").mkdir()
     ids = [entry.id for entry in read_export(tmp_path).entries]
     assert len(set(ids)) == 2
-    assert all(id.isascii() and id[0].isalnum() and " " not in id for id in ids)
+    assert all(name.isascii() and name[0].isalnum() and " " not in name for name in ids)
 
 
 def test_links_and_paths_that_leave_the_zip_are_left_out_and_told(tmp_path: Path) -> None:

@@ -25,8 +25,8 @@ def run(tasks: list[Task], room: Path, *, jobs: int = 2, watchdog: float = 60.0)
 def test_every_task_comes_back_with_the_verdict_it_gets_alone(tmp_path: Path) -> None:
     tasks = [upload(tmp_path, f"s{i}") for i in range(7)]
     done = run(tasks, tmp_path)
-    assert {id: one.verdict for id, one in done.items()} == {t.id: grade(tmp_path / t.id) for t in tasks}
-    assert all(one.key == f"key of {id}" for id, one in done.items())
+    assert {name: one.verdict for name, one in done.items()} == {t.id: grade(tmp_path / t.id) for t in tasks}
+    assert all(one.key == f"key of {name}" for name, one in done.items())
 
 
 def test_an_exception_of_the_grader_is_a_fault_with_its_place(tmp_path: Path) -> None:

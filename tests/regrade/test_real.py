@@ -1,0 +1,160 @@
+"""Regrading with the real grader: the same bytes as alone, killed or not, and points that move."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.regrade.exports import KINDS, METADATA, write_export, zipped
+
+ROOT = Path(__file__).resolve().parents[2]
+SOME = {name: KINDS[name] for name in ("right", "no scale", "soft", "log cut in half", "exits", "a PDF")}
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def export(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("real") / "export"
+    write_export(folder, 10, kinds=SOME)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the grader that nobody edits while it grades."""
+    copy = tmp_path_factory.mktemp("project")
+    for room in ("autograder", "reference"):
+        shutil.copytree(ROOT / room, copy / room, ignore=shutil.ignore_patterns("__pycache__"))
+    return copy
+
+
+def start(project: Path, export: Path, out: Path, *arguments: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "autograder", "regrade", str(export), "-o", str(out), "--jobs", "2"]
+    return subprocess.Popen(
+        [*command, *arguments], cwd=project, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+
+
+def regrade(project: Path, export: Path, out: Path, *arguments: str) -> None:
+    assert start(project, export, out, *arguments).wait(300) == 0
+
+
+def without_times(path: Path) -> Any:
+    results = json.loads(path.read_bytes())
+    results.pop("execution_time", None)
+    return results
+
+
+def all_results(out: Path) -> dict[str, Any]:
+    return {path.stem: without_times(path) for path in sorted((out / "results").iterdir())}
+
+
+def grades(out: Path) -> list[dict[str, str]]:
+    with (out / "grades.csv").open(newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(project: Path, export: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("undisturbed") / "OUT"
+    regrade(project, export, out)
+    return out
+
+
+def test_a_result_is_what_the_submission_gets_alone(
+    project: Path, undisturbed: Path, export: Path, tmp_path: Path
+) -> None:
+    alone = tmp_path / "results.json"
+    for name, found in all_results(undisturbed).items():
+        command = [
+            sys.executable,
+            "-m",
+            "autograder",
+            str(export / f"submission_{name}"),
+            "--results",
+            str(alone),
+        ]
+        subprocess.run(command, cwd=project, check=True, capture_output=True, timeout=120)
+        assert found == without_times(alone)
+
+
+def test_a_zip_in_another_order_with_one_worker_gives_the_same_results(
+    project: Path, undisturbed: Path, export: Path, tmp_path: Path
+) -> None:
+    shuffled = tmp_path / "export"
+    shutil.copytree(export, shuffled)
+    regrade(project, zipped(shuffled, tmp_path / "export.zip"), tmp_path / "OUT", "--jobs", "1")
+    assert all_results(tmp_path / "OUT") == all_results(undisturbed)
+
+
+def test_killed_at_random_moments_the_end_is_that_of_an_undisturbed_run(
+    project: Path, undisturbed: Path, export: Path, tmp_path: Path
+) -> None:
+    dice = random.Random(3)
+    for _ in range(4):
+        process = start(project, export, tmp_path / "OUT")
+        time.sleep(dice.uniform(0.5, 4.0))
+        process.kill()
+        process.wait()
+    regrade(project, export, tmp_path / "OUT")
+    assert all_results(tmp_path / "OUT") == all_results(undisturbed)
+    assert grades(tmp_path / "OUT") == grades(undisturbed)
+
+
+def test_other_points_of_one_check_move_the_grades_that_they_should(
+    project: Path, undisturbed: Path, export: Path, tmp_path: Path
+) -> None:
+    changed = tmp_path / "project"
+    shutil.copytree(project, changed)
+    double_the_points(changed, "2.6")
+    again = with_old_results(export, undisturbed, tmp_path / "export")
+    out = tmp_path / "OUT"
+    shutil.copytree(undisturbed, out)
+    regrade(changed, again, out)
+    before, now = all_results(undisturbed), all_results(out)
+    right = {name for name, results in before.items() if score_of(results, "2.6") > 0}
+    assert 0 < len(right) < len(before)
+    for line in grades(out):
+        assert float(line["change"]) == (5.0 if line["id"] in right else 0.0)
+    assert {name: score_of(results, "2.6") for name, results in now.items()} == {
+        name: 10.0 if name in right else 0.0 for name in before
+    }
+    report = (out / "report.html").read_text("utf-8")
+    assert f"scores changed: {len(right)} up, 0 down" in report
+
+
+def double_the_points(project: Path, number: str) -> None:
+    for path in (project / "autograder" / "checks").glob("*.py"):
+        text = path.read_text("utf-8")
+        changed = re.sub(rf"@weight\((\d+)\)(\s+@number\(\"{number}\"\))", r"@weight(\1 * 2)\2", text)
+        if changed != text:
+            path.write_text(changed, "utf-8")
+            return
+    raise AssertionError(f"no check {number} with a @weight above its @number")
+
+
+def score_of(results: Any, number: str) -> float:
+    return next(float(test["score"]) for test in results["tests"] if test.get("number") == number)
+
+
+def with_old_results(export: Path, out: Path, folder: Path) -> Path:
+    """The export as it would be after `out` had been Gradescope's own results."""
+    shutil.copytree(export, folder)
+    lines = ["---"]
+    for path in sorted((out / "results").iterdir()):
+        results = json.loads(path.read_bytes())
+        lines.append(f"submission_{path.stem}:\n  :score: {results['score']}")
+        lines.append(f"  :results: {json.dumps({'tests': results['tests']})}")
+    (folder / METADATA).write_text("\n".join(lines) + os.linesep, encoding="utf-8")
+    return folder

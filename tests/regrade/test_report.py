@@ -1,0 +1,227 @@
+"""report.html, as text and in a browser. Its own policy forbids foreign scripts, so a copy drops it."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autograder.regrade.report import write_report
+from autograder.regrade.types import (
+    Entry,
+    Fingerprint,
+    Row,
+    Score,
+    Status,
+    Submitter,
+    TestScore,
+)
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+EVIL = "</script><img src=x onerror=alert(1)>\u2028<!--"
+NUMBERS = ("1.1", "2.2", "3.2", "4.2")
+
+
+def scored(scores: tuple[float, ...], message: str) -> tuple[TestScore, ...]:
+    return tuple(
+        TestScore(number, f"check {number}", score, 10.0, "" if score == 10 else f"{message} in {number}")
+        for number, score in zip(NUMBERS, scores, strict=True)
+    )
+
+
+def rows(size: int) -> list[Row]:
+    made = []
+    for i in range(size):
+        before = (10.0, 10.0 if i % 3 else 0.0, 5.0, 10.0)
+        now = (10.0, 10.0, 5.0 if i % 4 else 10.0, 10.0 if i % 5 else 0.0)
+        status = Status.FAULT if i == 70 else Status.TIMED_OUT if i == 50 else Status.GRADED
+        made.append(
+            Row(
+                entry=Entry(
+                    id=str(1000 + i),
+                    upload=None,
+                    submitters=(Submitter(f"Zoë {EVIL if i == 7 else i}", f"0{i}", f"s{i}@uni.example"),),
+                    before=Score(sum(before), scored(before, "old message")),
+                ),
+                status=status,
+                reasons=("2.2: KeyError",) if status is Status.FAULT else (),
+                now=Score(sum(now), scored(now, f"new message {EVIL}" if i == 9 else "new message")),
+                diagnoses=("not scaled",) if i % 5 == 0 else (),
+                fingerprint=Fingerprint(matrices=f"m{i // 2}"),
+            )
+        )
+    return made
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    write_report(rows(2000), ["a note & more"], path, anonymous=False)
+    return path
+
+
+def test_the_page_needs_no_network(report: Path) -> None:
+    text = report.read_text("utf-8")
+    assert not re.search(r"(?:src|href)=[\"']?(?:https?:)?//", text)
+    assert "default-src 'none'" in text
+
+
+def test_nothing_of_an_upload_ends_the_script_it_is_quoted_in(report: Path) -> None:
+    text = report.read_text("utf-8")
+    assert text.count("</script>") == 2
+    assert "<img" not in text
+    assert "a note &amp; more" in text
+
+
+def test_the_data_is_whole(report: Path) -> None:
+    data = embedded(report)
+    assert len(data["rows"]) == 2000
+    assert data["rows"][7]["people"][0][0] == f"Zoë {EVIL}"
+    assert data["tests"] == [f"{number} check {number}" for number in NUMBERS]
+
+
+def embedded(path: Path) -> Any:
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', path.read_text("utf-8"))
+    assert found
+    return json.loads(found[1])
+
+
+def test_faults_stand_before_time_outs_in_what_to_look_at_first(report: Path) -> None:
+    first = report.read_text("utf-8").split("Look here first")[1].split("</section>")[0]
+    assert first.index("1070") < first.index("1050") < first.index("a note")
+    assert "2.2: KeyError" in first
+
+
+def test_without_names_the_page_has_none(tmp_path: Path) -> None:
+    write_report(rows(20), [], tmp_path / "report.html", anonymous=True)
+    text = (tmp_path / "report.html").read_text("utf-8")
+    assert "Zoë" not in text
+    assert "uni.example" not in text
+    assert "1003" in text
+
+
+def test_a_report_of_nobody_is_a_page_too(tmp_path: Path) -> None:
+    write_report([], [], tmp_path / "report.html", anonymous=False)
+    assert "Regrade of 0 submissions" in (tmp_path / "report.html").read_text("utf-8")
+
+
+def browse(page: Path, profile: Path, *flags: str, address: str = "") -> str:
+    assert CHROMIUM
+    quiet = (
+        "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync "
+        "--disable-background-networking --disable-component-update --virtual-time-budget=5000"
+    )
+    command = [CHROMIUM, *quiet.split(), f"--user-data-dir={profile}", *flags, f"{page.as_uri()}{address}"]
+    return subprocess.run(command, capture_output=True, timeout=120, check=True).stdout.decode("utf-8")
+
+
+def drive(report: Path, folder: Path, steps: str, *flags: str) -> Any:
+    """Runs steps, which fill `told`, in a copy of the page that allows it; gives `told`."""
+    text = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", report.read_text("utf-8"))
+    script = (
+        "<script>const told = {}; const ids = () => [...document.querySelectorAll('#all tbody tr')]"
+        ".map((line) => line.dataset.id); const set = (id, value) => { const field = "
+        "document.getElementById(id); field.value = value; field.dispatchEvent(new Event('input')); };"
+        f"{steps}; const out = document.createElement('pre'); out.id = 'told'; "
+        "out.textContent = JSON.stringify(told); document.body.replaceChildren(out);</script>"
+    )
+    page = folder / "driven.html"
+    page.write_text(text.replace("</body>", f"{script}</body>"), "utf-8")
+    found = re.search(
+        r'<pre id="told">(.*?)</pre>', browse(page, folder / "profile", "--dump-dom", *flags), flags=re.DOTALL
+    )
+    assert found
+    return json.loads(found[1].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"))
+
+
+in_a_browser = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here")
+
+
+@in_a_browser
+def test_the_page_draws_2000_rows_under_its_own_policy(report: Path, tmp_path: Path) -> None:
+    shown = browse(report, tmp_path / "profile", "--dump-dom", address="#id=1009")
+    assert shown.count("<tr data-id=") == 2000
+    assert "<dialog open" in shown
+    assert "new message &lt;/script&gt;&lt;img" in shown
+
+
+@in_a_browser
+def test_faults_come_first_and_columns_sort_both_ways(report: Path, tmp_path: Path) -> None:
+    told = drive(
+        report,
+        tmp_path,
+        "told.first = ids().slice(0, 2);"
+        "const head = document.querySelector('th[data-sort=change] button'); head.click();"
+        "told.up = data.rows.find((row) => row.id === ids()[0]).change; head.click();"
+        "told.down = data.rows.find((row) => row.id === ids()[0]).change;"
+        "told.sorted = head.parentElement.getAttribute('aria-sort')",
+    )
+    assert told["first"] == ["1070", "1050"]
+    changes = [row.change or 0.0 for row in rows(2000)]
+    assert (told["up"], told["down"]) == (min(changes), max(changes))
+    assert told["sorted"] == "descending"
+
+
+@in_a_browser
+def test_filters_leave_what_was_asked_for(report: Path, tmp_path: Path) -> None:
+    told = drive(
+        report,
+        tmp_path,
+        "set('text', 's77@uni'); told.text = ids(); set('text', '');"
+        "set('status', 'time-out'); told.status = ids(); set('status', '');"
+        "set('change', 'up'); told.up = ids().length; set('change', '');"
+        "set('test', 'lost 3'); told.lost = ids().length;"
+        "set('test', 'changed 1'); told.changed = ids().length;"
+        "set('test', ''); document.querySelector('[data-show=\"mistake 0\"]').click();"
+        "told.mistake = ids().length; document.getElementById('chip').click(); told.all = ids().length",
+    )
+    up = sum((row.change or 0) > 0 for row in rows(2000))
+    assert told == {
+        "text": ["1077"],
+        "status": ["1050"],
+        "up": up,
+        "lost": 400,
+        "changed": 667,
+        "mistake": 400,
+        "all": 2000,
+    }
+
+
+@in_a_browser
+def test_a_submission_opens_with_the_old_message_beside_the_new_one(report: Path, tmp_path: Path) -> None:
+    told = drive(
+        report,
+        tmp_path,
+        "open('1015'); const tests = [...document.querySelectorAll('dialog .test')];"
+        "told.first = tests[0].innerText; told.messages = [...document.querySelectorAll('dialog pre')]"
+        ".map((one) => one.textContent); told.same = document.querySelector('dialog').innerText",
+    )
+    assert "2.2 check 2.2" in told["first"]
+    assert "0 → 10 of 10" in told["first"]
+    assert "old message in 2.2" in told["messages"]
+    assert "new message in 4.2" in told["messages"]
+    assert "Same matrices as 1014" in told["same"]
+
+
+@in_a_browser
+@pytest.mark.parametrize("width", [1280, 420])
+def test_a_picture_can_be_taken_at_two_widths_and_nothing_sticks_out(
+    report: Path, tmp_path: Path, width: int
+) -> None:
+    picture = tmp_path / "page.png"
+    size = f"--window-size={width},1600"
+    browse(report, tmp_path / "profile", size, f"--screenshot={picture}")
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    told = drive(
+        report,
+        tmp_path,
+        "told.over = document.documentElement.scrollWidth - innerWidth; told.w = innerWidth",
+        size,
+    )
+    assert told["over"] <= 0
+    assert told["w"] <= 1280
