@@ -92,6 +92,7 @@ COINCIDING_SIZES = (
     CaseSizes(3, 6, 6, 3, 9, 4),
     CaseSizes(5, 4, 4, 2, 9, 4),
     CaseSizes(3, 5, 3, 4, 8, 3),
+    CaseSizes(1, 1, 1, None, 5, 3),
 )
 FOR_GRADIENTS = (
     CaseSizes(5, 3, 2, None, 6, 4),
