@@ -94,8 +94,11 @@ def _result(future: Any, task: Task) -> Done:
     if error is None:
         done: Done = future.result()
         return done
-    if isinstance(error, ModuleNotFoundError):
-        raise UsageError(f"The workers cannot import the grader ({error}): start them in its folder.")
+    if isinstance(error, ModuleNotFoundError) or "deserialization of the task graph" in str(error):
+        raise UsageError(
+            "The cluster cannot import the grader: start scheduler and workers in its folder, with "
+            "`.venv/bin/python -m dask scheduler` and `.venv/bin/python -m dask worker ADDRESS --nthreads 1`."
+        )
     return Done(task.id, task.key, None, (f"on the cluster: {type(error).__name__}: {error}",))
 
 
