@@ -77,7 +77,7 @@ def setup(checkout: Path, wheels: Path, *arguments: str, **more: str) -> subproc
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
 
 
