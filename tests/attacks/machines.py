@@ -38,6 +38,7 @@ class Machine(Enum):
     DOCKER = "root in Docker"
     ORDINARY_USER = "an ordinary user"
     OLD_KERNEL = "root on a kernel without Landlock"
+    BARE = "an ordinary user on a kernel with neither Landlock nor filters"
 
 
 MACHINES = (
@@ -80,8 +81,11 @@ def _put_on(machine: Machine) -> None:
         _have_capabilities(1 << READ_SEARCH, inheritable=True)
         _prctl(_PR_CAP_AMBIENT, 2, READ_SEARCH)
     elif machine is Machine.OLD_KERNEL:
-        _lack_calls_from(FIRST_CALL_OF_LINUX_5_1)
+        _lack_calls(FIRST_CALL_OF_LINUX_5_1)
         _have_capabilities(DOCKER_CAPABILITIES)
+    elif machine is Machine.BARE:
+        _put_on(Machine.ORDINARY_USER)
+        _lack_calls(FIRST_CALL_OF_LINUX_5_1, _number("seccomp"))
 
 
 def _have_capabilities(bits: int, inheritable: bool = False) -> None:
@@ -95,14 +99,15 @@ def _have_capabilities(bits: int, inheritable: bool = False) -> None:
     _call("capset", header, data)
 
 
-def _lack_calls_from(first: int) -> None:
-    """Answer every system call from this number on with ENOSYS."""
+def _lack_calls(first: int, other: int = -1) -> None:
+    """Answer every system call from the number first on with ENOSYS, and the other one."""
     enosys = 38
     program = b"".join(
         struct.pack("=HBBI", *step)
         for step in (
             (0x20, 0, 0, 0),
-            (0x35, 0, 1, first),
+            (0x35, 1, 0, first),
+            (0x15, 0, 1, other & 0xFFFFFFFF),
             (0x06, 0, 0, 0x50000 | enosys),
             (0x06, 0, 0, 0x7FFF0000),
         )
@@ -113,10 +118,14 @@ def _lack_calls_from(first: int) -> None:
 
 
 def _call(name: str, *arguments: int | bytes) -> None:
-    number = _NUMBERS[platform.machine()][name]
+    number = _number(name)
     plain = [ctypes.c_long(value) if isinstance(value, int) else value for value in arguments]
     if _libc().syscall(ctypes.c_long(number), *plain) == -1:
         raise OSError(ctypes.get_errno(), f"{name}: {os.strerror(ctypes.get_errno())}")
+
+
+def _number(name: str) -> int:
+    return _NUMBERS[platform.machine()][name]
 
 
 def _prctl(option: int, *arguments: int) -> None:
