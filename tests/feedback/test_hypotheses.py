@@ -174,6 +174,28 @@ def test_nan_that_nothing_explains_is_told():
     assert "NaN" in unknown(lambda case: np.full((len(case.seq), case.sizes.v_dim), np.nan)).sentences[1]
 
 
+HOSTILE = [
+    np.full((4, 4), 1e308) * np.array([1, -1, 1, -1]),
+    np.array([[np.inf, -np.inf], [np.nan, 0.0]]),
+    np.zeros((0, 4)),
+    np.array(1.5),
+    np.zeros((2,) * 12),
+    np.ones((3, 2), dtype=np.float16),
+    np.zeros(100_000, dtype=np.float32),
+]
+
+
+@pytest.mark.parametrize("output", HOSTILE, ids=lambda output: str(output.shape))
+def test_any_output_gets_some_words(output):
+    assert unknown(lambda case: output).sentences
+
+
+@pytest.mark.parametrize("size", [1e30, 1e300, 1e-300])
+def test_numbers_of_any_size_get_some_words(size):
+    assert unknown(lambda case: size * (-1.0) ** np.arange(len(case.seq) * case.sizes.v_dim)).sentences
+    assert unknown(lambda case: np.full((len(case.seq), case.sizes.v_dim), size)).sentences
+
+
 def test_biases_are_named_when_the_layers_have_them_and_nothing_else_fits():
     cases = [
         replace(case, output=case.output + 0.25 * np.sin(case.seq[:, :1] + 1)) for case in graded_cases()
