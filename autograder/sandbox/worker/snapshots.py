@@ -32,12 +32,15 @@ class Snapshots:
     max_items: int
     _marked: dict[Task, tuple[Strength, State]] = field(default_factory=dict)
     _fitting: dict[Task, State] = field(default_factory=dict)
+    _at_cls: State | None = None
 
     def look(self, namespace: Mapping[str, Any], marks: Mapping[Task, Strength]) -> None:
         """After a statement that ran, if only in part; marks: the tasks whose cell it marks."""
         if not marks and not any(name in namespace for name in NAMES):
             return
         state = {name: self._read(namespace[name]) for name in NAMES if namespace.get(name) is not None}
+        if self._at_cls is None and "CLS" in namespace:  # the optional part begins by defining this token
+            self._at_cls = state
         for task, strength in marks.items():
             if task not in self._marked or strength >= self._marked[task][0]:
                 self._marked[task] = (strength, state)
@@ -70,8 +73,8 @@ class Snapshots:
             missing = ["pos"]
         if state is None or missing:
             return Refused(Refusal.NO_MATRICES, ", ".join(missing))
-        if task is Task.UNIQUE and self._is_left_from_position(state):
-            return Refused(Refusal.NO_MATRICES, "they are still those of attention_by_position")
+        if task is Task.UNIQUE and self._is_left_from_before(state):
+            return Refused(Refusal.NO_MATRICES, "they are still those of an earlier part")
         wanted = NAMES[:3] if task is Task.CONTENT else NAMES
         arrays: dict[str, Matrix] = {}
         for name in wanted:
@@ -81,9 +84,9 @@ class Snapshots:
             arrays[name] = value
         return Answer(arrays)
 
-    def _is_left_from_position(self, state: State) -> bool:
-        """The optional part was skipped: the matrices are the same, or can only be that task's."""
-        if _fits(Task.POSITION, state) and not _fits(Task.UNIQUE, state):
+    def _is_left_from_before(self, state: State) -> bool:
+        """The optional part was skipped: the matrices are still what they were, or can only be POSITION's."""
+        if not _fits(Task.UNIQUE, state) and (_fits(Task.POSITION, state) or _same(state, self._at_cls)):
             return True
         return _same(state, self._state(Task.POSITION))
 
