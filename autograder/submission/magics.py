@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import re
 import textwrap
+import tokenize
 from typing import Any, Final
 
 from autograder.settings import MAX_CODE_BYTES
@@ -17,8 +18,10 @@ _PYTHON_BODIES: Final = frozenset({"time", "timeit", "capture", "prun", "memit",
 """Cell magics whose cell is Python that runs in the notebook itself; any other cell is dropped."""
 _AUTOMAGIC: Final = frozenset({"pip", "conda", "mamba", "ls", "cd", "pwd", "cat", "mkdir", "matplotlib"})
 """Commands that a notebook takes without their % when they stand alone in a cell."""
-_MAX_MAGICS: Final = 200
-"""Magics of one cell that are replaced; each costs a tokenization of the cell."""
+_PASSES: Final = 8
+"""A command such as `!echo don't (` can hide those below it, until it is replaced."""
+_GIVES_UP: Final = (SyntaxError, RecursionError, ValueError, IndexError, tokenize.TokenError)
+"""What the tokenizer raises on text that is not Python in any way."""
 _CELL_MAGIC: Final = re.compile(r"%%(\w*)")
 _GENERATED: Final = re.compile(r"^(?P<before>.*?)get_ipython\(\)\.(?P<call>\w+\(.*\))\s*$")
 
@@ -60,23 +63,43 @@ def _translated(lines: list[str]) -> list[str]:
     ipython: Any = inputtransformer2  # most of its functions carry no types
     manager = ipython.TransformerManager()
     ended = [f"{line}\n" for line in lines]
-    for _ in range(_MAX_MAGICS):
-        try:
-            changed, after = manager.do_one_token_transform(ended)
-        except (SyntaxError, RecursionError, ValueError, IndexError):
-            break  # its tokenizer gives up on some text that is not Python in any way
+    for _ in range(_PASSES):
+        changed = False
+        for first, last in _statements(ipython, ended):
+            part = ended[first:last]
+            if any(mark in line for line in part for mark in "%!?"):
+                ended[first:last] = _one_translated(manager, part)
+                changed = changed or ended[first:last] != part
         if not changed:
             break
-        ended = _keeping_lines(ended, after)
-    return [line.rstrip("\n") for line in ended][: len(lines)]
+    return [line.rstrip("\n") for line in ended]
 
 
-def _keeping_lines(before: list[str], after: list[str]) -> list[str]:
-    """Put our own replacement where IPython put its call, and blank lines for those it joined."""
-    pairs = enumerate(zip(before, after, strict=False))
-    place = next((number for number, (old, new) in pairs if old != new), len(after) - 1)
-    joined = len(before) - len(after)
-    return [*after[:place], f"{_plain(after[place])}\n", *["\n"] * joined, *after[place + 1 :]]
+def _statements(ipython: Any, ended: list[str]) -> list[tuple[int, int]]:
+    """Return the physical lines, first and past the last, of each logical line; none if it cannot tell."""
+    try:
+        tokens_by_line: list[list[tokenize.TokenInfo]] = ipython.make_tokens_by_line(ended)
+    except _GIVES_UP:
+        return []
+    spans = []
+    for tokens in tokens_by_line:
+        rows = [token.start[0] for token in tokens if token.string.strip()]
+        if rows:
+            spans.append((rows[0] - 1, tokens[-1].end[0]))
+    return spans
+
+
+def _one_translated(manager: Any, part: list[str]) -> list[str]:
+    """Replace the magic of one logical line, if it has one; with blank lines for those that are joined."""
+    try:
+        changed, after = manager.do_one_token_transform(part)
+    except _GIVES_UP:
+        return part
+    if not changed or not after:
+        return part
+    place = next((number for number, line in enumerate(after) if line != part[number]), 0)
+    plain = [*after[:place], f"{_plain(after[place])}\n", *after[place + 1 :]]
+    return [*plain, *["\n"] * (len(part) - len(after))]
 
 
 def _plain(line: str) -> str:

@@ -58,6 +58,10 @@ def test_what_is_not_python_comes_back_for_whoever_runs_it() -> None:
     assert without_magics(source) == source
 
 
+def test_a_cell_full_of_magics_is_translated_in_one_go() -> None:
+    assert without_magics("%cd a\nx?\n" * 2000) == "pass\npass\n" * 2000
+
+
 def test_magics_beside_a_syntax_error_are_still_taken_out() -> None:
     assert without_magics("%matplotlib inline\nx = = 1\n") == "pass\nx = = 1\n"
 
