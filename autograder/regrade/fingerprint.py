@@ -16,6 +16,7 @@ from typing import Final
 import numpy as np
 
 from autograder.regrade.types import Fingerprint
+from autograder.submission.syntax import parse
 from autograder.submission.types import FlatArray, Log, Program, Submission
 
 MODEL_CLASS: Final = "PytorchTransformer"
@@ -61,7 +62,7 @@ def _sources(submission: Submission) -> Iterator[str]:
     """Where the model's class may be, the last cell first: it is the one that counts."""
     program: Program | None = submission.program
     for cell in reversed(program.cells if program is not None else ()):
-        if MODEL_CLASS in cell.source:
+        if f"class {MODEL_CLASS}" in cell.source:
             yield cell.source
     if submission.log is not None and submission.log.model is not None:
         model = submission.log.model
@@ -74,17 +75,16 @@ def canonical_source(source: str) -> str:
 
     "" if the source cannot be parsed or has no such class.
     """
+    tree = parse(source) if len(source) <= _MAX_SOURCE_CHARS else None
+    body = tree.body if tree is not None else []
+    models = [node for node in body if isinstance(node, ast.ClassDef) and node.name == MODEL_CLASS]
+    if not models:
+        return ""
+    model = models[-1]
+    model.body = [node for node in model.body if isinstance(node, ast.FunctionDef)]
     try:
-        tree = ast.parse(source[:_MAX_SOURCE_CHARS])
-        classes = [
-            node for node in ast.walk(tree) if isinstance(node, ast.ClassDef) and node.name == MODEL_CLASS
-        ]
-        if not classes:
-            return ""
-        model = classes[-1]
-        model.body = [node for node in model.body if isinstance(node, ast.FunctionDef)]
         return ast.dump(_Bare(_own_names(model)).visit(model))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    except RecursionError:
         return ""
 
 
