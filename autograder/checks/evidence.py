@@ -9,7 +9,7 @@ from autograder.sandbox.types import Ended, LoadReport, Outcome
 from autograder.submission.types import Submission
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Evidence:
     """Everything known of one upload.
 

@@ -144,7 +144,8 @@ class HandDesigned(Check):
         verdict = judge(self.task, matter.matrices)
         set_score(round(points * verdict.credit, 2))
         if verdict.passed < verdict.total:
-            explained = explain(verdict.task, verdict.transformer, verdict.right)
+            half = verdict.credit > verdict.passed / verdict.total
+            explained = explain(verdict.task, verdict.transformer, verdict.right, half=half)
             self.diagnosis = explained.diagnosis
             self.explain(explained.message)
 

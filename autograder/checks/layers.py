@@ -33,8 +33,7 @@ def layer_faults(answer: Answer, sizes: Sizes) -> list[str]:
         layer = name.partition(".")[0]
         kind, came = found.get(name, ("", ()))
         if not kind:
-            have = ", ".join(clean(other, NAME_LIMIT) for other in list(found)[:8]) or "none at all"
-            faults.append(f"- There is no self.{layer} with a weight. The weights found: {have}.")
+            faults.append(f"- {_missing(layer, list(found))}")
         elif came != shape:
             faults.append(f"- {name} has shape {shape_text(came)}, expected {shape_text(shape)}.")
         elif kind != TRAINABLE:
@@ -52,6 +51,18 @@ def layer_faults(answer: Answer, sizes: Sizes) -> list[str]:
                 "remove it, or make it a plain number."
             )
     return faults
+
+
+def _missing(layer: str, found: list[str]) -> str:
+    from autograder.feedback.translate import layer_named_like  # the failing path's alone
+    from autograder.feedback.wording.endings import RENAME
+
+    meant = layer_named_like(layer, found)
+    have = ", ".join(clean(other, NAME_LIMIT) for other in found[:8]) or "none at all"
+    told = f"There is no self.{layer} with a weight. The weights found: {have}."
+    if meant:
+        told += " " + RENAME.format(found=clean(meant, NAME_LIMIT), layer=layer)
+    return told
 
 
 def unloadable(answer: Answer, sizes: Sizes) -> list[str]:

@@ -8,6 +8,7 @@ from autograder import settings
 from autograder.checks import vectorized
 from autograder.checks.base import Check
 from autograder.checks.layers import layer_faults, unloadable
+from autograder.checks.model_runs import NUMBERS, diagnosis_of, runs_of, told_in
 from autograder.checks.questions import (
     DESCRIBE,
     GRADIENT,
@@ -20,10 +21,9 @@ from autograder.checks.questions import (
     operations,
     questions,
 )
-from autograder.feedback.model import Run, explain_outcome, explain_runs
+from autograder.feedback.model import explain_outcome, explain_runs
 from autograder.feedback.numbers import agree, difference
-from autograder.sandbox.types import Answer, Forward, Outcome
-from reference.cases import Case
+from autograder.sandbox.types import Answer
 
 SECTION = "pytorch_transformer"
 
@@ -149,18 +149,18 @@ class PytorchTransformer(Check):
         """Hold every case of a group against the reference."""
         self.needs_code()
         self.needs_layers((WITHOUT, WITH) if group == OTHER else (group,))
-        runs = [_run(name, self.outcome(name), case) for name, case in cases(group).items()]
+        runs = runs_of(self.evidence, group)
         if not all(run.is_right for run in runs):
-            explained = explain_runs(runs, self.evidence.load, show=show)
+            first = told_in(self.evidence)
+            explained = explain_runs(
+                runs,
+                self.evidence.load,
+                diagnosis_of(self.evidence),
+                show=show,
+                told_in=first if first != NUMBERS[group] else "",
+            )
             self.diagnosis = explained.diagnosis
             self.explain(explained.message)
-
-
-def _run(name: str, outcome: Outcome, case: Case) -> Run:
-    call = questions()[name]
-    if not isinstance(call, Forward):
-        raise TypeError(f"the question {name!r} is no forward pass")
-    return Run(name, call, outcome, case.transformer.forward(case.seq).output)
 
 
 def _arguments(sizes: object) -> str:

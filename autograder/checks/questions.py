@@ -24,6 +24,7 @@ from autograder.sandbox.types import (
     Weights,
 )
 from reference.cases import (
+    COINCIDING_SIZES,
     EXTRA_WITH_POSITIONS,
     EXTRA_WITHOUT_POSITIONS,
     FOR_GRADIENTS,
@@ -52,7 +53,7 @@ RECORDED: Final = "recorded output"
 def cases(group: str) -> dict[str, Case]:
     """The cases of a group (WITHOUT, WITH, OTHER, GRADIENT), by the name of their question."""
     if group == OTHER:
-        return _named(OTHER, random_cases(OTHER_SIZES, settings.OTHER_SIZES_SEED))
+        return _named(OTHER, random_cases((*OTHER_SIZES, *COINCIDING_SIZES), settings.OTHER_SIZES_SEED))
     if group == GRADIENT:
         return _named(GRADIENT, random_cases(FOR_GRADIENTS, settings.GRADIENT_SEED))
     notebook = [
