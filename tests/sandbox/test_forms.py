@@ -1,0 +1,66 @@
+"""An answer of another form than its call promises is no answer."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from autograder.sandbox.forms import has_form
+from autograder.sandbox.types import (
+    Answer,
+    Call,
+    CountOperations,
+    Describe,
+    Forward,
+    Gradients,
+    RecordedOutput,
+    Sizes,
+    Task,
+    TaskMatrices,
+    Weights,
+)
+
+SIZES = Sizes(2, 3, 4, None, 5)
+MATRIX = np.ones((2, 3))
+FORWARD = Forward(SIZES, Weights(MATRIX, MATRIX, np.ones((2, 4))), np.ones((2, 2)))
+GRADIENTS = Gradients(SIZES, FORWARD.weights, FORWARD.seq, np.ones((2, 4)))
+COUNT = CountOperations(SIZES, (3, 5))
+RECORDED = RecordedOutput(1, SIZES, 3)
+MATRICES = TaskMatrices(Task.CONTENT)
+NUMBERS = np.array([1, 2], dtype=np.int64)
+
+
+@pytest.mark.parametrize(
+    ("call", "arrays"),
+    [
+        (Describe(SIZES), {"trainable Km.weight": NUMBERS, "buffer mask": NUMBERS, "frozen x": NUMBERS[:0]}),
+        (FORWARD, {"output": MATRIX.astype(np.float32)}),
+        (GRADIENTS, {"Km": MATRIX, "Vm": MATRIX}),
+        (COUNT, {"counts": NUMBERS}),
+        (RECORDED, {"shape": NUMBERS, "output": np.ones(2)}),
+        (MATRICES, {"Km": MATRIX, "Qm": MATRIX, "Vm": MATRIX, "pos": MATRIX}),
+    ],
+)
+def test_what_the_worker_sends_has_the_form(call: Call, arrays: dict[str, np.ndarray]) -> None:
+    assert has_form(call, Answer(arrays))
+
+
+@pytest.mark.parametrize(
+    ("call", "arrays"),
+    [
+        pytest.param(Describe(SIZES), {"Km.weight": NUMBERS}, id="an entry of no kind"),
+        pytest.param(Describe(SIZES), {"trainable Km.weight": np.ones(2)}, id="a shape of floats"),
+        pytest.param(Describe(SIZES), {"trainable Km.weight": -NUMBERS}, id="a negative shape"),
+        pytest.param(FORWARD, {}, id="no output"),
+        pytest.param(FORWARD, {"output": NUMBERS}, id="an output of integers"),
+        pytest.param(FORWARD, {"output": MATRIX, "score": MATRIX}, id="something more"),
+        pytest.param(GRADIENTS, {"bias": MATRIX}, id="a gradient of something else"),
+        pytest.param(COUNT, {"counts": NUMBERS[:1]}, id="too few counts"),
+        pytest.param(COUNT, {"counts": NUMBERS[None]}, id="counts in two dimensions"),
+        pytest.param(RECORDED, {"output": np.ones(2)}, id="no shape"),
+        pytest.param(MATRICES, {"Km": MATRIX, "Qm": MATRIX}, id="no Vm"),
+        pytest.param(MATRICES, {"Km": MATRIX, "Qm": MATRIX, "Vm": NUMBERS > 0}, id="a matrix of bools"),
+    ],
+)
+def test_a_forged_answer_has_not(call: Call, arrays: dict[str, np.ndarray]) -> None:
+    assert not has_form(call, Answer(arrays))
