@@ -73,13 +73,14 @@ def _tests(row: Row, test_index: dict[str, int], texts: _Texts) -> Iterator[dict
         old = before_of(row, test)
         if old is not None:
             matched.append(old)
-        # A full score that was full before has nothing to tell.
-        silent = test.score >= test.max_score > 0 and (old is None or old.score == test.score)
+        silent = test.passed and (old is None or old.score == test.score)
         yield {
             "test": test_index[test.title],
             "now": test.score,
             "max": test.max_score,
+            "kind": _kind(test),
             "before": old.score if old else None,
+            "passedBefore": old.passed if old else None,
             "newText": -1 if silent else texts.index(test.message),
             "oldText": -1 if silent or old is None else texts.index(old.message),
         }
@@ -90,7 +91,17 @@ def _tests(row: Row, test_index: dict[str, int], texts: _Texts) -> Iterator[dict
                 "title": old.title,
                 "now": None,
                 "max": old.max_score,
+                "kind": "idle",
                 "before": old.score,
                 "newText": -1,
                 "oldText": texts.index(old.message),
             }
+
+
+def _kind(test: TestScore) -> str:
+    """How it is coloured; a test without points is not red when it was left alone."""
+    if test.passed:
+        return "full"
+    if test.score > 0:
+        return "part"
+    return "none" if test.max_score > 0 else "idle"

@@ -43,6 +43,7 @@ def _test(test: Mapping[str, Any]) -> TestScore:
         score=number(test.get("score")) or 0.0,
         max_score=number(test.get("max_score")) or 0.0,
         message=sys.intern(message),
+        status=_interned(test.get("status"), 20),
     )
 
 

@@ -14,6 +14,7 @@ from autograder.regrade.types import Row, Status
 
 _LISTED: Final = 8
 """Ids named for a mistake or a group; a button shows the others in the table."""
+_KINDS: Final = {"full": "passed", "part": "in part", "none": "failed", "idle": "without points"}
 _COLUMNS: Final = (
     ("id", "Submission", ""),
     ("who", "Submitters", ""),
@@ -33,8 +34,8 @@ def summary(rows: Sequence[Row], notes: Sequence[str], data: dict[str, Any], *, 
             f"<h1>Regrade of {len(rows)} submissions</h1>",
             _figures(rows),
             _attention(rows, notes, anonymous),
-            f'<div class="pair"><div>{_chart(rows)}{_mistakes(data)}</div>'
-            f"<div>{_tests(data)}{_groups(data)}</div></div>",
+            f'<div class="pair"><div>{_chart(rows)}{_mistakes(data)}{_groups(data)}</div>'
+            f"<div>{_tests(data)}</div></div>",
             _table(data, anonymous),
             "<dialog></dialog>",
         )
@@ -98,28 +99,26 @@ def _tests(data: dict[str, Any]) -> str:
     lines = (_test_line(*pair) for pair in zip(data["tests"], results, strict=True))
     return (
         '<section><h2>How many pass each test</h2><div class="scroll"><table><thead><tr><th>Test</th>'
-        '<th class="number">Before</th><th class="number">Now</th><th>full, part, none</th></tr></thead>'
+        '<th class="number">Before</th><th class="number">Now</th><th>Share now</th></tr></thead>'
         f"<tbody>{''.join(lines)}</tbody></table></div></section>"
     )
 
 
 def _test_line(title: str, results: list[dict[str, Any]]) -> str:
-    old = [test for test in results if test["before"] is not None]
-    full = sum(test["now"] >= test["max"] for test in results)
-    part = sum(0 < test["now"] < test["max"] for test in results)
-    counts = {"full": full, "part": part, "none": len(results) - full - part}
-    told = ", ".join(f"{count} {kind}" for kind, count in counts.items())
-    # An old score counts against today's points: it is what a student with it would lack today.
-    passed = str(sum(test["before"] >= test["max"] for test in old)) if old else "–"
+    old = [test["passedBefore"] for test in results if test["before"] is not None]
+    kinds = [test["kind"] for test in results]
+    counts = {kind: kinds.count(kind) for kind in ("full", "part", "none", "idle")}
+    told = ", ".join(f"{count} {_KINDS[kind]}" for kind, count in counts.items() if count)
+    passed = str(sum(old)) if old else "–"
     left, bars = 0.0, ""
     for kind, count in counts.items():
         width = 100 * count / len(results)
         bars += f'<rect class="{kind}" x="{left:.2f}" width="{width:.2f}" height="10"/>'
         left += width
     return (
-        f'<tr><td>{escape(title)}</td><td class="number">{passed}</td><td class="number">{full}</td>'
-        f'<td><svg class="bar" viewBox="0 0 100 10" preserveAspectRatio="none" role="img" '
-        f'aria-label="{told}"><title>{told}</title>{bars}</svg></td></tr>'
+        f'<tr><td>{escape(title)}</td><td class="number">{passed}</td>'
+        f'<td class="number">{counts["full"]}</td><td><svg class="bar" viewBox="0 0 100 10" '
+        f'preserveAspectRatio="none" role="img" aria-label="{told}"><title>{told}</title>{bars}</svg></td></tr>'
     )
 
 

@@ -11,7 +11,6 @@ const element = (name, text, className) => {
 const points = (value) => (value === null ? "" : String(Math.round(value * 100) / 100));
 const signed = (value) => (value === null ? "" : (value > 0 ? "+" : value < 0 ? "−" : "") + points(Math.abs(value)));
 const direction = (value) => (value > 0 ? "up" : value < 0 ? "down" : "");
-const kindOf = (now, max) => (now === null ? "" : now >= max ? "full" : now > 0 ? "part" : "none");
 const changed = (test) => test.now !== null && test.before !== null && test.now !== test.before;
 
 // A row of the large table is made once, when it is first shown.
@@ -20,7 +19,7 @@ function strip(row) {
   const tests = row.tests.filter((test) => test.now !== null && test.max > 0);
   const width = 100 / (tests.length || 1);
   const stops = tests.flatMap((test, index) => {
-    const colour = `var(--${kindOf(test.now, test.max)})`;
+    const colour = `var(--${test.kind})`;
     const [from, to] = [index * width, (index + 1) * width];
     return [`${colour} ${from}% ${to - width * 0.12}%`, `transparent ${to - width * 0.12}% ${to}%`];
   });
@@ -53,7 +52,7 @@ const columns = {
   before: (row) => row.before,
   now: (row) => row.now,
   change: (row) => row.change,
-  tests: (row) => row.tests.filter((test) => test.now !== null && test.now >= test.max).length,
+  tests: (row) => row.tests.filter((test) => test.kind === "full").length,
   status: (row) => row.severity,
   why: (row) => row.diagnoses.map((index) => data.mistakes[index]).join(", "),
 };
@@ -103,13 +102,12 @@ function draw() {
 
 // One submission, opened by its address: report.html#id=123
 function message(title, index) {
-  const box = element("div");
+  const box = element("div", undefined, index < 0 ? "quiet" : "");
   box.append(element("div", title, "muted"), element("pre", index < 0 ? "(no message)" : data.texts[index]));
   return box;
 }
 function makeTest(test) {
-  const kind = kindOf(test.now, test.max);
-  const box = element("div", undefined, `test is-${kind}`);
+  const box = element("div", undefined, `test is-${test.kind}`);
   const head = element("h3", data.tests[test.test] ?? test.title);
   const was = test.before === null ? "" : `${points(test.before)} → `;
   const score = element("span", test.now === null ? `${points(test.before)} before, not there now` : `${was}${points(test.now)} of ${points(test.max)}`);
