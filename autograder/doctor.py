@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from autograder import settings
-from autograder.sandbox.lockdown import Limits, environment_paths
-from autograder.sandbox.lockdown.canary import run_canary
+from autograder.sandbox.host import Zygote
+from autograder.sandbox.lockdown import guard_grader
 from autograder.sandbox.lockdown.isolation import Isolation, Level, Verdict
 
 _ADVICE = {
@@ -25,13 +24,10 @@ _NO_IMPORTS = (
 
 
 def examine() -> Isolation:
-    """Send a canary into a real jail. Takes about a tenth of a second; never raises."""
-    limits = Limits(
-        readable=environment_paths(),
-        memory_bytes=settings.MEMORY_BYTES,
-        cpu_seconds=int(settings.LOAD_CPU_SECONDS),
-    )
-    return run_canary(limits)
+    """Send a canary into a real jail. Takes as long as importing torch. Raises SandboxFault."""
+    guard_grader()
+    with Zygote() as sandbox:
+        return sandbox.probe()
 
 
 def summarize(isolation: Isolation) -> str:

@@ -12,6 +12,8 @@ from autograder.errors import SandboxFault
 from autograder.sandbox.attempt import receive_exactly, run_attempt
 from autograder.sandbox.launch import Launched, launch
 from autograder.sandbox.limits import RunLimits
+from autograder.sandbox.lockdown.isolation import Isolation
+from autograder.sandbox.probe import probe
 from autograder.sandbox.requests import LoadLevel, Request
 from autograder.sandbox.types import Call, Cell, End, Ended, LoadReport, Outcome, Transcript
 from autograder.sandbox.worker.zygote import HELLO, REPORT
@@ -58,6 +60,15 @@ class Zygote:
         try:
             return _run(control, tuple(cells), tuple(calls), limits or self._limits)
         except BaseException:  # what is still on its way would be taken for the next run's
+            self.close()
+            raise
+
+    def probe(self) -> Isolation:
+        """What a jail on this machine holds, tried by a canary in one. Raises SandboxFault."""
+        control = self._await_ready()
+        try:
+            return probe(control)
+        except BaseException:
             self.close()
             raise
 

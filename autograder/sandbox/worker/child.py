@@ -47,14 +47,15 @@ class Jail:
 def run(request_fd: int, answer_fd: int, jail: Jail) -> NoReturn:
     """Be the child. Never returns, whatever happens."""
     try:
-        _arrange(request_fd, answer_fd)
+        arrange(request_fd, answer_fd)
         _answer_all(_read_request(), jail)
         _leave(0)
     finally:
         _leave(70)
 
 
-def _arrange(request_fd: int, answer_fd: int) -> None:
+def arrange(request_fd: int, answer_fd: int) -> None:
+    """Have a session of its own, the two pipes at REQUEST and ANSWER, /dev/null, and no other descriptor."""
     os.setsid()
     os.chdir("/")
     safe_request, safe_answer = os.dup(request_fd), os.dup(answer_fd)

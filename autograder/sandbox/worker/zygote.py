@@ -1,9 +1,10 @@
 """The zygote: imports torch once, then forks one child per attempt and tells the host how each ended.
 
 The contract with the host, over one socket. Host to zygote: FORK with two file descriptors, those of the
-request and of the answers, or KILL. Zygote to host: HELLO once torch is there, STARTED after a FORK and
-exactly one ENDED after it, however the child went; TROUBLE with a text, when the zygote cannot go on. End
-of file from the host ends the zygote and its child. It keeps no state between children.
+request and of the answers; PROBE with the same, for a canary; or KILL. Zygote to host: HELLO once torch is
+there, STARTED after a FORK or PROBE and exactly one ENDED after it, however the child went; TROUBLE with a
+text, when the zygote cannot go on. End of file from the host ends the zygote and its child. It keeps no
+state between children.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import Final
 
 REPORT: Final = struct.Struct("<cqqdq")
 """Tag, pid, wait status, CPU seconds, peak memory in KiB. After TROUBLE: pid is the length of the text."""
-FORK, KILL = b"F", b"K"
+FORK, PROBE, KILL = b"F", b"P", b"K"
 HELLO, STARTED, ENDED, TROUBLE = b"H", b"S", b"E", b"T"
 _SWEEP_SECONDS: Final = 5.0
 
@@ -48,12 +49,12 @@ class _Server:
         self._child = 0
         gc.disable()  # importing torch makes a million objects, and no garbage
         from autograder.sandbox.lockdown import Limits, environment_paths, guard_grader, prepare
-        from autograder.sandbox.worker import child, stubs, warm
+        from autograder.sandbox.worker import canary, child, stubs, warm
 
         guard_grader()
         warm.up()
         limits = Limits(readable=environment_paths(), memory_bytes=0, cpu_seconds=0)
-        self._run = child.run
+        self._runs = {FORK: child.run, PROBE: canary.run}
         self._jail = child.Jail(limits, prepare(limits))
         _become_subreaper()
         stubs.install()
@@ -80,16 +81,16 @@ class _Server:
 
     def _obey(self) -> bool:
         order, descriptors, _, _ = socket.recv_fds(self._control, 1, 2)
-        if order == FORK:
-            self._fork(*descriptors)
+        if order in self._runs:
+            self._fork(order, *descriptors)
         elif order == KILL:
             self._kill()
         return bool(order)
 
-    def _fork(self, request_fd: int, answer_fd: int) -> None:
+    def _fork(self, order: bytes, request_fd: int, answer_fd: int) -> None:
         self._child = os.fork()
         if self._child == 0:
-            self._run(request_fd, answer_fd, self._jail)
+            self._runs[order](request_fd, answer_fd, self._jail)
         os.close(request_fd)
         os.close(answer_fd)
         self._report(STARTED, self._child)
