@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
 
-from autograder.doctor import describe, summarize
+import pytest
+
+from autograder.doctor import describe, hide_gradescope, staff_line, summarize
+from autograder.errors import SandboxFault
 from autograder.sandbox.lockdown import Confinement, Layer, Shortfall
 from autograder.sandbox.lockdown.isolation import Finding, Isolation, Probe, Verdict
 from autograder.sandbox.lockdown.types import LACKING
@@ -40,6 +45,30 @@ def test_a_jail_that_cannot_be_entered_is_said_to_be_none():
 
 def test_an_environment_that_cannot_be_read_is_named_with_what_to_do():
     assert "outside root's home" in describe(Isolation(ALL_HELD, Confinement(()), imports=False))
+
+
+class _Broken:
+    def probe(self) -> Isolation:
+        raise SandboxFault("the zygote died")
+
+
+def test_a_sandbox_that_fails_costs_the_line_only():
+    assert staff_line(_Broken()) == "isolation: not known (the zygote died)"
+
+
+def test_the_line_for_staff_comes_from_a_running_sandbox(zygote):
+    assert staff_line(zygote).startswith("isolation: ")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes somebody else")
+def test_on_gradescope_everything_but_the_environment_is_closed_to_others(tmp_path):
+    source = tmp_path / "source"
+    for path in (tmp_path / "submission", tmp_path / "results", source / "autograder", source / ".venv"):
+        path.mkdir(parents=True, mode=0o755)
+    (tmp_path / "submission_metadata.json").write_text("{}")
+    hide_gradescope(tmp_path, source)
+    closed = {path.name for path in tmp_path.rglob("*") if not stat.S_IMODE(path.stat().st_mode) & 0o077}
+    assert closed == {"submission", "results", "submission_metadata.json", "autograder"}
 
 
 def test_this_machine_can_be_examined():
