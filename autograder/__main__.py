@@ -50,6 +50,7 @@ def _grade(arguments: list[str]) -> int:
     )
     parser.add_argument("submission", nargs="?", type=Path, help="a folder, .ipynb, .py, .json or .zip")
     parser.add_argument("--results", type=Path, metavar="FILE", help="where results.json goes")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write a report for a person too")
     options = parser.parse_args(arguments)
     if options.submission is None:
         if not (home / "submission").is_dir():
@@ -57,10 +58,11 @@ def _grade(arguments: list[str]) -> int:
                 f"name a submission: a folder, .ipynb, .py, .json or .zip (there is no {home}/submission, "
                 "which is where Gradescope puts one)"
             )
-        return grade_command(home / "submission", options.results or home / "results" / "results.json")
+        results = options.results or home / "results" / "results.json"
+        return grade_command(home / "submission", results, options.html)
     if not os.path.lexists(options.submission):
         raise UsageError(f"there is no {options.submission}: name a folder, .ipynb, .py, .json or .zip")
-    return grade_command(options.submission, options.results or Path("results.json"))
+    return grade_command(options.submission, options.results or Path("results.json"), options.html)
 
 
 def _bundle(arguments: list[str]) -> int:

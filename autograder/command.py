@@ -6,20 +6,23 @@ import sys
 import traceback
 from pathlib import Path
 
+from autograder.errors import UsageError
 from autograder.grade import Graded, grade
 from autograder.results.compose import fault, interrupted
 from autograder.results.write import write
 from autograder.sandbox.host import Zygote
 from autograder.sandbox.lockdown import guard_grader
 from autograder.table import table
+from autograder.text import NAME_LIMIT, clean
 
 GRADED, FAULT = 0, 1
 
 
-def grade_command(upload: Path, results: Path) -> int:
+def grade_command(upload: Path, results: Path, html: Path | None = None) -> int:
     """Grade upload into results; gives the exit status. results always holds a whole, valid file.
 
-    Raises ResultsFault if results cannot be written at all.
+    html: where a report for a person goes, if one is wanted. Raises ResultsFault if results cannot be
+    written at all, UsageError if html cannot.
     """
     guard_grader()
     with Zygote() as sandbox:
@@ -31,7 +34,20 @@ def grade_command(upload: Path, results: Path) -> int:
             return _failed(error, results)
     print(table(graded.results))
     print(f"results: {results}")
+    if html is not None:
+        _write_report(graded, upload, html)
     return _report_faults(graded)
+
+
+def _write_report(graded: Graded, upload: Path, html: Path) -> None:
+    from autograder.feedback.report import html_report
+
+    name = clean(upload.resolve().name, NAME_LIMIT)
+    try:
+        html.write_text(html_report(graded.results, f"Grading report: {name}"), encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"the report cannot be written to {html}: {error.strerror}") from error
+    print(f"report: {html}")
 
 
 def _failed(error: Exception, results: Path) -> int:
