@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from autograder.errors import SandboxFault
 from autograder.sandbox.host import Zygote
-from autograder.sandbox.lockdown import guard_grader, hide_from_other_users
+from autograder.sandbox.lockdown import guard_grader
 from autograder.sandbox.lockdown.isolation import Isolation, Level, Verdict
 
 _ADVICE = {
@@ -31,31 +28,6 @@ def examine() -> Isolation:
     guard_grader()
     with Zygote() as sandbox:
         return sandbox.probe()
-
-
-def staff_line(sandbox: Zygote) -> str:
-    """`summarize` for a sandbox that is running. Never raises: a result is not lost for want of this line."""
-    try:
-        return summarize(sandbox.probe())
-    except SandboxFault as error:
-        return f"isolation: not known ({error})"
-
-
-def hide_gradescope(home: Path, source: Path) -> None:
-    """Close the upload, its metadata, the results and the grader's source to the jail's user.
-
-    home, source: /autograder and /autograder/source. Done by mode bits, which hold where there is no
-    Landlock. The environment inside the source stays open: the student's code imports from it.
-    """
-    mine = [path for path in source.iterdir() if path.name != ".venv"] if source.is_dir() else []
-    names = ("submission", "results", "submission_metadata.json")
-    hide_from_other_users([*(home / name for name in names), *mine])
-
-
-def summarize(isolation: Isolation) -> str:
-    """One line for the staff output of every result: "isolation: reduced (student code can ...)"."""
-    line = f"isolation: {isolation.level.value}"
-    return line if isolation.level is Level.FULL else f"{line} ({'; '.join(isolation.missing)})"
 
 
 def describe(isolation: Isolation) -> str:

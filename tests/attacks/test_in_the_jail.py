@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from autograder.sandbox.host import Zygote
-from autograder.sandbox.lockdown import hide_from_other_users
+from autograder.sandbox.private import hide_from_other_users
 from autograder.sandbox.types import Answer, Ended, Outcome, Raised, Refused
 
 from .cheats import CHEATS

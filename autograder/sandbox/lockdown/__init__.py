@@ -6,7 +6,7 @@ how far.
 """
 
 from .confine import Plan, close_all_but, confine, environment_paths, prepare
-from .grader import guard_grader, hide_from_other_users
+from .grader import guard_grader
 from .types import Confinement, Layer, Limits, Shortfall
 
 __all__ = [
@@ -19,6 +19,5 @@ __all__ = [
     "confine",
     "environment_paths",
     "guard_grader",
-    "hide_from_other_users",
     "prepare",
 ]

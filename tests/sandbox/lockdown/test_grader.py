@@ -4,9 +4,9 @@ import os
 import stat
 from pathlib import Path
 
-from autograder.sandbox.lockdown import guard_grader, hide_from_other_users
+from autograder.sandbox.lockdown import guard_grader
 
-from .jail import linux_only, root_only
+from .jail import linux_only
 
 
 @linux_only
@@ -25,14 +25,3 @@ def test_a_guarded_process_is_closed_to_others_and_so_are_its_files(tmp_path):
     os.close(writer)
     assert os.waitstatus_to_exitcode(status) == 0  # /proc/PID of one that is not dumpable belongs to root
     assert stat.S_IMODE((tmp_path / "results.json").stat().st_mode) == 0o600
-
-
-@root_only
-def test_what_is_hidden_is_its_owners_alone(tmp_path):
-    folder, file, absent = tmp_path / "folder", tmp_path / "file", tmp_path / "absent"
-    folder.mkdir(mode=0o755)
-    file.write_text("")
-    file.chmod(0o664)
-    hide_from_other_users([folder, absent, file])
-    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
