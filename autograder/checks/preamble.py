@@ -12,17 +12,20 @@ from autograder.text import NAME_LIMIT, clean
 MAX_STATEMENTS = 8
 TOLD = (StatementFate.FAILED, StatementFate.STOPPED)
 OPTIONAL_MARKER = "generate_test_cases_unique"
-_HEADS = {Tone.FOUND: "Found", Tone.IGNORED: "Ignored", Tone.WARNING: "Please note"}
+_WARNING = "Please note"
 _MESSAGE_LIMIT = 300
 
 
 def preamble(evidence: Evidence) -> str:
     """Plain text for the head of results.json, one line per fact."""
-    lines = [f"{_HEADS[notice.tone]}: {notice.text}" for notice in evidence.submission.notices]
-    lines += [f"{_HEADS[Tone.WARNING]}: {text}" for text in disagreements(evidence)]
+    lines = [
+        f"{_WARNING}: {notice.text}" if notice.tone is Tone.WARNING else notice.text
+        for notice in evidence.submission.notices
+    ]
+    lines += [f"{_WARNING}: {text}" for text in disagreements(evidence)]
     if isinstance(evidence.load, Ended):
         lines.append(
-            f"{_HEADS[Tone.WARNING]}: your code could not be loaded: {evidence.load.reason.value} "
+            f"{_WARNING}: your code could not be loaded: {evidence.load.reason.value} "
             f"({evidence.load.detail}). Remove whatever runs long or leaves the process, and upload again."
         )
     elif evidence.load is not None:

@@ -71,11 +71,12 @@ def questions() -> MappingProxyType[str, Call]:
     """Every question, in the order in which they are asked: what is cheap and safe comes first."""
     asked: dict[str, Call] = {matrices(task): TaskMatrices(task) for task in Task}
     asked |= {describe(group): Describe(sizes) for group, sizes in DESCRIBE.items()}
-    asked[RECORDED] = RecordedOutput(settings.MODEL_RECORD_SEED, RECORD_SIZES, RECORD_SEQ_LEN)
     for group in (WITHOUT, WITH, OTHER):
         asked |= {
             name: Forward(_sizes(case), _weights(case), case.seq) for name, case in cases(group).items()
         }
+        if group == WITHOUT:  # not before: how a model dies is explained where it is held to the reference
+            asked[RECORDED] = RecordedOutput(settings.MODEL_RECORD_SEED, RECORD_SIZES, RECORD_SEQ_LEN)
     asked |= {
         name: Gradients(_sizes(case), _weights(case), case.seq, case.upstream)
         for name, case in cases(GRADIENT).items()

@@ -1,0 +1,51 @@
+"""Bad input: results.json is valid, says what to do, and only what is broken costs points."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autograder import settings
+from autograder.grade import grade
+from autograder.results.schema import validate
+from autograder.sandbox.host import DEFAULT_LIMITS, Zygote
+from autograder.sandbox.types import Call, Cell, Transcript
+from tests.answers.answer import SECTIONS
+from tests.answers.bad_code import BAD_CODE
+from tests.answers.bad_files import BAD_FILES, BadUpload
+from tests.answers.upload import write
+from tests.answers.verdict import share_complaints
+
+SHORT = dataclasses.replace(
+    DEFAULT_LIMITS, load_cpu=2.0, call_cpu=1.0, wall_factor=2.0, memory=256 * settings.MIB
+)
+
+
+class ShortRuns:
+    """The session's sandbox with limits that a hanging upload meets soon."""
+
+    def __init__(self, zygote: Zygote) -> None:
+        self._zygote = zygote
+
+    def run(self, cells: Sequence[Cell], calls: Sequence[Call]) -> Transcript:
+        return self._zygote.run(cells, calls, limits=SHORT)
+
+
+@pytest.mark.parametrize("bad", [*BAD_FILES, *BAD_CODE], ids=lambda bad: bad.name)
+def test_bad_input_costs_only_what_it_broke(bad: BadUpload, zygote: Zygote, tmp_path: Path) -> None:
+    graded = grade(write(bad.files(), tmp_path / "upload"), ShortRuns(zygote))
+    validate(graded.results)
+    assert graded.faults == ()
+    shares = dict.fromkeys(SECTIONS, 1) | dict(bad.shares)
+    assert list(share_complaints(shares, graded.results)) == []
+    told = _told(graded.results)
+    assert [text for text in bad.says if text.lower() not in told.lower()] == []
+    assert len(told) < settings.MAX_OUTPUT_BYTES
+
+
+def _told(results: dict[str, Any]) -> str:
+    return "\n".join([results["output"], *(test.get("output", "") for test in results["tests"])])
