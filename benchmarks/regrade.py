@@ -4,9 +4,9 @@
 
 Writes mixed classes of these sizes (see tests/regrade/exports.py; none hangs unless --hanging says so,
 each of which costs its whole time limit), regrades each from nothing, and starts `python -m autograder`
-alone for a few of them. Prints submissions a second, the peak of the memory of all processes together
-(proportional set size), and two ratios: the time for the largest class over a minute, and its rate over
-that of starting the grader for each.
+alone for a few of them. Prints submissions a second, the memory of all processes together (proportional
+set size; at its peak, the two greediest children are there at once), and two ratios: the time for the
+largest class over a minute, and its rate over that of starting the grader for each.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from statistics import median
 
 from tests.regrade.exports import write_export
 
@@ -38,10 +39,12 @@ def main() -> int:
             export = Path(folder) / f"export {size}"
             write_export(export, size, hanging=options.hanging)
             command = ["regrade", str(export), "-o", str(Path(folder) / f"OUT {size}"), *jobs]
-            seconds, peak = _measure(command)
+            seconds, memory = _measure(command)
             rate = size / seconds
+            peak, middle = max(memory) / 2**20, median(memory) / 2**20
             print(
-                f"{size:5} submissions: {seconds:6.1f} s, {rate:5.1f}/s, peak {peak / 2**20:5.0f} MiB",
+                f"{size:5} submissions: {seconds:6.1f} s, {rate:5.1f}/s, "
+                f"memory {peak:4.0f} MiB at its peak, {middle:4.0f} in the middle",
                 flush=True,
             )
         alone = _alone(export, Path(folder) / "results.json")
@@ -51,19 +54,19 @@ def main() -> int:
     return 0
 
 
-def _measure(arguments: list[str]) -> tuple[float, int]:
-    """Seconds, and the peak of all its processes' memory in bytes."""
+def _measure(arguments: list[str]) -> tuple[float, list[int]]:
+    """Seconds, and samples of all its processes' memory in bytes."""
     start = time.monotonic()
     process = subprocess.Popen(  # noqa: S603 - our own interpreter, our own arguments
         [sys.executable, "-m", "autograder", *arguments], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=None
     )
-    peak = 0
+    samples = []
     while process.poll() is None:
-        peak = max(peak, _memory(process.pid))
-        time.sleep(0.5)
+        samples.append(_memory(process.pid))
+        time.sleep(0.25)
     if process.returncode:
         raise SystemExit(f"regrade ended with status {process.returncode}")
-    return time.monotonic() - start, peak
+    return time.monotonic() - start, samples
 
 
 def _memory(pid: int) -> int:

@@ -118,7 +118,8 @@ def _test_line(title: str, results: list[dict[str, Any]]) -> str:
     return (
         f'<tr><td>{escape(title)}</td><td class="number">{passed}</td>'
         f'<td class="number">{counts["full"]}</td><td><svg class="bar" viewBox="0 0 100 10" '
-        f'preserveAspectRatio="none" role="img" aria-label="{told}"><title>{told}</title>{bars}</svg></td></tr>'
+        f'preserveAspectRatio="none" role="img" aria-label="{told}"><title>{told}</title>{bars}</svg>'
+        "</td></tr>"
     )
 
 
