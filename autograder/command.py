@@ -11,27 +11,34 @@ from autograder.grade import Graded, grade
 from autograder.results.compose import fault, interrupted
 from autograder.results.write import write
 from autograder.sandbox.host import Zygote
+from autograder.sandbox.launch import Launched
 from autograder.sandbox.lockdown import guard_grader
+from autograder.sandbox.staff import staff_line
 from autograder.table import table
 from autograder.text import NAME_LIMIT, clean
 
 GRADED, FAULT = 0, 1
 
 
-def grade_command(upload: Path, results: Path, html: Path | None = None) -> int:
+def grade_command(
+    upload: Path, results: Path, html: Path | None = None, launched: Launched | None = None
+) -> int:
     """Grade upload into results; gives the exit status. results always holds a whole, valid file.
 
-    html: where a report for a person goes, if one is wanted. Raises ResultsFault if results cannot be
-    written at all, UsageError if html cannot.
+    html: where a report for a person goes, if one is wanted. launched: the sandbox's process, if it was
+    started already. Raises ResultsFault if results cannot be written at all, UsageError if html cannot.
     """
     guard_grader()
-    with Zygote() as sandbox:
+    with Zygote(launched=launched) as sandbox:
         write(interrupted(), results)
         try:
             graded = grade(upload, sandbox)
+            isolation = staff_line(sandbox)
+            graded.results["extra_data"] = {"isolation": isolation}
             write(graded.results, results)
         except Exception as error:  # the grader's own fault, whatever it is: said, never a silent zero
             return _failed(error, results)
+    print(isolation)
     print(table(graded.results))
     print(f"results: {results}")
     if html is not None:

@@ -82,7 +82,32 @@ def from_sources(origin: Origin, name: str, sources: list[tuple[str, str]]) -> R
 
 def _code_sources(value: dict[str, Any]) -> list[str] | None:
     """Return the source of each code cell, in order; None if the notebook is damaged."""
-    import nbformat  # takes 90 ms, and a log alone needs none of it
+    sources = _plain_sources(value)
+    return _converted_sources(value) if sources is None else sources
+
+
+def _plain_sources(value: dict[str, Any]) -> list[str] | None:
+    """Read a whole notebook of format 4, where a source is a text or a list of lines; None: it is another."""
+    cells = value.get("cells")
+    if value.get("nbformat") != 4 or not isinstance(cells, list):
+        return None
+    sources = []
+    for cell in cells:
+        source = cell.get("source") if isinstance(cell, dict) else None
+        lines = [source] if isinstance(source, str) else source
+        if not (isinstance(lines, list) and all(isinstance(line, str) for line in lines)):
+            return None
+        kind = cell.get("cell_type")
+        if kind == "code":
+            sources.append("".join(lines))
+        elif kind not in ("markdown", "raw"):
+            return None
+    return sources
+
+
+def _converted_sources(value: dict[str, Any]) -> list[str] | None:
+    """Have nbformat read a notebook that is of an older format, or not as it should be."""
+    import nbformat  # takes 90 ms, and nearly every upload needs none of it
 
     value.setdefault("metadata", {})
     value.setdefault("nbformat", 4)

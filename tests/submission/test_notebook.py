@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 
+import nbformat
 import pytest
 
 from autograder.submission.notebook import Reading, read_notebook
@@ -115,3 +116,12 @@ def test_a_notebook_that_cannot_be_read_says_why(data: bytes, told: str) -> None
 def test_a_name_that_acts_is_shown_as_it_is() -> None:
     reading = read_notebook("a\x1b[31m\u202e.ipynb", b"")
     assert reading.notices[0].text.startswith("a\\x1b[31m\\u202e.ipynb is empty")
+
+
+@pytest.mark.parametrize("source", ["x = 1\ny = 2\n", ["x = 1\n", "y = 2\n"], ["x = 1", "", "\n\ny = 2"]])
+def test_a_source_of_format_4_is_what_nbformat_reads(source: str | list[str]) -> None:
+    value = json.loads(notebook_bytes("x = 1", nbformat_minor=4))
+    value["cells"][1]["source"] = source
+    data = json.dumps(value)
+    expected = nbformat.reads(data, 4).cells[1].source
+    assert cells(read_notebook(NAME, data.encode())) == [("code cell 1", expected)]
