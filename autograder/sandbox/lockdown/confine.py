@@ -149,6 +149,8 @@ class _Jailer:
             return
         if self._plan.unreachable and self._landlock:
             libc.prctl(libc.PR_SET_KEEPCAPS, 1)
+        if not hasattr(os, "setresuid"):
+            raise libc.Lacking
         user = self._limits.uid_for(os.getpid())
         os.setgroups([])
         os.setresgid(user, user, user)

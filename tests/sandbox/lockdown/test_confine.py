@@ -7,6 +7,7 @@ import errno
 import mmap
 import os
 import platform
+import resource
 import signal
 import tempfile
 import threading
@@ -215,6 +216,14 @@ def test_a_layer_that_was_turned_off_is_reported(switch, layer):
     assert confinement is not None
     assert layer not in confinement.held
     assert "turned off" in next(short.why for short in confinement.missing if short.layer is layer)
+
+
+def test_a_system_that_is_not_linux_has_limits_and_says_what_is_missing(monkeypatch):
+    monkeypatch.setattr("autograder.sandbox.lockdown.libc.ON_LINUX", False)
+    monkeypatch.delattr("os.setresuid")
+    ending = in_jail(lambda: resource.getrlimit(resource.RLIMIT_FSIZE))
+    assert ending.value == (0, 0)
+    assert ending.confinement.held == (Layer.RESOURCES,)
 
 
 @root_only
