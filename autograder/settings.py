@@ -73,3 +73,11 @@ MAX_OUTPUT_BYTES: Final = 64 * KIB
 """The output of one test, as JSON; a text that is longer is cut, one in HTML is replaced."""
 MAX_RESULTS_BYTES: Final = 1 * MIB
 """The whole file."""
+
+# --- Training, for `compare` alone: the notebook's loop. ---
+TRAIN_STEPS: Final = 10_001
+TRAIN_LEARNING_RATE: Final = 0.03
+TRAIN_SEED: Final = 227
+"""The notebook seeds the first training with it, and the third one, on unique tokens, not at all."""
+TRAIN_CPU_SECONDS: Final = 60.0
+"""CPU time for a thousand steps."""

@@ -11,6 +11,7 @@ import select
 import signal
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -43,8 +44,11 @@ class Attempt:
     end: Ended | None = None
 
 
-def run_attempt(control: socket.socket, request: Request) -> Attempt:
-    """Fork, talk, and return when the child is gone. Raises SandboxFault if the zygote fails."""
+def run_attempt(control: socket.socket, request: Request, heard: Callable[[], None] | None = None) -> Attempt:
+    """Fork, talk, and return when the child is gone. Raises SandboxFault if the zygote fails.
+
+    heard: called at each call's outcome.
+    """
     request_read, request_write = os.pipe()
     answer_read, answer_write = os.pipe()
     try:
@@ -57,7 +61,7 @@ def run_attempt(control: socket.socket, request: Request) -> Attempt:
             os.close(answer_write)
         os.set_blocking(request_write, False)
         os.set_blocking(answer_read, False)
-        return _Talk(control, request, request_write, answer_read).run()
+        return _Talk(control, request, request_write, answer_read, heard).run()
     finally:
         os.close(request_write)
         os.close(answer_read)
@@ -65,9 +69,15 @@ def run_attempt(control: socket.socket, request: Request) -> Attempt:
 
 class _Talk:
     def __init__(
-        self, control: socket.socket, request: Request, request_write: int, answer_read: int
+        self,
+        control: socket.socket,
+        request: Request,
+        request_write: int,
+        answer_read: int,
+        heard: Callable[[], None] | None,
     ) -> None:
         self._control = control
+        self._heard = heard
         self._request = request
         self._limits = request.limits
         self._write_fd = request_write
@@ -159,6 +169,8 @@ class _Talk:
             if isinstance(message, Answer) and not has_form(self._request.calls[expected], message):
                 raise FrameError("the answer has not the form of its call")
             self._result.outcomes.append(message)
+            if self._heard is not None:
+                self._heard()
         self._begin_phase(_cpu_seconds(self._child))
 
     def _check_limits(self) -> None:

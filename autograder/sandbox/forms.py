@@ -20,6 +20,7 @@ from autograder.sandbox.types import (
     Gradients,
     RecordedOutput,
     TaskMatrices,
+    Train,
 )
 
 WEIGHTS = frozenset({"Km", "Qm", "Vm", "pos"})
@@ -41,6 +42,10 @@ def has_form(call: Call, answer: Answer) -> bool:
         return set(arrays) == {"shape", "output"} and _integers(arrays["shape"]) and _floats(arrays["output"])
     if isinstance(call, TaskMatrices):
         return {"Km", "Qm", "Vm"} <= set(arrays) <= WEIGHTS and all(map(_floats, arrays.values()))
+    if isinstance(call, Train):
+        losses = arrays.get("losses")
+        right_length = losses is not None and losses.shape == (len(call.lengths),)
+        return right_length and set(arrays) <= WEIGHTS | {"losses"} and all(map(_floats, arrays.values()))
     return True
 
 

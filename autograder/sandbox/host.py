@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Final
 
@@ -53,12 +53,16 @@ class Zygote:
         self._launched = self._launched or launch()
 
     def run(
-        self, cells: Sequence[Cell], calls: Sequence[Call], limits: RunLimits | None = None
+        self,
+        cells: Sequence[Cell],
+        calls: Sequence[Call],
+        limits: RunLimits | None = None,
+        heard: Callable[[], None] | None = None,
     ) -> Transcript:
-        """See types.Sandbox. limits: for this run only."""
+        """See types.Sandbox. limits: for this run only. heard: called at each call's outcome."""
         control = self._await_ready()
         try:
-            return _run(control, tuple(cells), tuple(calls), limits or self._limits)
+            return _run(control, tuple(cells), tuple(calls), limits or self._limits, heard)
         except BaseException:  # what is still on its way would be taken for the next run's
             self.close()
             raise
@@ -106,7 +110,11 @@ class Zygote:
 
 
 def _run(
-    control: socket.socket, cells: tuple[Cell, ...], calls: tuple[Call, ...], limits: RunLimits
+    control: socket.socket,
+    cells: tuple[Cell, ...],
+    calls: tuple[Call, ...],
+    limits: RunLimits,
+    heard: Callable[[], None] | None,
 ) -> Transcript:
     """Attempt after attempt, until every call has its outcome."""
     load: LoadReport | None = None
@@ -114,7 +122,7 @@ def _run(
     level = LoadLevel.ALL
     end = None
     for _ in range(limits.failed_attempts):
-        attempt = run_attempt(control, Request(cells, calls[len(outcomes) :], level, limits))
+        attempt = run_attempt(control, Request(cells, calls[len(outcomes) :], level, limits), heard)
         load = load or attempt.load
         outcomes += attempt.outcomes
         end = attempt.end

@@ -27,6 +27,7 @@ from autograder.sandbox.types import (
     Sizes,
     Task,
     TaskMatrices,
+    Train,
     Weights,
 )
 
@@ -56,7 +57,7 @@ _CLASSES: Final[dict[str, Any]] = {
     cls.__name__: cls
     for cls in (
         *(Request, RunLimits, Cell, Sizes, Weights),
-        *(Describe, Forward, Gradients, CountOperations, RecordedOutput, TaskMatrices),
+        *(Describe, Forward, Gradients, CountOperations, RecordedOutput, TaskMatrices, Train),
     )
 }
 _ENUMS: Final[dict[str, Any]] = {cls.__name__: cls for cls in (LoadLevel, Task)}

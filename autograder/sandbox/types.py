@@ -128,7 +128,31 @@ class TaskMatrices:
     task: Task
 
 
-Call = Union[Describe, Forward, Gradients, CountOperations, RecordedOutput, TaskMatrices]
+@dataclass(frozen=True)
+class Train:
+    """Train a model by plain SGD on the mean squared error, one sequence a step.
+
+    Builds it under seed, or goes on with the model of the Train call before (resume), so that a long
+    training is heard of on its way. reference: the grader's own model instead of the student's.
+    lengths: of each step's sequence; inputs (steps, longest, input_dim) and targets (steps, longest -
+    ignored, v_dim) hold it first, then padding. ignored: rows of the output in front that have no target.
+
+    Answer: "losses" float64 (steps,), and the weights after the last step, "Km", "Qm", "Vm" and "pos" if
+    there are positions, as float64 in NumPy's orientation.
+    """
+
+    sizes: Sizes
+    seed: int
+    learning_rate: float
+    lengths: tuple[int, ...]
+    inputs: FloatArray
+    targets: FloatArray
+    ignored: int = 0
+    reference: bool = False
+    resume: bool = False
+
+
+Call = Union[Describe, Forward, Gradients, CountOperations, RecordedOutput, TaskMatrices, Train]
 
 # --- Outcomes: every ending of a call is one of these. ---
 

@@ -26,8 +26,9 @@ from autograder.sandbox.types import (
     Refusal,
     Refused,
     TaskMatrices,
+    Train,
 )
-from autograder.sandbox.worker import errors, model
+from autograder.sandbox.worker import errors, model, training
 from autograder.sandbox.worker.loader import Loader, Program
 
 REQUEST: Final = 3
@@ -111,6 +112,8 @@ def _outcome(program: Program, call: Call, labels: Mapping[str, int], request: R
     try:
         if isinstance(call, TaskMatrices):
             return program.snapshots.answer(call.task)
+        if isinstance(call, Train):
+            return training.answer(program.namespace, call)
         return model.answer(program.namespace, call)
     except model.Refuse as refusal:
         return Refused(refusal.reason, refusal.detail)

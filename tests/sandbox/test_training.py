@@ -1,0 +1,137 @@
+"""Training in the sandbox takes the steps that the notebook's loop takes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+
+from autograder.sandbox.host import Zygote
+from autograder.sandbox.types import Answer, Cell, Raised, Refusal, Refused, Sizes, Train
+
+MODEL = """
+import torch
+from torch import nn
+
+class PytorchTransformer(nn.Module):
+    def __init__(self, input_dim, qk_dim, v_dim, pos_dim=None, max_seq_len=10):
+        super().__init__()
+        self.pos = None if pos_dim is None else nn.Embedding(max_seq_len, pos_dim)
+        total = input_dim + (pos_dim or 0)
+        self.Qm = nn.Linear(total, qk_dim, bias=False)
+        self.Km = nn.Linear(total, qk_dim, bias=False)
+        self.Vm = nn.Linear(total, v_dim, bias=False)
+        self.d_k = qk_dim
+
+    def forward(self, seq):
+        if self.pos is not None:
+            seq = torch.cat([seq, self.pos(torch.arange(len(seq)))], dim=1)
+        scores = self.Qm(seq) @ self.Km(seq).T / self.d_k ** 0.5
+        return torch.softmax(scores, dim=-1) @ self.Vm(seq)
+"""
+SIZES = Sizes(3, 2, 3, 2, 4)
+
+
+def call(steps: int = 12, *, resume: bool = False, ignored: int = 0, reference: bool = False) -> Train:
+    draws = np.random.default_rng(3)
+    lengths = tuple(int(n) for n in draws.integers(1 + ignored, 5, size=steps))
+    inputs = np.eye(3)[draws.integers(0, 3, size=(steps, 4))]
+    return Train(SIZES, 227, 0.03, lengths, inputs, inputs[:, ignored:], ignored, reference, resume)
+
+
+def trained(train: Train) -> tuple[list[float], npt.NDArray[np.float32]]:
+    """Losses and Km of the same training, here, by torch's own optimizer."""
+    namespace: dict[str, type[torch.nn.Module]] = {}
+    exec(MODEL, namespace)
+    torch.manual_seed(train.seed)
+    model = namespace["PytorchTransformer"](3, 2, 3, 2, 4)
+    optimizer = torch.optim.SGD(model.parameters(), lr=train.learning_rate)
+    losses = []
+    for length, inputs, targets in zip(train.lengths, train.inputs, train.targets, strict=True):
+        optimizer.zero_grad()
+        output = model(torch.FloatTensor(inputs[:length]))[train.ignored :]
+        loss = torch.nn.functional.mse_loss(output, torch.FloatTensor(targets[: length - train.ignored]))
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses, model.Km.weight.detach().numpy().T
+
+
+def answers(zygote: Zygote, source: str, *calls: Train) -> list[Answer]:
+    outcomes = zygote.run([Cell("cell 1", source)], calls).outcomes
+    assert all(isinstance(outcome, Answer) for outcome in outcomes), outcomes
+    return [outcome for outcome in outcomes if isinstance(outcome, Answer)]
+
+
+@pytest.mark.parametrize("ignored", [0, 1])
+def test_training_gives_the_losses_and_weights_of_torchs_own_sgd(zygote: Zygote, ignored: int) -> None:
+    train = call(ignored=ignored)
+    (answer,) = answers(zygote, MODEL, train)
+    losses, Km = trained(train)
+    np.testing.assert_array_equal(answer.arrays["losses"], losses)
+    np.testing.assert_array_equal(answer.arrays["Km"], Km)
+    assert answer.arrays["pos"].shape == (4, 2)
+
+
+def test_a_training_cut_in_two_is_the_same_as_one(zygote: Zygote) -> None:
+    whole = call(12)
+    halves = [
+        replace(
+            whole,
+            lengths=whole.lengths[part],
+            inputs=whole.inputs[part],
+            targets=whole.targets[part],
+            resume=part.start > 0,
+        )
+        for part in (slice(0, 5), slice(5, 12))
+    ]
+    first, second = answers(zygote, MODEL, *halves)
+    (one,) = answers(zygote, MODEL, whole)
+    np.testing.assert_array_equal(
+        np.concatenate([first.arrays["losses"], second.arrays["losses"]]), one.arrays["losses"]
+    )
+    np.testing.assert_array_equal(second.arrays["Vm"], one.arrays["Vm"])
+
+
+def test_the_reference_model_trains_where_there_is_no_program(zygote: Zygote) -> None:
+    outcome = zygote.run([], [call(60, reference=True)]).outcomes[0]
+    assert isinstance(outcome, Answer)
+    losses = outcome.arrays["losses"]
+    assert losses[-20:].mean() < losses[:20].mean()
+
+
+def test_the_host_hears_of_each_part(zygote: Zygote) -> None:
+    heard: list[int] = []
+    calls = [call(3), call(3, resume=True), call(3, resume=True)]
+    zygote.run([Cell("cell 1", MODEL)], calls, heard=lambda: heard.append(1))
+    assert len(heard) == 3
+
+
+def test_going_on_without_a_beginning_is_an_error(zygote: Zygote) -> None:
+    outcome = zygote.run([Cell("cell 1", MODEL)], [call(resume=True)]).outcomes[0]
+    assert isinstance(outcome, Raised)
+    assert "no training" in outcome.message
+
+
+def test_a_model_cut_off_from_its_weights_cannot_be_trained(zygote: Zygote) -> None:
+    source = MODEL.replace("@ self.Vm(seq)", "@ self.Vm(seq)).detach()").replace(
+        "torch.softmax", "(torch.softmax"
+    )
+    outcome = zygote.run([Cell("cell 1", source)], [call()]).outcomes[0]
+    assert outcome == Refused(Refusal.NO_GRADIENT, "")
+
+
+def test_an_output_of_another_shape_is_not_broadcast_into_a_loss(zygote: Zygote) -> None:
+    source = MODEL.replace("@ self.Vm(seq)", "@ self.Vm(seq)[:, :1]")
+    outcome = zygote.run([Cell("cell 1", source)], [call()]).outcomes[0]
+    assert isinstance(outcome, Raised)
+    assert "expected" in outcome.message
+
+
+def test_a_model_without_the_layers_is_refused(zygote: Zygote) -> None:
+    outcome = zygote.run([Cell("cell 1", MODEL.replace("self.Km", "self.key"))], [call()]).outcomes[0]
+    assert isinstance(outcome, Refused)
+    assert outcome.reason is Refusal.MISSING_LAYER
