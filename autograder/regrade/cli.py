@@ -19,6 +19,7 @@ from autograder.regrade.grader import real_grader
 from autograder.regrade.run import Options, Outcome, regrade
 from autograder.regrade.table import as_json
 from autograder.regrade.types import GraderFactory, Status
+from autograder.sandbox.lockdown import guard_grader
 
 DONE, FAULT, USAGE, INTERRUPTED = 0, 1, 2, 130
 _MENTIONED = 10
@@ -37,6 +38,7 @@ def main(argv: Sequence[str] | None = None, factory: GraderFactory = real_grader
         anonymous=parsed.anonymous,
         scheduler=parsed.scheduler,
     )
+    guard_grader()  # names and emails are in this process's memory
     try:
         outcome = regrade(options, factory)
     except KeyboardInterrupt:

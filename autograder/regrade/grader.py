@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -48,12 +49,17 @@ def real_grader() -> Iterator[GradeFunction]:
     from autograder.regrade.fingerprint import fingerprint
     from autograder.results.schema import encode, validate
     from autograder.sandbox.host import Zygote
+    from autograder.sandbox.lockdown import guard_grader
+    from autograder.sandbox.staff import staff_line
 
+    guard_grader()
     with Zygote() as zygote:
+        isolation = functools.cache(staff_line)  # of the machine, not of the upload
 
         def one(upload: Path) -> Verdict:
             watched = Watched(zygote)
             graded = grade(upload, watched)
+            graded.results["extra_data"] = {"isolation": isolation(zygote)}
             validate(graded.results)
             return Verdict(
                 results=encode(graded.results),
