@@ -7,6 +7,7 @@ from gradescope_utils.autograder_utils.decorators import number, tags, visibilit
 from autograder.checks.hand_designed import Absent, HandDesigned, Misshapen, find_matrices, judge
 from autograder.feedback.matrices import explain
 from autograder.sandbox.types import Task
+from autograder.submission.types import Origin
 
 SECTION = Task.UNIQUE.value
 
@@ -23,7 +24,7 @@ class UniqueTokens(HandDesigned):
     def test_signs(self) -> None:
         """Optional: the right sign for every token of every sequence of length 1 to 4"""
         program = self.evidence.submission.program
-        if program is None or not self.evidence.outcomes:
+        if program is None or program.origin is Origin.LOG:
             self.skipTest(
                 "Not graded: the log does not hold this part, upload your notebook to have it looked at."
             )

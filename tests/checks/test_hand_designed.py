@@ -1,0 +1,116 @@
+"""Sections 3, 4 and 5: designs that solve a task pass, designs with a named mistake do not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from autograder.sandbox.host import Zygote
+from reference.solutions import SOLUTIONS
+from reference.transformer import NumpyTransformer
+from tests.checks.evidence import evidence_of, full, log_of_design, result
+
+EYE = np.eye(3)
+CONTENT = [(how, design) for how, design in SOLUTIONS["attention_by_content"].items()]
+POSITION = [(how, design) for how, design in SOLUTIONS["attention_by_position"].items()]
+
+
+@pytest.mark.parametrize(("how", "design"), CONTENT)
+def test_the_reference_s_content_designs_pass(how: str, design: NumpyTransformer) -> None:
+    evidence = log_of_design("attention_by_content", design)
+    assert full(result(evidence, "3.1"))
+    assert full(result(evidence, "3.2"))
+
+
+@pytest.mark.parametrize(("how", "design"), POSITION)
+def test_the_reference_s_position_designs_pass(how: str, design: NumpyTransformer) -> None:
+    evidence = log_of_design("attention_by_position", design)
+    assert full(result(evidence, "4.1"))
+    assert full(result(evidence, "4.2"))
+
+
+@pytest.mark.parametrize(
+    ("mistake", "number"),
+    [
+        ("content values with 4 columns", "3.1"),
+        ("content flat", "3.1"),
+        ("content 4 rows", "3.1"),
+        ("content blank", "3.1"),
+        ("position transposed", "4.1"),
+        ("position 3 rows", "4.1"),
+        ("position without pos", "4.1"),
+    ],
+)
+def test_matrices_of_another_shape_fail_and_the_next_check_points_there(
+    mistake: str, number: str, zygote: Zygote
+) -> None:
+    evidence = evidence_of(mistake, zygote)
+    shapes = result(evidence, number)
+    sequences = result(evidence, number.replace(".1", ".2"))
+    assert shapes["score"] == sequences["score"] == 0
+    assert f"see {number}" in sequences["output"]
+
+
+def test_soft_attention_that_lands_right_keeps_half() -> None:
+    soft = NumpyTransformer(10 * EYE, EYE, EYE)
+    assert result(log_of_design("attention_by_content", soft), "3.2")["score"] == 10
+
+
+def test_a_design_keeps_the_share_of_sequences_that_are_right() -> None:
+    two_tokens = NumpyTransformer(np.diag([90.0, 90.0, 0.0]), EYE, EYE)
+    test = result(log_of_design("attention_by_content", two_tokens), "3.2")
+    # Right are those of A and B alone, 2 + 4 + ... + 64 = 126, and of C alone, 6; C looks at all tokens.
+    assert test["score"] == pytest.approx(20 * 132 / 1092, abs=0.01)
+
+
+def test_attention_that_lands_right_but_overflows_keeps_no_half() -> None:
+    huge = NumpyTransformer(3000 * EYE, EYE, EYE)
+    test = result(log_of_design("attention_by_content", huge), "3.2")
+    assert test["score"] == 0
+    assert "709" in test["output"]
+
+
+def test_a_score_just_below_exp_s_limit_passes() -> None:
+    design = NumpyTransformer(700 * np.sqrt(3) * EYE, EYE, EYE)
+    assert full(result(log_of_design("attention_by_content", design), "3.2"))
+
+
+@pytest.mark.parametrize(("lead", "passes"), [(20.1, True), (19.9, False)])
+def test_sharpness_is_judged_by_the_notebook_s_tolerance(lead: float, passes: bool) -> None:
+    design = NumpyTransformer(lead * np.sqrt(3) * EYE, EYE, EYE)
+    assert full(result(log_of_design("attention_by_content", design), "3.2")) is passes
+
+
+def test_attending_to_the_last_token_keeps_the_sequences_of_one_token_kind(zygote: Zygote) -> None:
+    test = result(evidence_of("position attends last", zygote), "4.2")
+    assert 0 < test["score"] < 20
+
+
+@pytest.mark.parametrize("how", list(SOLUTIONS["unique_tokens"]))
+def test_the_reference_s_unique_designs_are_right(how: str) -> None:
+    from autograder.checks.hand_designed import judge
+    from autograder.sandbox.types import Task
+    from autograder.submission.types import Matrices
+
+    design = SOLUTIONS["unique_tokens"][how]
+    verdict = judge(Task.UNIQUE, Matrices(design.Km, design.Qm, design.Vm, design.pos))
+    assert (verdict.passed, verdict.total) == (120, 120)
+
+
+def test_a_unique_design_that_solves_the_task_passes(zygote: Zygote) -> None:
+    assert result(evidence_of("unique: a compass", zygote), "5.1")["status"] == "passed"
+
+
+@pytest.mark.parametrize("mistake", ["unique all positive", "unique repelled by nothing", "unique misshapen"])
+def test_a_wrong_unique_design_fails_and_costs_nothing(mistake: str, zygote: Zygote) -> None:
+    test = result(evidence_of(mistake, zygote), "5.1")
+    assert (test["status"], test["max_score"]) == ("failed", 0)
+
+
+def test_matrices_left_over_from_the_position_task_are_not_an_attempt(zygote: Zygote) -> None:
+    assert "Not attempted" in result(evidence_of("plain", zygote), "5.1")["output"]
+
+
+def test_a_log_alone_shows_nothing_of_the_optional_part(zygote: Zygote) -> None:
+    test = result(evidence_of("unique: a compass", zygote, "log alone"), "5.1")
+    assert "upload your notebook" in test["output"]

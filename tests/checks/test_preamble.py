@@ -1,0 +1,42 @@
+"""What stands above the tests: files, statements that failed, and where log and code disagree."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from autograder.checks.preamble import preamble
+from autograder.sandbox.host import Zygote
+from tests.answers.every import BY_NAME
+from tests.answers.run import log_of
+from tests.answers.upload import LOG, NOTEBOOK, notebook_text
+from tests.checks.evidence import evidence_of, evidence_of_files
+
+PLAIN = BY_NAME["plain"]
+
+
+def test_a_plain_upload_tells_its_two_files_and_nothing_else(zygote: Zygote) -> None:
+    assert len(preamble(evidence_of("plain", zygote)).splitlines()) == 2
+
+
+def test_code_that_is_not_the_recorded_one_is_told(zygote: Zygote) -> None:
+    files = {LOG: log_of(PLAIN), NOTEBOOK: notebook_text(BY_NAME["einsum"])}
+    told = preamble(evidence_of_files(files, zygote))
+    assert f"PytorchTransformer in {NOTEBOOK} is not the one recorded in {LOG}" in told
+
+
+def test_comments_and_layout_are_no_disagreement(zygote: Zygote) -> None:
+    commented = replace(PLAIN, name="commented", forward="# all at once\n\n" + PLAIN.forward)
+    files = {LOG: log_of(PLAIN), NOTEBOOK: notebook_text(commented)}
+    assert "not the one recorded" not in preamble(evidence_of_files(files, zygote))
+
+
+def test_matrices_that_are_not_the_recorded_ones_are_told_by_name(zygote: Zygote) -> None:
+    files = {LOG: log_of(PLAIN), NOTEBOOK: notebook_text(BY_NAME["content: scores in Q"])}
+    told = preamble(evidence_of_files(files, zygote))
+    assert "Km, Qm of attention_by_content differ" in told
+
+
+def test_a_statement_that_failed_is_told_with_its_place(zygote: Zygote) -> None:
+    told = preamble(evidence_of("notebook: packages not installed", zygote))
+    assert "line 3" in told
+    assert "pandas" in told
