@@ -1,0 +1,106 @@
+"""The command line on one submission: results.json, the table, the exit status."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autograder.results.schema import validate
+from tests.answers.write import SUBMISSIONS
+
+ROOT = Path(__file__).parents[1]
+BROKEN_GRADER = """
+import sys
+import autograder.command
+def broken(upload, sandbox):
+    raise LookupError("a name that only staff should see")
+autograder.command.grade = broken
+from autograder.__main__ import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def run(
+    *arguments: str | Path, cwd: Path, program: tuple[str, ...] = ("-m", "autograder"), **environment: str
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *program, *map(str, arguments)],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100", **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def read(path: Path) -> dict[str, Any]:
+    results: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    validate(results)
+    return results
+
+
+def test_a_perfect_upload_gives_a_table_and_results_json(tmp_path: Path) -> None:
+    ran = run(SUBMISSIONS / "perfect", cwd=tmp_path)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert "Score: 100 of 100" in ran.stdout
+    assert ran.stdout.count("\nok ") == 13
+    assert read(tmp_path / "results.json")["score"] == 100
+
+
+def test_a_wrong_upload_exits_with_0_and_the_message_stands_under_its_test(tmp_path: Path) -> None:
+    ran = run(SUBMISSIONS / "wrong_loop_over_queries", "--results", "out.json", cwd=tmp_path)
+    assert ran.returncode == 0
+    _, _, below = ran.stdout.partition("2.5       0/5")
+    assert "Score: 95 of 100" in below
+    assert "rows one at a time" in below.split("2.6")[0]
+    assert read(tmp_path / "out.json")["score"] == 95
+
+
+@pytest.mark.parametrize(("file", "score"), [("q_hand_transformer.ipynb", 90), ("submission_log.json", 100)])
+def test_a_single_file_is_graded(file: str, score: float, tmp_path: Path) -> None:
+    assert run(SUBMISSIONS / "perfect" / file, cwd=tmp_path).returncode == 0
+    assert read(tmp_path / "results.json")["score"] == score
+
+
+def test_without_arguments_gradescope_s_folders_are_used(tmp_path: Path) -> None:
+    shutil.copytree(SUBMISSIONS / "perfect", tmp_path / "submission")
+    ran = run(cwd=tmp_path, AUTOGRADER_HOME=str(tmp_path))
+    assert ran.returncode == 0
+    assert read(tmp_path / "results" / "results.json")["score"] == 100
+
+
+def test_a_report_for_a_person_is_written_where_it_is_wanted(tmp_path: Path) -> None:
+    assert run(SUBMISSIONS / "blank", "--html", "report.html", cwd=tmp_path).returncode == 0
+    assert "<html" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("arguments", [["missing"], ["--no-such-option"], []])
+def test_wrong_usage_exits_with_2_and_writes_nothing(arguments: list[str], tmp_path: Path) -> None:
+    ran = run(*arguments, cwd=tmp_path, AUTOGRADER_HOME=str(tmp_path / "nowhere"))
+    assert ran.returncode == 2
+    assert "run_autograder" in ran.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_fault_of_the_grader_is_no_silent_zero(tmp_path: Path) -> None:
+    ran = run(SUBMISSIONS / "perfect", cwd=tmp_path, program=("-c", BROKEN_GRADER))
+    assert ran.returncode == 1
+    assert "LookupError" in ran.stderr
+    results = read(tmp_path / "results.json")
+    assert "not your fault" in results["output"]
+    assert results["tests"] == []
+
+
+def test_results_that_cannot_be_written_are_the_grader_s_fault(tmp_path: Path) -> None:
+    (tmp_path / "results.json").mkdir()
+    ran = run(SUBMISSIONS / "perfect", cwd=tmp_path)
+    assert ran.returncode == 1
+    assert "results.json" in ran.stderr
