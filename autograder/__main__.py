@@ -106,6 +106,12 @@ def _regrade(arguments: list[str]) -> int:
     return regrade(arguments)
 
 
+def _compare(arguments: list[str]) -> int:
+    from autograder.compare.cli import main as compare
+
+    return compare(arguments)
+
+
 def _doctor(arguments: list[str]) -> int:
     from autograder.doctor import describe, examine
 
@@ -116,7 +122,12 @@ def _doctor(arguments: list[str]) -> int:
     return GRADED
 
 
-COMMANDS: dict[str, Callable[[list[str]], int]] = {"bundle": _bundle, "doctor": _doctor, "regrade": _regrade}
+COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "bundle": _bundle,
+    "compare": _compare,
+    "doctor": _doctor,
+    "regrade": _regrade,
+}
 
 
 if __name__ == "__main__":

@@ -57,12 +57,13 @@ def image_html(drawn: Drawn, words: str) -> str:
 
 def describe(spelled: str, rows: Rows) -> str:
     """The picture in words: every small matrix read out row by row, bounded in length."""
-    told = "; ".join(_read_out(panel) for row in rows for panel in row)
+    told = "; ".join(read_out(panel) for row in rows for panel in row)
     text = f"The sequence {spelled} on its way through your matrices. {told}."
     return text if len(text) <= MAX_ALT else text[: MAX_ALT - 1] + "…"
 
 
-def _read_out(panel: Panel) -> str:
+def read_out(panel: Panel) -> str:
+    """A small matrix row by row, a large one by its size."""
     height, width = panel.values.shape
     if panel.values.size > MAX_NUMBERS:
         return f"{panel.title}: {height} rows of {width} numbers"

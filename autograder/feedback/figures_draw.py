@@ -62,7 +62,8 @@ def draw(rows: tuple[tuple[Panel, ...], ...], *, headings: tuple[str, ...] = (),
     widths = [gutters[i] + max(row[i].width for row in layouts if i < len(row)) for i in columns]
     heading = TITLE_HEIGHT + 6 if headings else 0
     heights = [max(layout.height for layout in row) + heading for row in layouts]
-    width = round(2 * MARGIN + sum(widths) + GAP * (len(columns) - 1))
+    widest = max((_width(text, TITLE_SIZE + 2) for text in headings), default=0.0)
+    width = round(2 * MARGIN + max(widest, sum(widths) + GAP * (len(columns) - 1)))
     height = round(2 * MARGIN + sum(heights) + GAP * (len(rows) - 1))
     image = Image.new("L", (width * scale, height * scale), WHITE)
     pen = _Pen(ImageDraw.Draw(image), scale)
@@ -155,7 +156,7 @@ def cell_text(value: float) -> str:
     if value == 0:
         return "0"
     if 0.9995 <= value < 1 - 1e-8:
-        return "<1"
+        return f"{value:.4f}" if value < 0.99995 else "<1"
     if 0.001 <= abs(value) < 9999.5:
         return f"{value:.3g}" if abs(value) < 999.5 else f"{value:.0f}"
     mantissa, _, exponent = f"{value:.0e}".partition("e")

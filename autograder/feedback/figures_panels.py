@@ -67,6 +67,16 @@ def attention_panels(
     )
 
 
+def run_panels(task: Task, transformer: NumpyTransformer, batch: Batch, index: int) -> tuple[Panel, ...]:
+    """The panels of one sequence in one row, as the notebook's own figure has them."""
+    names = token_names(task, batch, index)
+    inner = attention_panels(transformer, batch.inputs[index], names, _input_names(task))
+    output, _ = _outputs(task, transformer, batch, index, names)
+    Km, Qm, Vm, keys, queries, values, _, weights = inner
+    positions = () if transformer.pos is None else (_positions(transformer.pos),)
+    return (Km, Qm, Vm, *positions, keys, queries, values, weights, output)
+
+
 def panel(
     title: str,
     values: FloatArray,

@@ -1,0 +1,1 @@
+"""Hand-designed against learned, for staff who grade the written questions: training, pictures, a page."""
