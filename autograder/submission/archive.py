@@ -70,10 +70,11 @@ def _members(archive: str, opened: zipfile.ZipFile, ledger: Ledger) -> list[_Mem
     """Return the members worth reading, one for each name, upper folders first."""
     chosen: dict[PurePosixPath, _Member] = {}
     for info in opened.infolist():
-        path = PurePosixPath(info.filename.replace("\\", "/"))
+        inner = info.filename.replace("\\", "/")
+        path = PurePosixPath(inner)
         name = shown(f"{archive}/{path}")
         mode = info.external_attr >> 16
-        if info.is_dir():
+        if inner.endswith("/"):  # is_dir() fails on an empty name before Python 3.12
             continue
         if path.is_absolute() or ".." in path.parts or ":" in "".join(path.parts[:1]):
             ledger.warn(f"{name} was not read: its name leads out of the archive. {_AGAIN}")

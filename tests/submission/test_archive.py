@@ -64,6 +64,24 @@ def test_an_archive_is_read_like_a_folder(tmp_path: Path, method: int, folder: s
         assert warned(submission) == ""
 
 
+def test_a_member_without_a_name_costs_only_itself(tmp_path: Path) -> None:
+    data = archive({**GOOD, "x": b""})
+    for signature, length, name in ((b"PK\x03\x04", 26, 30), (b"PK\x01\x02", 28, 46)):
+        place = data.rindex(signature)
+        data = (
+            data[: place + length]
+            + b"\0\0"
+            + data[place + length + 2 : place + name]
+            + data[place + name + 1 :]
+        )
+    end = data.rindex(b"PK\x05\x06")
+    size, start = struct.unpack_from("<II", data, end + 12)
+    data = data[: end + 12] + struct.pack("<II", size - 1, start - 1) + data[end + 20 :]
+    submission = collected(tmp_path, data)
+    assert submission.log is not None
+    assert submission.program is not None
+
+
 def test_an_archive_in_an_archive_is_read_and_one_deeper_is_not(tmp_path: Path) -> None:
     one = archive({"inner.zip": archive(GOOD)})
     assert collected(tmp_path, one).log is not None

@@ -4,6 +4,8 @@ import ast
 import sys
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from autograder.submission.magics import without_magics
 
@@ -71,3 +73,10 @@ def test_cells_that_are_python_do_not_load_ipython(monkeypatch: pytest.MonkeyPat
         monkeypatch.delitem(sys.modules, name)
     without_magics("x = 1\nget_ipython().system('ls')")
     assert "IPython" not in sys.modules
+
+
+@settings(max_examples=200, derandomize=True, deadline=None, database=None)
+@given(st.text(st.sampled_from("%!?x=1 \n\\'\"()[]{}:;#é\t\f."), max_size=60))
+def test_any_cell_keeps_its_lines(source: str) -> None:
+    plain = without_magics(source)
+    assert plain is None or plain.count("\n") == source.count("\n")

@@ -1,0 +1,121 @@
+"""The readers of untrusted bytes, each held to its promise: a valid result or a named error, nothing else.
+
+Each takes bytes and says how they ended. Whatever else it raises is a fault of the autograder.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable
+from enum import Enum
+from pathlib import Path
+
+from autograder.errors import UploadError
+from autograder.sandbox import frames, messages
+from autograder.sandbox.frames import FrameError, FrameReader
+from autograder.sandbox.types import Answer, Ended, LoadReport, Raised, Refused
+from autograder.submission.class_source import class_source, same_code
+from autograder.submission.collect import collect
+from autograder.submission.from_log import rebuild
+from autograder.submission.log import read_log
+from autograder.submission.notebook import Reading, read_notebook
+from autograder.submission.script import read_script
+from autograder.submission.types import Notice
+from autograder.text import clean
+
+from ..sandbox.frame_samples import CELLS, MAX_PAYLOAD, MAX_TEXT
+
+_LONGEST = 3000
+"""Characters that a message to a student has at most."""
+
+
+class Ending(Enum):
+    """The two ways in which an input may end."""
+
+    VALID = "valid"
+    NAMED_ERROR = "named error"
+
+
+def log(data: bytes) -> Ending:
+    """submission_log.json: all parts are there, or a problem says which is not; its code is rebuilt."""
+    read = read_log("submission_log.json", data)
+    parts = (read.time, read.model, read.content, read.position)
+    assert all(part is not None for part in parts) or read.problems
+    for problem in read.problems:
+        _assert_showable([problem.message, problem.where])
+    if read.model is not None:
+        rebuilt = rebuild(read)
+        _assert_code(rebuilt)
+        assert not rebuilt.program or same_code(rebuilt.program, read.model) in (True, False, None)
+    return Ending.NAMED_ERROR if read.problems else Ending.VALID
+
+
+def notebook(data: bytes) -> Ending:
+    """A .ipynb: a program, or notices that say why not."""
+    return _assert_code(read_notebook("homework.ipynb", data))
+
+
+def script(data: bytes) -> Ending:
+    """A .py: a program, or notices that say why not."""
+    return _assert_code(read_script("homework.py", data))
+
+
+def archive(data: bytes) -> Ending:
+    """A .zip, in a folder and as the upload itself: a submission, or an error with a text for the student."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "upload.zip")
+        path.write_bytes(data)
+        _assert_notices(collect(Path(folder)).notices)
+        try:
+            submission = collect(path)
+        except UploadError as error:
+            _assert_showable([str(error)])
+            return Ending.NAMED_ERROR
+    _assert_notices(submission.notices)
+    assert submission.notices
+    return Ending.VALID if submission.log or submission.program else Ending.NAMED_ERROR
+
+
+def frame(data: bytes) -> Ending:
+    """What a child answers, in pieces whose length the first byte tells; what is held stays bounded."""
+    step, stream = 1 + data[0] if data else 1, data[1:]
+    reader = FrameReader(MAX_PAYLOAD)
+    for start in range(0, len(stream), step):
+        reader.feed(stream[start : start + step])
+        try:
+            while (found := reader.next()) is not None:
+                message = messages.decode(found, CELLS, MAX_TEXT)
+                assert isinstance(message, (LoadReport, Answer, Raised, Refused, Ended))
+        except FrameError:
+            return Ending.NAMED_ERROR
+        assert reader.pending <= frames.HEADER.size + MAX_PAYLOAD
+    # The host takes what is left when the pipe ends for garbage.
+    return Ending.NAMED_ERROR if reader.pending else Ending.VALID
+
+
+READERS: dict[str, Callable[[bytes], Ending]] = {
+    reader.__name__: reader for reader in (log, notebook, archive, frame, script)
+}
+
+
+def _assert_showable(texts: Iterable[str]) -> None:
+    for text in texts:
+        assert text
+        assert clean(text, _LONGEST) == text
+
+
+def _assert_notices(notices: tuple[Notice, ...]) -> None:
+    _assert_showable(notice.text for notice in notices)
+
+
+def _assert_code(reading: Reading) -> Ending:
+    _assert_notices(reading.notices)
+    if reading.program is None:
+        assert reading.notices
+        return Ending.NAMED_ERROR
+    assert reading.program.cells
+    for cell in reading.program.cells:
+        cell.source.encode()
+        _assert_showable([cell.label])
+    class_source(reading.program)
+    return Ending.VALID
