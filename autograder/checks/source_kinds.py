@@ -15,6 +15,8 @@ SHAPE_ATTRIBUTES = frozenset({"shape"})
 SHAPE_METHODS = frozenset({"size", "numel", "__len__"})
 NEITHER = frozenset({"ndim", "dim", "dtype", "device", "requires_grad", "training"})
 PASS_THROUGH = frozenset({"enumerate", "zip", "reversed", "list", "tuple", "iter", "sorted"})
+SPLITS = frozenset({"chunk", "split", "tensor_split"})
+DISPLAYS = (ast.Tuple, ast.List, ast.Set, ast.Dict)
 APPLY = frozenset({"map", "filter", "reduce"})
 LIBRARIES = frozenset({"torch", "F", "nn", "np", "einops"})
 
@@ -24,7 +26,8 @@ class Kind(IntEnum):
 
     OTHER = 0
     LENGTH = 1
-    TENSOR = 2
+    GROUP = 2  # a list, tuple or dict that the student made of tensors: going over it is no loop over rows
+    TENSOR = 3
 
 
 @dataclass(frozen=True)

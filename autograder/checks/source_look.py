@@ -5,7 +5,8 @@ length, or while something about its length holds) and works on tensors inside. 
 number of things, such as the three projections, and loops that only make indices do not count.
 
 The look follows each value through the function and the helpers it calls: it is TENSOR if it comes
-from forward's input or from a weight, LENGTH if it comes from a shape or a len(), else OTHER.
+from forward's input or from a weight, GROUP if the student put such tensors into a list, LENGTH if it
+comes from a shape or a len(), else OTHER. In doubt nothing is found: most loops show in the run, too.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ from collections.abc import Mapping
 from autograder.checks.source_kinds import (
     APPLY,
     COMPREHENSIONS,
+    DISPLAYS,
     LIBRARIES,
     LOOPS,
     NEITHER,
     PASS_THROUGH,
     SHAPE_ATTRIBUTES,
     SHAPE_METHODS,
+    SPLITS,
     Kind,
     Loop,
     called,
@@ -125,10 +128,11 @@ class _Look:
     def _loop(self, node: ast.For | ast.AsyncFor | ast.While) -> Kind:
         over = node.test if isinstance(node, ast.While) else node.iter
         if not isinstance(node, ast.While):
-            self._bind(node.target, self._kind(over))
+            self._bind(node.target, self._item(over))
         returned = self._block([*node.body, *node.orelse])
         works = any(self._touches(statement) for statement in node.body)
-        by_row = self._kind(over) > Kind.OTHER if isinstance(node, ast.While) else self._by_row(over)
+        sized = (Kind.LENGTH, Kind.TENSOR)
+        by_row = self._kind(over) in sized if isinstance(node, ast.While) else self._by_row(over)
         if works and by_row:
             self._found(node, over)
         return returned
@@ -154,7 +158,17 @@ class _Look:
         if isinstance(node, ast.NamedExpr):
             self._bind(node.target, self._kind(node.value))
         children = (child for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr))
-        return max((self._kind(child) for child in children), default=Kind.OTHER)
+        kind = max((self._kind(child) for child in children), default=Kind.OTHER)
+        if isinstance(node, DISPLAYS):
+            return min(kind, Kind.GROUP)
+        if isinstance(node, ast.Subscript) and kind == Kind.GROUP:
+            return Kind.TENSOR
+        return kind
+
+    def _item(self, over: ast.expr) -> Kind:
+        """The kind of what going over this gives."""
+        kind = self._kind(over)
+        return Kind.TENSOR if kind == Kind.GROUP else kind
 
     def _reference(self, node: ast.Name | ast.Attribute) -> Kind:
         known = self._kinds.get(ast.unparse(node))
@@ -187,6 +201,8 @@ class _Look:
                 if name in self.methods:
                     return self._follow(self.methods[name], node, skip_self=True)
                 return Kind.TENSOR if largest > Kind.OTHER else Kind.OTHER
+            if name in SPLITS:
+                return min(max(owner, largest), Kind.GROUP)
             if ast.unparse(root).split(".")[0] in LIBRARIES:
                 return Kind.TENSOR if largest > Kind.OTHER else Kind.OTHER
             return max(owner, largest)
@@ -218,7 +234,7 @@ class _Look:
         outer = dict(self._kinds)
         rows: ast.expr | None = None
         for generator in node.generators:
-            self._bind(generator.target, self._kind(generator.iter))
+            self._bind(generator.target, self._item(generator.iter))
             if rows is None and self._by_row(generator.iter):
                 rows = generator.iter
         parts = [node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]
@@ -226,7 +242,7 @@ class _Look:
         if rows is not None and any(self._touches(part) for part in parts):
             self._found(node, rows)
         self._kinds = outer
-        return kind
+        return min(kind, Kind.GROUP) if rows is None else kind
 
     def _by_row(self, over: ast.expr) -> bool:
         """Whether going over this goes round once per row."""
@@ -236,16 +252,16 @@ class _Look:
                 return any(self._kind(argument) > Kind.OTHER for argument in over.args)
             if name in PASS_THROUGH:
                 return any(self._by_row(argument) for argument in over.args)
-        if isinstance(over, (ast.Tuple, ast.List, ast.Set, ast.Dict)):
-            return False
         return self._kind(over) == Kind.TENSOR
 
     def _touches(self, node: ast.AST) -> bool:
-        """Whether tensors are worked on in here; asking a tensor for its shape is not work."""
+        """Whether tensors are worked on in here; asking for a shape, printing and asserting are no work."""
+        if isinstance(node, ast.Assert) or (isinstance(node, ast.Call) and called(node) == "print"):
+            return False
         if isinstance(node, (ast.Name, ast.Attribute, ast.Subscript, ast.BinOp)):
-            return self._kind(node) == Kind.TENSOR
+            return self._kind(node) > Kind.LENGTH
         if isinstance(node, ast.Call):
-            if self._kind(node) == Kind.TENSOR:
+            if self._kind(node) > Kind.LENGTH:
                 return True
             if called(node) in SHAPE_METHODS | NEITHER | {"len"}:
                 return False
@@ -265,6 +281,8 @@ class _Look:
             self._bind(target, self._kind(value))
 
     def _bind(self, target: ast.expr, kind: Kind) -> None:
+        if isinstance(target, (ast.Tuple, ast.List)) and kind == Kind.GROUP:
+            kind = Kind.TENSOR
         for name in targets(target):
             self._kinds[name] = kind
 

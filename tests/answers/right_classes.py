@@ -130,6 +130,10 @@ def _split(drafts: list[Draft]) -> list[Draft]:
     ]
 
 
+def _no_more_gradients(drafts: list[Draft]) -> list[Draft]:
+    return [*drafts, Draft("end", "torch.set_grad_enabled(False)")]
+
+
 RIGHT_CLASSES = (
     Answer("whole rewrite", model=NUMPY_CLASS + REST),
     Answer("helper methods", model=NUMPY_CLASS + WITH_METHODS, needs_notebook=True),
@@ -163,4 +167,17 @@ def attend(Q, K, V):
         forward=PLAIN_START + "scores: Tensor = Q @ K.T / sqrt(self.d_k)\nout = sm(scores, dim=-1) @ V",
         needs_notebook=True,
     ),
+    Answer(
+        "a name that the hints take over",
+        before_model="from torch.nn.functional import softmax",
+        forward=PLAIN_START + "out = softmax(Q @ K.T / math.sqrt(self.d_k), dim=-1) @ V",
+        needs_notebook=True,
+    ),
+    Answer(
+        "a helper that the hints take over",
+        before_model="def softmax(x):\n    e = torch.exp(x)\n    return e / e.sum(-1, keepdim=True)",
+        forward=PLAIN_START + "out = softmax(Q @ K.T / math.sqrt(self.d_k)) @ V",
+        needs_notebook=True,
+    ),
+    Answer("gradients switched off at the end", arrange=_no_more_gradients),
 )

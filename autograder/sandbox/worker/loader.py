@@ -23,6 +23,7 @@ from autograder.sandbox.messages import source_lines
 from autograder.sandbox.requests import LoadLevel, Request
 from autograder.sandbox.types import Cell, LoadReport, Place, StatementFate, StatementReport
 from autograder.sandbox.worker.errors import missing_name, own_places, raised
+from autograder.sandbox.worker.shadowed import Shadowed
 from autograder.sandbox.worker.snapshots import Snapshots
 from autograder.sandbox.worker.statements import (
     FUTURE_FLAGS,
@@ -38,6 +39,7 @@ from autograder.sandbox.worker.statements import (
 
 _Module: Final = torch.nn.Module
 _setitimer = signal.setitimer
+_set_grad_enabled = torch.set_grad_enabled
 _mro_of = type.__dict__["__mro__"].__get__
 _module_of = type.__dict__["__module__"].__get__
 STRICTER: Final = {
@@ -101,6 +103,7 @@ class Loader:
         self._skipped_names: set[str] = set()
         self._reports: list[StatementReport] = []
         self._snapshots = Snapshots(request.limits.items)
+        self._shadowed = Shadowed()
         self._module = ModuleType("__main__")
         self._namespace = self._module.__dict__
         self._namespace["__builtins__"] = builtins
@@ -121,6 +124,8 @@ class Loader:
                     self._take(chunk, telling, alarm)
         finally:
             alarm.stop()
+        self._shadowed.restore(self._namespace)
+        _set_grad_enabled(True)  # a cell may have switched gradients off for good
         report = LoadReport(tuple(self._reports), self._classes(), self._level is not LoadLevel.ALL)
         return Program(self._namespace, self._snapshots, report)
 
@@ -152,6 +157,7 @@ class Loader:
         if alarm.rang:
             alarm.rang = False
             self._level = STRICTER[self._level]
+        self._shadowed.look(node, self._namespace)
         try:
             with alarm.guard():
                 self._snapshots.look(self._namespace, marks)

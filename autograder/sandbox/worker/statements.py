@@ -197,6 +197,13 @@ def _called(node: ast.AST) -> str:
     return ""
 
 
+def called_outside_scopes(node: ast.stmt) -> set[str]:
+    """The names of what a statement calls itself, not what functions it defines would call."""
+    if isinstance(node, _SCOPES):
+        return set()
+    return {_called(inner) for inner in _outside_scopes(node)}
+
+
 def _outside_scopes(node: ast.AST) -> Iterator[ast.AST]:
     """The node and what is in it, but not what is inside function and class definitions."""
     stack = [node]
