@@ -87,7 +87,7 @@ class PytorchTransformer(Check):
             if not isinstance(outcome, Answer):
                 self.skipTest(f"Not graded because your model does not run {group}: see 2.2 and 2.3.")
             counts = vectorized.operation_counts(outcome)
-            if counts is None or len(set(counts)) > 1:
+            if counts is None or counts[-1] > counts[0]:  # fewer: something was made once and kept
                 self.fail(vectorized.count_message(counts, SEQ_LENS, group))
 
     @weight(5)

@@ -61,6 +61,14 @@ POSITION_STYLES = (
         forward=positions("seq = torch.cat([seq, self.pos(self.ids[:seq_len])], dim=-1)"),
     ),
     Answer(
+        "pos: ids made once and kept",
+        layers=PLAIN_LAYERS + "self.ids = None",
+        forward=positions(
+            "self.ids = torch.arange(self._max_seq_len) if self.ids is None else self.ids\n"
+            "    seq = torch.cat([seq, self.pos(self.ids[:seq_len])], dim=-1)"
+        ),
+    ),
+    Answer(
         "pos: batched and expanded",
         forward=positions(
             "seq = torch.cat([seq[None], self.pos.weight[None, :seq_len].expand(1, -1, -1)], 2).squeeze(0)"
