@@ -142,10 +142,11 @@ def last_place(turned: bool) -> str:
 
 def wrong_place(place: int) -> str:
     """Every token attends to another place than the first. place: counted from 0."""
-    return (
-        f"Every token attends to the {_ORDINALS[place]} token (pos[{place}]); expected: to the first "
-        f"(pos[0]). Choose Km so that pos[0], the first row, gives the key that queries look for."
-    )
+    told = f"Every token attends to the {_ORDINALS[place]} token (pos[{place}])"
+    if place > 1:
+        told = f"Where there is a {_ORDINALS[place]} token (pos[{place}]), every token attends to it"
+    change = "Choose Km so that pos[0], the first row, gives the key that queries look for."
+    return f"{told}; expected: to the first (pos[0]). {change}"
 
 
 def own_place() -> str:
