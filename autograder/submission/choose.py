@@ -78,6 +78,9 @@ def choose_code(candidates: list[CodeCandidate], log: Log | None) -> ChosenCode 
     """
     if not candidates:
         return None
+    if len(candidates) == 1:
+        program = candidates[0].program
+        return ChosenCode(program, defines_class(program), "")
     scripts = {
         PurePosixPath(candidate.program.name).stem: candidate.program
         for candidate in candidates
@@ -103,8 +106,6 @@ def defines_class(program: Program) -> bool:
 
 
 def _reason(merits: list[tuple[bool, bool, int, bool]]) -> str:
-    if len(merits) == 1:
-        return ""
     best, next_best = merits[-1], merits[-2]
     reasons = (
         f"it defines {CLASS_NAME}",
