@@ -127,3 +127,20 @@ def test_an_explanation_that_fails_leaves_the_count_and_raises_nothing(
     assert explained.message.text == "18 of 1092 sequences are right."
     assert explained.diagnosis == ""
     assert "ZeroDivisionError" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("task", [IDENTITY, COPY_FIRST], ids=lambda task: task.name)
+def test_a_mistake_of_attention_and_one_of_vm_are_both_named(task: Task) -> None:
+    planted = [(name, transformer) for name, of, transformer in PLANTED if of is task]
+    of_values = [(name, transformer) for name, transformer in planted if name.startswith("Vm")]
+    of_attention = [
+        (name, transformer)
+        for name, transformer in planted
+        if not name.startswith("Vm") and name not in ("not finite", "fails at one length")
+    ]
+    for value_name, values in of_values:
+        for name, attention in of_attention:
+            if values.Vm.shape != attention.Vm.shape:
+                continue
+            both = replace(attention, Vm=values.Vm)
+            assert explain(task, both, judged(task, both)).diagnosis == f"{name}, {value_name}"
