@@ -13,9 +13,7 @@ from autograder.text import NAME_LIMIT, clean
 def loops(program: Program) -> tuple[Loop, ...]:
     """The loops over rows in the forward pass of the program's class."""
     source = class_source(program)
-    if source is None:
-        return ()
-    return row_loops(source.methods, source.functions)
+    return row_loops(source) if source is not None else ()
 
 
 def loop_message(found: tuple[Loop, ...]) -> str:

@@ -10,6 +10,7 @@ from tests.answers import (
     right_styles,
     wrong_matrices,
     wrong_models,
+    wrong_subtle,
     wrong_values,
 )
 from tests.answers.answer import Answer
@@ -34,6 +35,7 @@ WRONG: tuple[Answer, ...] = (
     *wrong_models.TRAINING,
     *wrong_models.RETURNS,
     *wrong_models.UNFINISHED,
+    *wrong_subtle.SUBTLE,
     *wrong_matrices.WRONG_MATRICES,
 )
 BY_NAME = {answer.name: answer for answer in (*RIGHT, *WRONG)}

@@ -113,6 +113,12 @@ def test_a_loop_in_a_function_that_forward_calls_is_found() -> None:
     assert len(look(forward("return rows(self.Qm(seq))", before=before))) == 1
 
 
+def test_a_forward_pass_that_hands_over_to_a_looping_class_is_found() -> None:
+    other = "class NumpyTransformer:\n    def forward(self, seq):\n        for q in seq:\n            q * 2\n"
+    source = forward("return NumpyTransformer(self.Km.weight.numpy()).forward(seq.numpy())", before=other)
+    assert [loop.line for loop in look(source)] == [3]
+
+
 def test_a_loop_elsewhere_in_the_program_is_left_alone() -> None:
     before = "def train(batches):\n    for b in batches:\n        model(b)\nfor x in data:\n    x * 2\n"
     assert look(forward("return self.Qm(seq)", before=before)) == ()
