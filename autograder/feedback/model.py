@@ -69,7 +69,7 @@ def explain_runs(
     """
     wrong = [run for run in runs if not run.is_right]
     first = next((run for run in wrong if run.output is None), wrong[0])
-    lines = [f"{len(wrong)} of {len(runs)} cases fail. {_case(first, show)} {_what_came(first, load, show)}"]
+    lines = [f"{len(wrong)} of {len(runs)} cases fail. {_case(first, show)}{_what_came(first, load, show)}"]
     if found is None:
         return Explained(Message(lines[0]))
     if told_in and found.faults:
@@ -82,7 +82,7 @@ def explain_runs(
 def _what_came(run: Run, load: Load, show: bool) -> str:
     if run.output is None:
         return "\n" + explain_outcome(run.outcome, run.call, load).text
-    return difference(run.output, run.expected, rtol=settings.RTOL, atol=settings.MODEL_ATOL, show=show)
+    return " " + difference(run.output, run.expected, rtol=settings.RTOL, atol=settings.MODEL_ATOL, show=show)
 
 
 def _case(run: Run, show: bool) -> str:
