@@ -12,7 +12,7 @@ from autograder import settings
 from autograder.checks.base import Check
 from autograder.checks.evidence import Evidence
 from autograder.checks.questions import matrices as matrices_question
-from autograder.feedback.matrices import explain
+from autograder.feedback.matrices.explain import explain
 from autograder.sandbox.types import Answer, Raised, Refusal, Refused, Task
 from autograder.submission.shapes import check_shapes, work_out_shapes
 from autograder.submission.types import Matrices, Section, ShapeFault

@@ -15,7 +15,7 @@ from autograder.feedback.model import Run, diagnose_runs
 from autograder.sandbox.types import Answer, Forward
 
 if TYPE_CHECKING:
-    from autograder.feedback.hypotheses import Diagnosis
+    from autograder.feedback.hypotheses.diagnose import Diagnosis
 
 NUMBERS = {WITHOUT: "2.2", WITH: "2.3", OTHER: "2.4"}
 """The check that judges each group."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from gradescope_utils.autograder_utils.decorators import number, tags, visibility, weight
 
 from autograder.checks.hand_designed import Absent, HandDesigned, Misshapen, find_matrices, judge
-from autograder.feedback.matrices import explain
+from autograder.feedback.matrices.explain import explain
 from autograder.sandbox.types import Task
 from autograder.submission.types import Origin
 

@@ -12,9 +12,9 @@ import numpy as np
 from autograder.compare.learn import Learned
 from autograder.compare.plan import Setting
 from autograder.errors import UsageError
-from autograder.feedback.figures import read_out
-from autograder.feedback.figures_draw import Drawn, draw
-from autograder.feedback.figures_panels import run_panels
+from autograder.feedback.figures.draw import Drawn, draw
+from autograder.feedback.figures.panels import run_panels
+from autograder.feedback.figures.picture import read_out
 from reference.tasks import Batch, Task
 from reference.transformer import NumpyTransformer
 

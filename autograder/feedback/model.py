@@ -13,7 +13,7 @@ from autograder.feedback.numbers import agree, difference
 from autograder.sandbox.types import Answer, Call, Ended, FloatArray, Forward, LoadReport, Outcome
 
 if TYPE_CHECKING:  # a model that is right pays nothing for its neighbours' mistakes
-    from autograder.feedback.hypotheses import Diagnosis
+    from autograder.feedback.hypotheses.diagnose import Diagnosis
 
 Load = LoadReport | Ended | None
 
@@ -52,7 +52,7 @@ def diagnose_runs(runs: Sequence[Run], *, has_bias: bool) -> Diagnosis | None:
 
     has_bias: the model's layers have biases, whose numbers nobody knows.
     """
-    from autograder.feedback.hypotheses import Observation, diagnose
+    from autograder.feedback.hypotheses.diagnose import Observation, diagnose
 
     observed = [Observation(run.call.sizes, run.call.weights, run.call.seq, run.output) for run in runs]
     return guarded(lambda: diagnose(observed, has_bias=has_bias), lambda: None)

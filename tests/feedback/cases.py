@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 
 from autograder import settings
-from autograder.feedback.hypotheses import Observation
+from autograder.feedback.hypotheses.diagnose import Observation
 from autograder.sandbox.types import FloatArray, Sizes, Weights
 from reference.cases import (
     COINCIDING_SIZES,

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from autograder.feedback.hypotheses_space import CHOICES, RIGHT, SPACE
+from autograder.feedback.hypotheses.space import CHOICES, RIGHT, SPACE
 from autograder.feedback.wording import endings, names, tensors
 from autograder.feedback.wording.rules import Words
 from autograder.grade import grade

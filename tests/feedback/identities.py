@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from autograder.feedback.hypotheses_space import CHOICES, SPACE
+from autograder.feedback.hypotheses.space import CHOICES, SPACE
 
 SQUARE = {
     "transposed KQV": "KV",

@@ -1,6 +1,6 @@
 """Student models with planted faults, as PyTorch source: one fragment per option of every choice.
 
-Written from what students write, not from `hypotheses_compute`: the two must agree on their own.
+Written from what students write, not from `hypotheses.compute`: the two must agree on their own.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from textwrap import indent
 import torch
 from torch import nn
 
-from autograder.feedback.hypotheses import Observation
-from autograder.feedback.hypotheses_space import CHOICES, SPACE, Choice
+from autograder.feedback.hypotheses.diagnose import Observation
+from autograder.feedback.hypotheses.space import CHOICES, SPACE, Choice
 from autograder.sandbox.types import FloatArray
 
 POSITIONS = {

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from autograder.feedback.hypotheses_space import CHOICES, SPACE
-from autograder.feedback.matrices_find import find
+from autograder.feedback.hypotheses.space import CHOICES, SPACE
+from autograder.feedback.matrices.find import find
 from autograder.feedback.wording import model
 from autograder.sandbox.host import Zygote
 from reference.tasks import Task

@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from autograder.feedback import figures
-from autograder.feedback.figures_draw import cell_text, draw
-from autograder.feedback.figures_panels import panel, panels
-from autograder.feedback.matrices import explain
-from autograder.feedback.matrices_find import shortest_failure
+from autograder.feedback.figures import picture as figures
+from autograder.feedback.figures.draw import cell_text, draw
+from autograder.feedback.figures.panels import panel, panels
+from autograder.feedback.matrices.explain import explain
+from autograder.feedback.matrices.find import shortest_failure
 from autograder.settings import MAX_OUTPUT_BYTES
 from reference.solutions import SOLUTIONS
 from reference.tasks import COPY_FIRST, IDENTITY, UNIQUE, Task

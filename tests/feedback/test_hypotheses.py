@@ -12,8 +12,8 @@ from functools import cache
 import numpy as np
 import pytest
 
-from autograder.feedback.hypotheses import Diagnosis, Fault, Observation, diagnose
-from autograder.feedback.hypotheses_space import CHOICES, RIGHT, SPACE, combinations_of, faults_of
+from autograder.feedback.hypotheses.diagnose import Diagnosis, Fault, Observation, diagnose
+from autograder.feedback.hypotheses.space import CHOICES, RIGHT, SPACE, combinations_of, faults_of
 from autograder.feedback.wording.model import sentence
 from tests.feedback.cases import graded_cases, observed
 from tests.feedback.planted import planted

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from autograder.feedback.hypotheses import FIT_ATOL, FIT_RTOL
-from autograder.feedback.hypotheses_compute import BoolArray, FloatArray, IntArray, evaluate
-from autograder.feedback.hypotheses_space import CHOICES, RIGHT, SPACE, combinations_of
+from autograder.feedback.hypotheses.compute import BoolArray, FloatArray, IntArray, evaluate
+from autograder.feedback.hypotheses.diagnose import FIT_ATOL, FIT_RTOL
+from autograder.feedback.hypotheses.space import CHOICES, RIGHT, SPACE, combinations_of
 from tests.feedback.cases import graded_cases
 from tests.feedback.identities import canonical
 

@@ -9,10 +9,10 @@ from html import unescape
 import numpy as np
 import pytest
 
-from autograder.feedback import matrices as explaining
-from autograder.feedback.matrices import explain
-from autograder.feedback.matrices_findings import Mistake
-from autograder.feedback.matrices_scale import ROUND_NUMBERS
+from autograder.feedback.matrices import explain as explaining
+from autograder.feedback.matrices.explain import explain
+from autograder.feedback.matrices.findings import Mistake
+from autograder.feedback.matrices.scale import ROUND_NUMBERS
 from reference.solutions import SOLUTIONS
 from reference.tasks import COPY_FIRST, IDENTITY, TASKS, UNIQUE, Task
 from reference.transformer import NumpyTransformer

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from autograder.__main__ import main
-from autograder.feedback.matrices import explain
+from autograder.feedback.matrices.explain import explain
 from autograder.feedback.report import html_report
 from tests.feedback.browser import look, needs_chromium, screenshot
 from tests.feedback.matrices import PLANTED, judged

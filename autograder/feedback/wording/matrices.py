@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from autograder.feedback.matrices_findings import Mistake
+from autograder.feedback.matrices.findings import Mistake
 
 _TOKENS: Final = ("A", "B", "C")
 _ORDINALS: Final = ("first", "second", "third", "fourth", "fifth", "sixth")

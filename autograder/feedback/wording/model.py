@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from autograder.feedback.hypotheses_space import Fault
+from autograder.feedback.hypotheses.space import Fault
 
 _SENTENCES: Final[dict[Fault, str]] = {
     Fault.POSITIONS_PREPENDED: (

@@ -11,8 +11,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from autograder.feedback.matrices_findings import Finding, Mistake, sharp_attention
-from autograder.feedback.matrices_scale import passes, scaled, sharpening, shrinking
+from autograder.feedback.matrices.findings import Finding, Mistake, sharp_attention
+from autograder.feedback.matrices.scale import passes, scaled, sharpening, shrinking
 from autograder.feedback.wording import matrices as wording
 from reference.tasks import Task
 from reference.transformer import BoolArray, ExpBreak, FloatArray, NumpyTransformer

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from autograder.feedback.hypotheses_positions import Layout, layouts
-from autograder.feedback.hypotheses_space import Choice, IntArray, keys_of
+from autograder.feedback.hypotheses.positions import Layout, layouts
+from autograder.feedback.hypotheses.space import Choice, IntArray, keys_of
 from autograder.sandbox.types import FloatArray, Sizes, Weights
 
 BoolArray = npt.NDArray[np.bool_]

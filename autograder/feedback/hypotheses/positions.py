@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from autograder.feedback.hypotheses_space import Choice, keys_of
+from autograder.feedback.hypotheses.space import Choice, keys_of
 from autograder.sandbox.types import FloatArray, Sizes, Weights
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from autograder.feedback.matrices_findings import Finding, Mistake
+from autograder.feedback.matrices.findings import Finding, Mistake
 from autograder.feedback.wording import matrices as wording
 from autograder.settings import RTOL, TASK_ATOL
 from reference.transformer import FloatArray, NumpyTransformer

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from autograder.feedback.matrices_table import plain_attention, token_names
+from autograder.feedback.matrices.table import plain_attention, token_names
 from reference.tasks import Batch, Task
 from reference.transformer import FloatArray, NumpyTransformer
 

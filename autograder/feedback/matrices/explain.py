@@ -26,8 +26,8 @@ def _explain(
     task: Task, transformer: NumpyTransformer, right: Sequence[BoolArray], count: str, half: bool
 ) -> Explained:
     # Loaded here, since an upload that passes has no use for them.
-    from autograder.feedback.matrices_find import find, shortest_failure
-    from autograder.feedback.matrices_table import attention_table
+    from autograder.feedback.matrices.find import find, shortest_failure
+    from autograder.feedback.matrices.table import attention_table
     from autograder.feedback.wording import matrices as wording
 
     findings = find(task, transformer, right)
@@ -38,7 +38,7 @@ def _explain(
     table = attention_table(task, transformer, batch, index)
 
     def pictured() -> Message:
-        from autograder.feedback.figures import with_picture
+        from autograder.feedback.figures.picture import with_picture
 
         return with_picture(sentences, table, task, transformer, batch, index)
 

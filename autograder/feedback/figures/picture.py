@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from html import escape
 from typing import Final
 
-from autograder.feedback.figures_draw import Drawn, cell_text, draw
-from autograder.feedback.figures_panels import Panel, Rows, panels
+from autograder.feedback.figures.draw import Drawn, cell_text, draw
+from autograder.feedback.figures.panels import Panel, Rows, panels
 from autograder.feedback.message import Message
 from reference.tasks import Batch, Task
 from reference.transformer import NumpyTransformer

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from autograder.feedback.hypotheses_compute import Observation, output_of
+from autograder.feedback.hypotheses.compute import Observation, output_of
 from autograder.feedback.wording import departure as wording
 from autograder.sandbox.types import FloatArray
 

@@ -90,7 +90,7 @@ class Choice(Enum):
 
 @dataclass(frozen=True)
 class Option:
-    """key: what `hypotheses_compute` goes by. common: it takes part in combinations of three."""
+    """key: what `compute` goes by. common: it takes part in combinations of three."""
 
     key: str
     fault: Fault | None

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from autograder.feedback.matrices_attention import attention_findings
-from autograder.feedback.matrices_findings import Finding, Mistake
-from autograder.feedback.matrices_unique import unique_findings
-from autograder.feedback.matrices_values import value_findings, with_right_values
+from autograder.feedback.matrices.attention import attention_findings
+from autograder.feedback.matrices.findings import Finding, Mistake
+from autograder.feedback.matrices.unique import unique_findings
+from autograder.feedback.matrices.values import value_findings, with_right_values
 from autograder.feedback.wording import matrices as wording
 from reference.tasks import Batch, Task
 from reference.transformer import BoolArray, NumpyTransformer

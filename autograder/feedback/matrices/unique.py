@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from autograder.feedback.matrices_attention import break_finding, equal_rows
-from autograder.feedback.matrices_findings import Finding, Mistake, sharp_attention
-from autograder.feedback.matrices_scale import passes, scaled, sharpening, shrinking
+from autograder.feedback.matrices.attention import break_finding, equal_rows
+from autograder.feedback.matrices.findings import Finding, Mistake, sharp_attention
+from autograder.feedback.matrices.scale import passes, scaled, sharpening, shrinking
 from autograder.feedback.wording import matrices as wording
 from reference.tasks import Batch, Task
 from reference.transformer import NumpyTransformer

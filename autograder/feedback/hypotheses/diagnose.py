@@ -11,9 +11,9 @@ from itertools import product
 
 import numpy as np
 
-from autograder.feedback.hypotheses_compute import BoolArray, Observation, evaluate, output_of
-from autograder.feedback.hypotheses_departure import departure
-from autograder.feedback.hypotheses_space import RIGHT, Fault, IntArray, combinations_of, faults_of
+from autograder.feedback.hypotheses.compute import BoolArray, Observation, evaluate, output_of
+from autograder.feedback.hypotheses.departure import departure
+from autograder.feedback.hypotheses.space import RIGHT, Fault, IntArray, combinations_of, faults_of
 from autograder.feedback.wording.model import sentence, together
 from autograder.sandbox.types import FloatArray
 from autograder.settings import MODEL_ATOL, RTOL

@@ -13,8 +13,8 @@ from typing import Final
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from autograder.feedback.figures_panels import Panel
-from autograder.feedback.figures_png import SHADES, encode
+from autograder.feedback.figures.panels import Panel
+from autograder.feedback.figures.png import SHADES, encode
 
 GAP: Final = 26
 MARGIN: Final = 10

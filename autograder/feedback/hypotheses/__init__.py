@@ -1,0 +1,1 @@
+"""Which known mistake explains a model's outputs: every combination is computed, the simplest is named."""
