@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping, Sequence
+
 from autograder.checks.agreement import disagreements
 from autograder.checks.evidence import Evidence
 from autograder.checks.questions import matrices
@@ -29,30 +32,50 @@ def preamble(evidence: Evidence) -> str:
             f"({evidence.load.detail}). Remove whatever runs long or leaves the process, and upload again."
         )
     elif evidence.load is not None:
-        lines += _loading(evidence.load, _cells_left_alone(evidence))
+        lines += _loading(evidence.load, _left_alone(evidence))
     return "\n".join(lines)
 
 
-def _cells_left_alone(evidence: Evidence) -> frozenset[str]:
-    """Labels of the optional part's cells, which fail in every upload that leaves that part out."""
+def _left_alone(evidence: Evidence) -> Mapping[str, int]:
+    """By a cell's label, the line from which on it is the optional part, which fails in every upload that
+    leaves that part out; empty if the part was attempted."""
     program = evidence.submission.program
     if program is None or isinstance(evidence.outcomes.get(matrices(Task.UNIQUE)), Answer):
-        return frozenset()
-    return frozenset(cell.label for cell in program.cells if OPTIONAL_MARKER in cell.source)
+        return {}
+    return {
+        cell.label: cell.source[: cell.source.index(OPTIONAL_MARKER)].count("\n") + 1
+        for cell in program.cells
+        if OPTIONAL_MARKER in cell.source
+    }
 
 
-def _loading(load: LoadReport, left_alone: frozenset[str]) -> list[str]:
-    told = [
-        report for report in load.statements if report.fate in TOLD and report.place.label not in left_alone
+def _loading(load: LoadReport, left_alone: Mapping[str, int]) -> list[str]:
+    failed = [
+        report
+        for report in load.statements
+        if report.fate in TOLD and report.place.line < left_alone.get(report.place.label, sys.maxsize)
     ]
-    lines = [_statement(report) for report in told[:MAX_STATEMENTS]]
-    if len(told) > MAX_STATEMENTS:
-        lines.append(f"(and {len(told) - MAX_STATEMENTS} more statements that did not run)")
+    told = _causes(failed)[:MAX_STATEMENTS]
+    lines = [_statement(report) for report in told]
+    if len(failed) > len(told):
+        lines.append(
+            f"(and {len(failed) - len(told)} more statements that did not run, most because of these)"
+        )
     if load.definitions_only:
         lines.append(
             "Your program took too long, so only its imports, functions, classes and assignments were run."
         )
     return lines
+
+
+def _causes(failed: Sequence[StatementReport]) -> list[StatementReport]:
+    """Without the names that a cell lacks after its first failure: those follow from it."""
+    causes: list[StatementReport] = []
+    for report in failed:
+        follows = report.error is not None and report.error.type_name == "NameError"
+        if not (follows and any(cause.place.label == report.place.label for cause in causes)):
+            causes.append(report)
+    return causes
 
 
 def _statement(report: StatementReport) -> str:

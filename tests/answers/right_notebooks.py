@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import replace
 
-from tests.answers.answer import Answer, Draft
+from tests.answers.answer import PLAIN_START, Answer, Draft
 from tests.answers.right_matrices import UNIQUES
 
 TRAINING = """
@@ -95,6 +95,11 @@ def _helper_at_the_end(drafts: list[Draft]) -> list[Draft]:
     return [*drafts, Draft("helper", "def sharp(k):\n    return k * np.eye(3)\n", turn=2.5)]
 
 
+def _model_helper_at_the_end(drafts: list[Draft]) -> list[Draft]:
+    source = "def attend(q, k, v):\n    return torch.softmax(q @ k.T / k.shape[1] ** 0.5, -1) @ v\n"
+    return [*drafts, Draft("helper", source, turn=1.5)]
+
+
 def _position_first(drafts: list[Draft]) -> list[Draft]:
     """The position cells stand, and were run, before the content cells."""
     moved = [d for d in drafts if d.name.startswith("position")]
@@ -144,6 +149,12 @@ RIGHT_NOTEBOOKS = (
         "notebook: helper below",
         arrange=_helper_at_the_end,
         content="Km, Qm, Vm = sharp(60), sharp(1), sharp(1)",
+    ),
+    Answer(
+        "notebook: model's helper below",
+        arrange=_model_helper_at_the_end,
+        forward=PLAIN_START + "out = attend(Q, K, V)",
+        needs_notebook=True,
     ),
     Answer("notebook: position first", arrange=_position_first),
     Answer("notebook: run in another order", arrange=_swapped_turns),

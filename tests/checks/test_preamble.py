@@ -40,3 +40,19 @@ def test_a_statement_that_failed_is_told_with_its_place(zygote: Zygote) -> None:
     told = preamble(evidence_of("notebook: packages not installed", zygote))
     assert "line 3" in told
     assert "pandas" in told
+
+
+def test_what_follows_from_a_failure_is_counted_not_listed(zygote: Zygote) -> None:
+    told = preamble(evidence_of("content blank", zygote, "notebook alone")).splitlines()
+    assert sum("NameError" in line for line in told) == 1
+    assert "7 more statements" in told[-1]
+
+
+def test_the_optional_part_left_alone_is_told_in_no_form(zygote: Zygote) -> None:
+    for form in ("log and notebook", "log and script", "log and Colab script"):
+        assert len(preamble(evidence_of("plain", zygote, form)).splitlines()) == 2
+
+
+def test_a_script_s_failures_before_the_optional_part_are_told(zygote: Zygote) -> None:
+    told = preamble(evidence_of("no scale", zygote, "log and script"))
+    assert "the two transformers differ" in told

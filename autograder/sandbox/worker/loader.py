@@ -23,7 +23,7 @@ from autograder.sandbox.messages import source_lines
 from autograder.sandbox.requests import LoadLevel, Request
 from autograder.sandbox.types import Cell, LoadReport, Place, StatementFate, StatementReport
 from autograder.sandbox.worker.errors import missing_name, own_places, raised
-from autograder.sandbox.worker.shadowed import Shadowed
+from autograder.sandbox.worker.shadowed import LATER_NAMES, Shadowed
 from autograder.sandbox.worker.snapshots import Snapshots
 from autograder.sandbox.worker.statements import (
     FUTURE_FLAGS,
@@ -101,6 +101,7 @@ class Loader:
         self._level = request.level
         self._flags = 0
         self._skipped_names: set[str] = set()
+        self._missing: dict[str, set[str]] = {}
         self._reports: list[StatementReport] = []
         self._snapshots = Snapshots(request.limits.items)
         self._shadowed = Shadowed()
@@ -119,15 +120,26 @@ class Loader:
         alarm = Alarm(self._limits.load_cpu)
         try:
             for cell in cells:
-                telling = may_tell(cell.source)
-                for chunk in cut(cell):
-                    self._take(chunk, telling, alarm)
+                self._run(cell, alarm)
+            for cell in self._run_too_soon(cells):
+                self._reports = [report for report in self._reports if report.place.label != cell.label]
+                self._run(cell, alarm)
         finally:
             alarm.stop()
         self._shadowed.restore(self._namespace)
         _set_grad_enabled(True)  # a cell may have switched gradients off for good
         report = LoadReport(tuple(self._reports), self._classes(), self._level is not LoadLevel.ALL)
         return Program(self._namespace, self._snapshots, report)
+
+    def _run(self, cell: Cell, alarm: Alarm) -> None:
+        telling = may_tell(cell.source)
+        for chunk in cut(cell):
+            self._take(chunk, telling, alarm)
+
+    def _run_too_soon(self, cells: Sequence[Cell]) -> list[Cell]:
+        """Cells that lacked a name which a cell below them defines: the student ran that one first."""
+        known = self._namespace.keys() - LATER_NAMES
+        return [cell for cell in cells if self._missing.get(cell.label, set()) & known]
 
     def _take(self, chunk: Chunk, telling: bool, alarm: Alarm) -> None:
         if chunk.node is None:
@@ -150,6 +162,7 @@ class Loader:
         except OutOfTime as error:
             self._record(chunk.label, chunk.line, StatementFate.STOPPED, stopped_at=error)
         except BaseException as error:
+            self._missing.setdefault(chunk.label, set()).add(missing_name(error))
             if missing_name(error) in self._skipped_names:
                 self._skip(chunk.label, chunk.line, node)  # it needs what a skipped statement would give
             elif not (issubclass(type(error), OSError) and writes_log(node)):
