@@ -11,6 +11,7 @@ from autograder.checks.preamble import preamble
 from autograder.checks.questions import questions
 from autograder.checks.rubric import rubric
 from autograder.errors import UploadError
+from autograder.feedback.guard import guarded
 from autograder.results.compose import run_checks
 from autograder.sandbox.types import Sandbox
 from autograder.submission.collect import collect
@@ -39,7 +40,7 @@ def grade(upload: Path, sandbox: Sandbox) -> Graded:
     submission = read(upload)
     evidence = interrogate(submission, sandbox)
     checks = rubric(evidence)
-    outcome = run_checks(checks, output=preamble(evidence))
+    outcome = run_checks(checks, output=guarded(lambda: preamble(evidence), str))
     diagnoses = tuple(check.diagnosis for check in checks if check.diagnosis)
     return Graded(outcome.results, outcome.faults, diagnoses, submission)
 
