@@ -20,8 +20,9 @@ _AUTOMAGIC: Final = frozenset({"pip", "conda", "mamba", "ls", "cd", "pwd", "cat"
 """Commands that a notebook takes without their % when they stand alone in a cell."""
 _PASSES: Final = 8
 """A command such as `!echo don't (` can hide those below it, until it is replaced."""
-_GIVES_UP: Final = (SyntaxError, RecursionError, ValueError, IndexError, tokenize.TokenError)
-"""What the tokenizer raises on text that is not Python in any way."""
+_GIVES_UP: Final = (SyntaxError, RecursionError, ValueError, IndexError, SystemError, tokenize.TokenError)
+"""What the tokenizer raises on text that is not Python in any way; SystemError from 3.12 on, as for a NUL."""
+_PLAIN_MAGIC: Final = re.compile(r"\s*[%!][A-Za-z]")
 _CELL_MAGIC: Final = re.compile(r"%%(\w*)")
 _GENERATED: Final = re.compile(r"^(?P<before>.*?)get_ipython\(\)\.(?P<call>\w+\(.*\))\s*$")
 
@@ -76,11 +77,14 @@ def _translated(lines: list[str]) -> list[str]:
 
 
 def _statements(ipython: Any, ended: list[str]) -> list[tuple[int, int]]:
-    """Return the physical lines, first and past the last, of each logical line; none if it cannot tell."""
+    """Return the physical lines, first and past the last, of each logical line.
+
+    Where the tokenizer cannot tell, those of the magics that stand in lines of their own.
+    """
     try:
         tokens_by_line: list[list[tokenize.TokenInfo]] = ipython.make_tokens_by_line(ended)
     except _GIVES_UP:
-        return []
+        return [(row, row + 1) for row, line in enumerate(ended) if _PLAIN_MAGIC.match(line)]
     spans = []
     for tokens in tokens_by_line:
         rows = [token.start[0] for token in tokens if token.string.strip()]

@@ -64,8 +64,9 @@ def test_a_cell_full_of_magics_is_translated_in_one_go() -> None:
     assert without_magics("%cd a\nx?\n" * 2000) == "pass\npass\n" * 2000
 
 
-def test_magics_beside_a_syntax_error_are_still_taken_out() -> None:
-    assert without_magics("%matplotlib inline\nx = = 1\n") == "pass\nx = = 1\n"
+@pytest.mark.parametrize("error", ["x = = 1", "if x:\n    y\n  z", "  x\n\0"])
+def test_magics_beside_a_syntax_error_are_still_taken_out(error: str) -> None:
+    assert without_magics(f"%matplotlib inline\n{error}\n") == f"pass\n{error}\n"
 
 
 def test_cells_that_are_python_do_not_load_ipython(monkeypatch: pytest.MonkeyPatch) -> None:
