@@ -53,8 +53,8 @@ CLASSES = (
         ("MyTransformer", "PytorchTransformer"),
     ),
     _handed_in(Answer("syntax error", forward="out = (\n", like_jupyter=True), "syntax", NOTEBOOK, model=0),
-    _init("import inside that is missing", "import einops\n", "einops"),
-    _cell("import that is missing", "import einops\nfrom xformers import ops", "einops"),
+    _init("import inside that is missing", "import flash_attn\n", "flash_attn"),
+    _cell("import that is missing", "import flash_attn\nfrom xformers import ops", "flash_attn"),
     _cell("syntax error elsewhere", "for i in range(3)\n    print(i)\n"),
 )
 RETURNS = (

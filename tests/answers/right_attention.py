@@ -54,6 +54,15 @@ out = torch.einsum('qk,kv->qv', scores.softmax(dim=-1), V)
 """,
     ),
     Answer(
+        "einops",
+        forward="from einops import einsum, rearrange\n"
+        + PLAIN_START
+        + """
+scores = einsum(Q, rearrange(K, 'k d -> d k'), 'q d, d k -> q k') / self.d_k ** 0.5
+out = einsum(scores.softmax(dim=-1), V, 'q k, k v -> q v')
+""",
+    ),
+    Answer(
         "bmm",
         forward=PLAIN_START
         + """

@@ -33,7 +33,7 @@ files_here = os.listdir('.')
 NOT_INSTALLED = """
 import seaborn as sns
 import pandas as pd
-from einops import rearrange
+from tensorly import unfold
 from sklearn.manifold import TSNE
 """
 DOWNLOAD = """
