@@ -2,8 +2,8 @@
 
     .venv/bin/python -m benchmarks.attempts [--repeat N]
 
-CPU time of the grader, the zygote and the child of each attempt, per upload; and twice and four times as many uploads over as
-many times the cost of few, which is 1 where cost grows in proportion.
+CPU time of the grader, the zygote and the child of each attempt, per upload; and the cost of twice and four
+times as many uploads over as many times the cost of few, which is 1 where cost grows in proportion.
 """
 
 from __future__ import annotations
