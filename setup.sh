@@ -137,10 +137,11 @@ make_environment() {
     [[ -z $dev ]] || requirements+=(-r "$root/tests/requirements.txt")
     pip install --quiet --no-compile "${requirements[@]}"
 
-    # Headers and compiled tests, a fifth of torch, which nothing imports; they only make the image larger.
-    step="removing torch's headers and C++ tests"
+    # A seventh of what pip installed, which nothing imports: it would only make the image larger.
+    step="removing torch's headers and compilers, and the packages' own tests"
     site=$("$venv/bin/python" -I -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
-    rm -rf -- "$site"/torch/{include,test,bin/*[tT]est*}
+    rm -rf -- "$site"/torch/{include,test,bin/*[tT]est*,bin/protoc*}
+    find "$site" -mindepth 2 -type d -name tests -prune -exec rm -rf -- {} +
 
     step="compiling to bytecode"
     say "$step"

@@ -10,6 +10,7 @@ import sys
 import tarfile
 import time
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,10 @@ class ones(list):
 """
 
 
-def make_wheel(folder: Path, name: str, version: str, source: str, requires: str | None = None) -> None:
+def make_wheel(
+    folder: Path, name: str, version: str, source: str, requires: str | None = None, more: Sequence[str] = ()
+) -> None:
+    """more: files beside the module, by their paths in the package."""
     info = f"{name}-{version}.dist-info"
     metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
     if requires:
@@ -36,6 +40,7 @@ def make_wheel(folder: Path, name: str, version: str, source: str, requires: str
         f"{info}/METADATA": metadata,
         f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
+    files |= {f"{name}/{path}": "" for path in more}
     files[f"{info}/RECORD"] = "".join(f"{file},,\n" for file in [*files, f"{info}/RECORD"])
     with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
         for file, text in files.items():
@@ -103,6 +108,16 @@ def test_a_cpu_build_without_the_local_version_is_taken_after_a_look(checkout: P
     result = setup(checkout, wheels)
     assert result.returncode == 0, result.stderr
     assert is_ready(checkout)
+
+
+def test_what_nothing_imports_is_removed(checkout: Path, wheels: Path) -> None:
+    (checkout / "requirements.txt").write_text("torch==9.1.0\ntool==1.0\n")
+    make_torch(wheels, "9.1.0+cpu")
+    make_wheel(wheels, "tool", "1.0", "", more=["kept.py", "part/tests/test_part.py", "testing.py"])
+    result = setup(checkout, wheels)
+    assert result.returncode == 0, result.stderr
+    (tool,) = (checkout / ".venv").glob("lib/*/site-packages/tool")
+    assert {path.name for path in tool.rglob("*.py")} == {"__init__.py", "kept.py", "testing.py"}
 
 
 def test_a_cuda_build_is_refused_before_it_is_installed(checkout: Path, wheels: Path) -> None:
