@@ -31,7 +31,8 @@ def _watch(path, starts, own=os.getpid()):
 
     def hook(event, arguments):
         if event in starts and os.getpid() == own:
-            os.write(note, json.dumps([event, _packages()]).encode() + b"\\n")
+            whole = "torch._meta_registrations" in sys.modules
+            os.write(note, json.dumps([event, _packages(), whole]).encode() + b"\\n")
 
     sys.addaudithook(hook)
 """
@@ -60,6 +61,7 @@ class Observed:
 
     grader_starts, zygote_starts: the processes that each of them started, as audit events in order.
     zygote_packages: those of site-packages that the zygote had imported when it forked first.
+    whole_torch: whether it had then imported the part of torch that the CPU has no use for.
     score: of results.json.
     """
 
@@ -68,6 +70,7 @@ class Observed:
     grader_starts: tuple[str, ...]
     zygote_starts: tuple[str, ...]
     zygote_packages: frozenset[str]
+    whole_torch: bool
     score: float
 
 
@@ -88,12 +91,13 @@ def observe(upload: Path, folder: Path) -> Observed:
     return Observed(
         modules=frozenset(imported["modules"]),
         packages=frozenset(imported["packages"]),
-        grader_starts=tuple(event for event, _ in grader),
-        zygote_starts=tuple(event for event, _ in zygote),
-        zygote_packages=frozenset(zygote[0][1]) if zygote else frozenset(),
+        grader_starts=tuple(event for event, *_ in grader),
+        zygote_starts=tuple(event for event, *_ in zygote),
+        zygote_packages=frozenset(zygote[0][1]),
+        whole_torch=zygote[0][2],
         score=json.loads(results.read_text())["score"],
     )
 
 
-def _notes(path: Path) -> list[tuple[str, list[str]]]:
-    return [(event, packages) for event, packages in map(json.loads, path.read_text().splitlines())]
+def _notes(path: Path) -> list[tuple[str, list[str], bool]]:
+    return [tuple(note) for note in map(json.loads, path.read_text().splitlines())]

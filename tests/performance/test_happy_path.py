@@ -47,6 +47,10 @@ def test_the_zygote_imports_torch_and_numpy_alone(perfect: Observed) -> None:
     assert perfect.zygote_packages - {BACKPORT} == ZYGOTE_PACKAGES
 
 
+def test_the_zygote_leaves_out_the_part_of_torch_that_the_cpu_has_no_use_for(perfect: Observed) -> None:
+    assert not perfect.whole_torch
+
+
 def test_the_grader_imports_of_itself_what_is_listed(perfect: Observed) -> None:
     listed = set(MODULES.read_text(encoding="utf-8").split())
     assert own(perfect) - listed == set(), "imported though nothing is wrong with the upload"

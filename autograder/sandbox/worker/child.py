@@ -28,7 +28,7 @@ from autograder.sandbox.types import (
     TaskMatrices,
     Train,
 )
-from autograder.sandbox.worker import errors, model, training
+from autograder.sandbox.worker import errors, model, torch_import, training
 from autograder.sandbox.worker.loader import Loader, Program
 
 REQUEST: Final = 3
@@ -97,6 +97,8 @@ def _answer_all(request: Request, jail: Jail) -> None:
     limits = request.limits
     cpu_seconds = math.ceil(2 * limits.load_cpu + len(request.calls) * limits.call_cpu) + 1
     confine(replace(jail.limits, memory_bytes=limits.memory, cpu_seconds=cpu_seconds), jail.plan)
+    if any(torch_import.META_DEVICE in cell.source for cell in request.cells):
+        torch_import.complete()
     model.seed_all(0)
     program = Loader(request, labels).load(request.cells)
     _send(messages.encode(frames.LOAD_INDEX, program.report, labels, max_text))

@@ -49,9 +49,12 @@ class _Server:
         self._child = 0
         gc.disable()  # importing torch makes a million objects, and no garbage
         from autograder.sandbox.lockdown import Limits, environment_paths, guard_grader, prepare
-        from autograder.sandbox.worker import canary, child, stubs, warm
+        from autograder.sandbox.worker.torch_import import import_torch
 
         guard_grader()
+        import_torch()
+        from autograder.sandbox.worker import canary, child, stubs, warm
+
         warm.up()
         limits = Limits(readable=environment_paths(), memory_bytes=0, cpu_seconds=0)
         self._runs = {FORK: child.run, PROBE: canary.run}
