@@ -30,9 +30,9 @@ from autograder.sandbox.worker.statements import (
     Chunk,
     cut,
     markers,
-    may_tell,
     names_stored,
     runs_at,
+    uses,
     without_training,
     writes_log,
 )
@@ -132,24 +132,24 @@ class Loader:
         return Program(self._namespace, self._snapshots, report)
 
     def _run(self, cell: Cell, alarm: Alarm) -> None:
-        telling = may_tell(cell.source)
         for chunk in cut(cell):
-            self._take(chunk, telling, alarm)
+            self._take(chunk, alarm)
 
     def _run_too_soon(self, cells: Sequence[Cell]) -> list[Cell]:
         """Cells that lacked a name which a cell below them defines: the student ran that one first."""
         known = self._namespace.keys() - LATER_NAMES
         return [cell for cell in cells if self._missing.get(cell.label, set()) & known]
 
-    def _take(self, chunk: Chunk, telling: bool, alarm: Alarm) -> None:
+    def _take(self, chunk: Chunk, alarm: Alarm) -> None:
         if chunk.node is None:
             self._record(chunk.label, chunk.line, StatementFate.FAILED, chunk.error)
             return
         if not runs_at(chunk.node, self._level):
             self._record(chunk.label, chunk.line, StatementFate.NOT_RUN)
             return
-        marks = markers(chunk.node) if telling else {}
-        node, skipped = without_training(chunk.node) if telling else (chunk.node, [])
+        used = uses(chunk.node)
+        marks = markers(chunk.node, used)
+        node, skipped = without_training(chunk.node, used)
         for taken in skipped:
             self._skip(chunk.label, taken.lineno, taken)
         if node is None:
@@ -170,7 +170,7 @@ class Loader:
         if alarm.rang:
             alarm.rang = False
             self._level = STRICTER[self._level]
-        self._shadowed.look(node, self._namespace)
+        self._shadowed.look(node, used, self._namespace)
         try:
             with alarm.guard():
                 self._snapshots.look(self._namespace, marks)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 from typing import Any, Final
 
-from autograder.sandbox.worker.statements import called_outside_scopes
+from autograder.sandbox.worker.statements import Uses
 
 _CLASS: Final = "PytorchTransformer"
 _TEST: Final = "test"
@@ -42,9 +42,9 @@ class Shadowed:
     def __init__(self) -> None:
         self._kept: dict[str, Any] = {}
 
-    def look(self, node: ast.stmt, namespace: dict[str, Any]) -> None:
+    def look(self, node: ast.stmt, used: Uses, namespace: dict[str, Any]) -> None:
         """After a statement of the program, whether it failed or not."""
-        if _defines_model(node) or _TEST in called_outside_scopes(node):
+        if _TEST in used.called or _defines_model(node):
             self._kept = {name: namespace[name] for name in LATER_NAMES if name in namespace}
 
     def restore(self, namespace: dict[str, Any]) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 import __future__
 
 import ast
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
@@ -27,7 +26,6 @@ _GENERATORS: Final = {
     "generate_test_cases_first": Task.POSITION,
     "generate_test_cases_unique": Task.UNIQUE,
 }
-_TELLING: Final = re.compile("|".join([*TRAINING, *_GENERATORS, Task.CONTENT.value, Task.POSITION.value]))
 _SCOPES: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 _NAMES: Final = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _ASSIGNMENTS: Final = (ast.Assign, ast.AnnAssign, ast.AugAssign)
@@ -116,18 +114,49 @@ def runs_at(node: ast.stmt, level: LoadLevel) -> bool:
     return isinstance(node, _NAMES)
 
 
-def may_tell(source: str) -> bool:
-    """Whether a cell can hold a marker or training at all: saves walking through all the others."""
-    return _TELLING.search(source) is not None
+@dataclass(frozen=True)
+class Uses:
+    """The names that a statement calls, and the texts that it stores under or writes as keys of a dict.
+
+    Its own, not those of the functions and classes that it defines.
+    """
+
+    called: frozenset[str] = frozenset()
+    keys: frozenset[str] = frozenset()
 
 
-def without_training(node: ast.stmt) -> tuple[ast.stmt | None, list[ast.stmt]]:
+def uses(node: ast.stmt) -> Uses:
+    """One walk through the statement, for all that is asked of it."""
+    if isinstance(node, _SCOPES):
+        return Uses()
+    called: set[str] = set()
+    keys: set[str] = set()
+    for inner in _outside_scopes(node):
+        if isinstance(inner, ast.Call):
+            called.add(_called(inner))
+        elif isinstance(inner, (ast.Subscript, ast.Dict)):
+            keys.update(_keys(inner))
+    return Uses(frozenset(called), frozenset(keys))
+
+
+def _keys(node: ast.Subscript | ast.Dict) -> Iterator[str]:
+    keys = node.keys if isinstance(node, ast.Dict) else [node.slice] if _is_stored(node) else []
+    for key in keys:
+        if isinstance(key, ast.Constant) and isinstance(key.value, str):
+            yield key.value
+
+
+def _is_stored(node: ast.Subscript | ast.Name) -> bool:
+    return isinstance(node.ctx, ast.Store)
+
+
+def without_training(node: ast.stmt, used: Uses) -> tuple[ast.stmt | None, list[ast.stmt]]:
     """What is left of a statement without the calls of training functions, and what was taken out.
 
     Whole statements are taken out, the smallest within `if`, `try` and `with`: all of a script may
     stand under `if __name__ == "__main__":`.
     """
-    if isinstance(node, _SCOPES) or not any(_called(inner) in TRAINING for inner in _outside_scopes(node)):
+    if not used.called & TRAINING:
         return node, []
     if not isinstance(node, _BLOCKS):
         return None, [node]
@@ -137,50 +166,28 @@ def without_training(node: ast.stmt) -> tuple[ast.stmt | None, list[ast.stmt]]:
     for owner, field in bodies:
         body: list[ast.stmt] = getattr(owner, field, [])
         for i, inner in enumerate(body):
-            kept, taken = without_training(inner)
+            kept, taken = without_training(inner, uses(inner))
             skipped += taken
             body[i] = kept or ast.copy_location(ast.Pass(), inner)
-    if any(_called(inner) in TRAINING for inner in _outside_scopes(node)):  # in the `if` or `with` itself
+    if uses(node).called & TRAINING:  # in the `if` or `with` itself
         return None, [node]
     return node, skipped
 
 
-def markers(node: ast.stmt) -> dict[Task, Strength]:
+def markers(node: ast.stmt, used: Uses) -> dict[Task, Strength]:
     """The tasks whose cell this statement marks."""
     if isinstance(node, ast.FunctionDef):
-        task = _GENERATORS.get(node.name)
-        return {task: Strength.DEFINED} if task else {}
-    found: dict[Task, Strength] = {}
-    if isinstance(node, _SCOPES):
-        return found
-    for inner in _outside_scopes(node):
-        for task, strength in _marks(inner):
-            found[task] = max(strength, found.get(task, strength))
+        return {_GENERATORS[node.name]: Strength.DEFINED} if node.name in _GENERATORS else {}
+    found = {_GENERATORS[name]: Strength.CALLED for name in used.called & _GENERATORS.keys()}
+    for task in (Task.CONTENT, Task.POSITION):
+        if any(key.startswith(task.value) for key in used.keys):
+            found[task] = Strength.STORED
     return found
-
-
-def _marks(node: ast.AST) -> Iterator[tuple[Task, Strength]]:
-    if task := _GENERATORS.get(_called(node)):
-        yield task, Strength.CALLED
-    keys: list[ast.expr | None] = []
-    if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
-        keys = [node.slice]
-    elif isinstance(node, ast.Dict):
-        keys = list(node.keys)
-    for key in keys:
-        if isinstance(key, ast.Constant) and isinstance(key.value, str):
-            for task in (Task.CONTENT, Task.POSITION):
-                if key.value.startswith(task.value):
-                    yield task, Strength.STORED
 
 
 def names_stored(node: ast.stmt) -> set[str]:
     """The variables that the statement assigns."""
-    return {
-        inner.id
-        for inner in _outside_scopes(node)
-        if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Store)
-    }
+    return {inner.id for inner in _outside_scopes(node) if isinstance(inner, ast.Name) and _is_stored(inner)}
 
 
 def writes_log(node: ast.stmt) -> bool:
@@ -188,20 +195,10 @@ def writes_log(node: ast.stmt) -> bool:
     return any(isinstance(inner, ast.Constant) and inner.value == LOG_NAME for inner in ast.walk(node))
 
 
-def _called(node: ast.AST) -> str:
-    if isinstance(node, ast.Call):
-        if isinstance(node.func, ast.Name):
-            return node.func.id
-        if isinstance(node.func, ast.Attribute):
-            return node.func.attr
-    return ""
-
-
-def called_outside_scopes(node: ast.stmt) -> set[str]:
-    """The names of what a statement calls itself, not what functions it defines would call."""
-    if isinstance(node, _SCOPES):
-        return set()
-    return {_called(inner) for inner in _outside_scopes(node)}
+def _called(node: ast.Call) -> str:
+    if isinstance(node.func, ast.Name):
+        return node.func.id
+    return node.func.attr if isinstance(node.func, ast.Attribute) else ""
 
 
 def _outside_scopes(node: ast.AST) -> Iterator[ast.AST]:
@@ -210,7 +207,10 @@ def _outside_scopes(node: ast.AST) -> Iterator[ast.AST]:
     while stack:
         current = stack.pop()
         yield current
-        stack.extend(child for child in ast.iter_child_nodes(current) if not isinstance(child, _SCOPES))
+        for value in vars(current).values():
+            for child in value if isinstance(value, list) else (value,):
+                if isinstance(child, ast.AST) and not isinstance(child, _SCOPES):
+                    stack.append(child)
 
 
 FUTURE_FLAGS: Final = sum(getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
