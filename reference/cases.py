@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from reference.transformer import FloatArray, NumpyTransformer
+from reference.transformer import FloatArray, Gradients, NumpyTransformer
 
 NOTEBOOK_TOTAL_DIM = 5
 NOTEBOOK_MAX_SEQ_LEN = 4
@@ -44,12 +45,22 @@ class CaseSizes:
 @dataclass(frozen=True, eq=False)
 class Case:
     """A model, a sequence, and an upstream gradient, (seq_len, v_dim), for the loss
-    (output * upstream).sum(). The right answers are the transformer's: `forward`, `gradients`."""
+    (output * upstream).sum(). The right answers are computed once, however many models they judge."""
 
     sizes: CaseSizes
     transformer: NumpyTransformer
     seq: FloatArray
     upstream: FloatArray
+
+    @cached_property
+    def output(self) -> FloatArray:
+        """(seq_len, v_dim)."""
+        return self.transformer.forward(self.seq).output
+
+    @cached_property
+    def gradients(self) -> Gradients:
+        """Of the loss, with respect to each matrix."""
+        return self.transformer.gradients(self.seq, self.upstream)
 
 
 # In most of these, sqrt of qk_dim, v_dim, input_dim, total_dim, seq_len, max_seq_len all differ, so that a

@@ -90,8 +90,9 @@ class Task:
         return np.asarray(np.isclose(got, np.asarray(expected), rtol=rtol, atol=atol).all(axis=(-2, -1)))
 
 
+@cache
 def drawn_sequence(task: Task, seed: int) -> Batch:
-    """A batch of one: the sequence that the notebook draws for the task after seeding with seed.
+    """A batch of one: the sequence that the notebook draws for the task after seeding with seed. Cached.
 
     The notebook seeds the global generators of random and numpy; here, generators of the same kind
     give the same draws and leave the global ones alone.

@@ -53,17 +53,13 @@ Matter = Union[Found, Misshapen, Absent]
 class Verdict:
     """How matrices do on every sequence of a task.
 
-    right: the notebook's own test passes, one bool array (n,) per batch. share: of all sequences.
-    lands: in the limit of sharp attention every sequence would be right, so attention lands on the
-    right tokens everywhere. breaks: the assignment's plain exp over- or underflows somewhere.
+    right: the notebook's own test passes, one bool array (n,) per batch.
     """
 
     task: TaskOfReference
     transformer: NumpyTransformer
     batches: tuple[Batch, ...]
     right: tuple[np.ndarray, ...]
-    lands: bool
-    breaks: bool
 
     @property
     def total(self) -> int:
@@ -79,7 +75,20 @@ class Verdict:
     def credit(self) -> float:
         """The share of the points: of the sequences that are right, or half if only sharpness lacks."""
         share = self.passed / self.total
-        return max(share, 0.5) if self.lands and not self.breaks else share
+        return 0.5 if share < 0.5 and self.lands and not self.breaks else share
+
+    @property
+    def lands(self) -> bool:
+        """In the limit of sharp attention every sequence would be right: it lands on the right tokens."""
+        return all(
+            passes(self.task, self.transformer.sharp_output(batch.inputs), batch).all()
+            for batch in self.batches
+        )
+
+    @property
+    def breaks(self) -> bool:
+        """The assignment's plain exp over- or underflows somewhere."""
+        return any(self.transformer.overflow(batch.inputs).broken.any() for batch in self.batches)
 
 
 def find_matrices(evidence: Evidence, task: Task) -> Matter:
@@ -106,18 +115,13 @@ def judge(task: Task, matrices: Matrices) -> Verdict:
     of_reference = TASKS[task.value]
     transformer = NumpyTransformer(matrices.Km, matrices.Qm, matrices.Vm, matrices.pos)
     batches = of_reference.all_sequences()
+    right = (passes(of_reference, transformer.plain_output(batch.inputs), batch) for batch in batches)
+    return Verdict(of_reference, transformer, batches, tuple(right))
 
-    def passes(output: np.ndarray, batch: Batch) -> np.ndarray:
-        return of_reference.judge(output, batch.expected, rtol=settings.RTOL, atol=settings.TASK_ATOL)
 
-    return Verdict(
-        of_reference,
-        transformer,
-        batches,
-        tuple(passes(transformer.plain_output(batch.inputs), batch) for batch in batches),
-        all(passes(transformer.sharp_output(batch.inputs), batch).all() for batch in batches),
-        any(transformer.overflow(batch.inputs).broken.any() for batch in batches),
-    )
+def passes(task: TaskOfReference, output: np.ndarray, batch: Batch) -> np.ndarray:
+    """(n,): which sequences of the batch are right, by the notebook's own tolerance."""
+    return task.judge(output, batch.expected, rtol=settings.RTOL, atol=settings.TASK_ATOL)
 
 
 class HandDesigned(Check):
@@ -142,9 +146,10 @@ class HandDesigned(Check):
         if isinstance(matter, Misshapen):
             self.skipTest(f"Not graded because the matrices' shapes do not fit: see {shapes_number}.")
         verdict = judge(self.task, matter.matrices)
-        set_score(round(points * verdict.credit, 2))
+        credit = verdict.credit
+        set_score(round(points * credit, 2))
         if verdict.passed < verdict.total:
-            half = verdict.credit > verdict.passed / verdict.total
+            half = credit > verdict.passed / verdict.total
             explained = explain(verdict.task, verdict.transformer, verdict.right, half=half)
             self.diagnosis = explained.diagnosis
             self.explain(explained.message)

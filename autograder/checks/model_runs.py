@@ -28,7 +28,7 @@ def runs_of(evidence: Evidence, group: str) -> list[Run]:
         call = questions()[name]
         if not isinstance(call, Forward):
             raise TypeError(f"the question {name!r} is no forward pass")
-        runs.append(Run(name, call, evidence.outcomes[name], case.transformer.forward(case.seq).output))
+        runs.append(Run(name, call, evidence.outcomes[name], case.output))
     return runs
 
 

@@ -102,9 +102,8 @@ class PytorchTransformer(Check):
             outcome = self.outcome(name)
             if not isinstance(outcome, Answer):
                 self.explain(explain_outcome(outcome, questions()[name], self.evidence.load))
-            expected = case.transformer.gradients(case.seq, case.upstream)
             for matrix in ("Km", "Qm", "Vm", "pos"):
-                right = getattr(expected, matrix)
+                right = getattr(case.gradients, matrix)
                 if right is None:
                     continue
                 got = outcome.arrays.get(matrix)

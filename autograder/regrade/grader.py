@@ -47,7 +47,7 @@ def real_grader() -> Iterator[GradeFunction]:
     # Imported here: the process that hands out the work has no need of the checks.
     from autograder.grade import grade
     from autograder.regrade.fingerprint import fingerprint
-    from autograder.results.schema import encode, validate
+    from autograder.results.schema import validate
     from autograder.sandbox.host import Zygote
     from autograder.sandbox.lockdown import guard_grader
     from autograder.sandbox.staff import staff_line
@@ -60,9 +60,8 @@ def real_grader() -> Iterator[GradeFunction]:
             watched = Watched(zygote)
             graded = grade(upload, watched)
             graded.results["extra_data"] = {"isolation": isolation(zygote)}
-            validate(graded.results)
             return Verdict(
-                results=encode(graded.results),
+                results=validate(graded.results),
                 faults=graded.faults,
                 diagnoses=tuple(dict.fromkeys(graded.diagnoses)),  # one mistake fails several checks
                 timed_out=watched.timed_out,

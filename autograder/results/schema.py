@@ -88,8 +88,8 @@ def encode(results: dict[str, Any]) -> bytes:
     return text.encode("utf-8") + b"\n"
 
 
-def validate(results: dict[str, Any]) -> None:
-    """Return if Gradescope would read the results as they are meant.
+def validate(results: dict[str, Any]) -> bytes:
+    """Return the bytes of results.json, if Gradescope would read them as they are meant.
 
     Raises ResultsFault with every violation: of the schema, of JSON itself (NaN, infinity, foreign
     types), of the range of the scores, numbers used twice, outputs or a whole that are too long.
@@ -97,11 +97,13 @@ def validate(results: dict[str, Any]) -> None:
     violations = [*_not_json(results, "results", 0), *_not_schema(results)]
     if isinstance(results, dict):
         violations += _not_sums(results)
-    if not violations and (size := len(encode(results))) > MAX_RESULTS_BYTES:
-        violations.append(f"results: expected at most {MAX_RESULTS_BYTES} bytes in all, got {size}")
+    data = b"" if violations else encode(results)
+    if len(data) > MAX_RESULTS_BYTES:
+        violations.append(f"results: expected at most {MAX_RESULTS_BYTES} bytes in all, got {len(data)}")
     if violations:
         listed = "\n".join(f"- {violation}" for violation in violations)
         raise ResultsFault(f"The results do not fit Gradescope's format, so they are not written:\n{listed}")
+    return data
 
 
 def _not_json(value: object, where: str, depth: int) -> Iterator[str]:

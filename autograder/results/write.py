@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from autograder.errors import ResultsFault
-from autograder.results.schema import encode, validate
+from autograder.results.schema import validate
 
 _NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -20,12 +20,12 @@ def write(results: dict[str, Any], path: Path) -> None:
     followed: a symbolic link, a FIFO. Raises ResultsFault if the results are not valid, if path is a
     folder or cannot be written; an older file is then still there.
     """
-    validate(results)
+    data = validate(results)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            _replace(encode(results), path.name, folder)
+            _replace(data, path.name, folder)
         finally:
             os.close(folder)
     except OSError as error:

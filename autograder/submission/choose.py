@@ -10,7 +10,7 @@ from typing import Final
 
 from autograder.sandbox.types import Cell
 from autograder.submission.class_source import CLASS_NAME, class_source, same_code
-from autograder.submission.syntax import parse
+from autograder.submission.syntax import shared_tree
 from autograder.submission.types import Log, Origin, Program
 
 _COPY: Final = re.compile(r"\((\d{1,4})\)")
@@ -102,7 +102,7 @@ def defines_class(program: Program) -> bool:
     """Tell whether the program has a class PytorchTransformer, be it in a cell that does not parse."""
     if class_source(program) is not None:
         return True
-    return any(parse(cell.source) is None and _CLASS.search(cell.source) for cell in program.cells)
+    return any(shared_tree(cell.source) is None and _CLASS.search(cell.source) for cell in program.cells)
 
 
 def _reason(merits: list[tuple[bool, bool, int, bool]]) -> str:
@@ -133,7 +133,7 @@ def _with_imports(program: Program, scripts: dict[str, Program]) -> Program:
     """Put the uploaded scripts that a program imports in front of it: the sandbox has no files to import."""
     wanted: dict[str, None] = {}
     for cell in program.cells:
-        tree = parse(cell.source)
+        tree = shared_tree(cell.source)
         for node in ast.walk(tree) if tree else ():
             if isinstance(node, ast.ImportFrom) and node.module:
                 wanted[node.module] = None

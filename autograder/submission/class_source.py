@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final, Union
 
-from autograder.submission.syntax import parse
+from autograder.submission.syntax import parse, shared_tree
 from autograder.submission.types import ModelRecord, Program
 
 CLASS_NAME: Final = "PytorchTransformer"
@@ -39,7 +39,7 @@ def class_source(program: Program) -> ClassSource | None:
     """Return the source of the program's class; None if there is none. What does not parse is left out."""
     reading = _Reading()
     for cell in program.cells:
-        tree = parse(cell.source)
+        tree = shared_tree(cell.source)
         if tree is not None:
             reading.read(cell.label, tree.body)
     if CLASS_NAME not in reading.classes:
@@ -56,8 +56,11 @@ def same_code(program: Program, record: ModelRecord) -> bool | None:
     source = class_source(program)
     if source is None:
         return None
-    pairs = ((record.init, "__init__"), (record.forward, "forward"))
-    verdicts = [_same(text, source.methods.get(name)) for text, name in pairs]
+    verdicts = []
+    for text, name in ((record.init, "__init__"), (record.forward, "forward")):
+        mine = source.methods.get(name)
+        literally = mine is not None and text.rstrip() == _text(program, mine)
+        verdicts.append(literally or _same(text, mine))
     return None if None in verdicts else all(verdicts)
 
 
@@ -120,6 +123,14 @@ def _flat(statements: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
         if isinstance(node, (ast.If, ast.Try, ast.With)):
             inner = [*node.body, *getattr(node, "orelse", []), *getattr(node, "finalbody", [])]
             waiting.extend(reversed(inner))
+
+
+def _text(program: Program, definition: Definition) -> str:
+    """Return the lines that a definition stands in, as inspect.getsource gives them."""
+    source = next(cell.source for cell in program.cells if cell.label == definition.label)
+    decorators: list[ast.expr] = getattr(definition.node, "decorator_list", [])
+    first = min(node.lineno for node in (definition.node, *decorators))
+    return "\n".join(source.split("\n")[first - 1 : definition.node.end_lineno]).rstrip()
 
 
 def _same(text: str, mine: Definition | None) -> bool | None:

@@ -12,7 +12,7 @@ import tokenize
 from typing import Any, Final
 
 from autograder.settings import MAX_CODE_BYTES
-from autograder.submission.syntax import parse
+from autograder.submission.syntax import parse, shared_tree
 
 _PYTHON_BODIES: Final = frozenset({"time", "timeit", "capture", "prun", "memit", "lprun", "mprun"})
 """Cell magics whose cell is Python that runs in the notebook itself; any other cell is dropped."""
@@ -42,10 +42,10 @@ def without_magics(source: str) -> str | None:
             lines[number] = ""
         elif line.strip():
             break
-    tree = parse("\n".join(lines))
+    tree = shared_tree("\n".join(lines))
     if tree is None and len(source) <= MAX_CODE_BYTES:
         lines = _translated(lines)
-        tree = parse("\n".join(lines))
+        tree = shared_tree("\n".join(lines))
     text = "\n".join(lines)
     if tree is not None and "get_ipython" in text:
         return _without_shell(text, tree)

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import ast
 import warnings
+from functools import lru_cache
+from typing import Final
+
+_KEPT_CHARS: Final = 1 << 14
+"""Longer sources are not kept: a tree takes some fifty times the room of its text."""
 
 
 def parse(source: str) -> ast.Module | None:
@@ -14,6 +19,16 @@ def parse(source: str) -> ast.Module | None:
             return ast.parse(source)
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             return None
+
+
+def shared_tree(source: str) -> ast.Module | None:
+    """As `parse`, and parsed once for all who ask; the tree is theirs to read, not to change."""
+    return _kept_tree(source) if len(source) <= _KEPT_CHARS else parse(source)
+
+
+@lru_cache(maxsize=32)  # the cells of a notebook
+def _kept_tree(source: str) -> ast.Module | None:
+    return parse(source)
 
 
 def encodable(source: str) -> str:
