@@ -1,9 +1,8 @@
 """Reads `submission_metadata.yml`, Gradescope's record of names, old scores and old results.
 
-The file is Ruby's YAML: keys begin with a literal colon, and tags of Ruby's classes may occur. It is
-read by PyYAML's BaseLoader, which makes strings, lists and dicts of whatever it meets and nothing
-else: no object, no date, and no student number read as an octal. One entry is parsed at a time, so
-one that is damaged costs nobody else, and the file may be large.
+The file is Ruby's YAML: keys begin with a literal colon, and tags of Ruby's classes may occur; see
+`plain_yaml`. One entry is parsed at a time, so one that is damaged costs nobody else, and the file may
+be large.
 """
 
 from __future__ import annotations
@@ -11,45 +10,63 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import IO, Any, Final
 
-import yaml
-
+from autograder.regrade.plain_yaml import PlainYaml
 from autograder.regrade.scores import bounded, score_of_results
 from autograder.regrade.types import Entry, Score, Submitter
 from autograder.settings import MIB
 
-_LOADER: Final = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 _MAX_ENTRY_BYTES: Final = 16 * MIB
 _MAX_SUBMITTERS: Final = 100
 _KEY: Final = re.compile(rb"[\"']?(submission_[^\"':\s]+)[\"']?[ \t]*:")
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+_ACTING: Final = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]+")
+"""What a name cannot hold: control characters, line ends, changes of direction that would reach beyond it.
+Joiners and marks of direction stay: names in Persian or Hebrew are written with them."""
 
 
-def read_metadata(stream: IO[bytes]) -> tuple[dict[str, Entry], list[str]]:
-    """Entries by key ("submission_123"), without their uploads; and what could not be read, for staff."""
-    entries: dict[str, Entry] = {}
-    notes: list[str] = []
+@dataclass
+class Metadata:
+    """entries: by key ("submission_123"), without their uploads. damaged: why an entry cannot be read."""
+
+    entries: dict[str, Entry] = field(default_factory=dict)
+    damaged: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def read_metadata(stream: IO[bytes]) -> Metadata:
+    """Everything in the file; notes say what was odd about it as a whole, for staff.
+
+    Raises only what reading the stream raises.
+    """
+    found = Metadata()
+    reader = PlainYaml()
     for key, text in _chunks(stream):
+        if key in found.entries or key in found.damaged:
+            found.notes.append(f"{key} is in the metadata more than once: the last one counts")
+        found.entries.pop(key, None)
+        found.damaged.pop(key, None)
         try:
-            entries[key] = _entry(key, next(iter(_load(text).values())))
-        except (yaml.YAMLError, ValueError, TypeError, AttributeError, RecursionError) as error:
-            reason = " ".join(str(error).split())[:200]
-            notes.append(f"the entry {key} of the metadata is damaged and was skipped: {reason}")
-    return entries, notes
-
-
-def _load(text: bytes) -> Any:
-    if len(text) >= _MAX_ENTRY_BYTES:
-        raise ValueError(f"it is larger than {_MAX_ENTRY_BYTES // MIB} MiB")
-    return yaml.load(text, Loader=_LOADER)  # noqa: S506 - BaseLoader makes even less than SafeLoader
+            if len(text) >= _MAX_ENTRY_BYTES:
+                raise ValueError(f"it is larger than {_MAX_ENTRY_BYTES // MIB} MiB")
+            data = reader.load(text)
+            found.entries[key] = _entry(key, data.get(key) if isinstance(data, dict) else None)
+        except ValueError as error:
+            found.damaged[key] = bounded(" ".join(str(error).split()), 200)
+    return found
 
 
 def _chunks(stream: IO[bytes]) -> Iterator[tuple[str, bytes]]:
     """The text of each top-level entry; what stands before the first one is left out."""
     key, size = "", 0
     lines: list[bytes] = []
-    for line in stream:
-        match = _KEY.match(line)
+    starts = True
+    # In pieces: a file without line ends must not be read in one.
+    for line in iter(lambda: stream.readline(_MAX_ENTRY_BYTES), b""):
+        match = _KEY.match(line.removeprefix(_BYTE_ORDER_MARK)) if starts else None
+        starts = line.endswith(b"\n")
         if match:
             if key:
                 yield key, b"".join(lines)
@@ -110,8 +127,8 @@ def _plain(results: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def _text(value: Any) -> str:
-    """A scalar as it stands in the file; Ruby writes nil as nothing or "~"."""
-    return "" if not isinstance(value, str) or value in ("~", "null") else value
+    """A scalar as it stands in the file, on one line; Ruby writes nil as nothing or "~"."""
+    return "" if not isinstance(value, str) or value in ("~", "null") else _ACTING.sub(" ", value).strip()
 
 
 def _number(value: Any) -> float | None:

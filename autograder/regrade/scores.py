@@ -36,7 +36,8 @@ def score_of_results(results: Mapping[str, Any]) -> Score:
 
 
 def _test(test: Mapping[str, Any]) -> TestScore:
-    message = plain_text(str(test.get("output") or ""), str(test.get("output_format") or "text"))
+    # Only what is text: writing out a value of another sort may take forever, if it refers to itself a lot.
+    message = plain_text(_str(test.get("output")), _str(test.get("output_format")))
     return TestScore(
         number=_interned(test.get("number"), 20),
         name=_interned(test.get("name"), 200),
@@ -49,7 +50,11 @@ def _test(test: Mapping[str, Any]) -> TestScore:
 
 def _interned(value: Any, size: int) -> str:
     """A short text, kept once however many submissions have it."""
-    return sys.intern(bounded(value if isinstance(value, str) else "", size))
+    return sys.intern(bounded(_str(value), size))
+
+
+def _str(value: Any) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def number(value: Any) -> float | None:
