@@ -1,28 +1,29 @@
 """Reads what is to be graded again: a Gradescope export, or any folder of submissions.
 
-Both come as a folder or a zip. A Gradescope export has a `submission_metadata.yml` somewhere near
-its top and a folder `submission_<id>/` beside it for each key of that file. Nothing in either is
-trusted: a damaged entry comes out as an `Entry` with its damage, never as an exception.
+Both come as a folder or a zip. A Gradescope export has a `submission_metadata.yml` at its top, or in
+folders that hold nothing else, and a folder `submission_<id>/` beside it for each key of that file.
+Nothing in either is trusted: a damaged entry comes out as an `Entry` with its damage, never as an exception.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
-import stat
 import zipfile
 from collections.abc import Iterable, Mapping
-from pathlib import Path, PurePosixPath
-from typing import IO
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
 
 from autograder.errors import UsageError
-from autograder.regrade.metadata import read_metadata
-from autograder.regrade.types import Entry, Export, InArchive, OnDisk, Upload
+from autograder.regrade.archive import LITTER, METADATA, read_archive
+from autograder.regrade.ids import ids_of_children, safe_ids
+from autograder.regrade.metadata import Metadata, read_metadata
+from autograder.regrade.types import Entry, Export, OnDisk, Upload
+from autograder.regrade.uploads import ZIP_DAMAGE
 
-METADATA = "submission_metadata.yml"
-_FOLDER_OF_KEY = re.compile(r"submission_(.+)")
-_SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,99}")
-_LITTER = frozenset({"__MACOSX", ".DS_Store", "Thumbs.db"})
+_FOLDER_OF_KEY: Final = re.compile(r"submission_(.+)")
+_DEEPEST: Final = 3
+"""Folders within folders, each alone in its own, that the export may lie in."""
 
 
 def read_export(path: Path) -> Export:
@@ -34,6 +35,8 @@ def read_export(path: Path) -> Export:
         export = _read_folder(path)
     elif path.is_file() and zipfile.is_zipfile(path):
         export = _read_zip(path)
+    elif path.is_file() and path.suffix.lower() == ".zip":
+        raise UsageError(f"{path} is not a whole zip, its end is missing. Export the submissions again.")
     else:
         raise UsageError(
             f"Expected a folder or a zip with submissions, got {path}"
@@ -46,124 +49,100 @@ def read_export(path: Path) -> Export:
 
 
 def _read_folder(path: Path) -> Export:
-    root, metadata = path, path / METADATA
-    if not metadata.is_file():
-        inside = [child for child in _children(path) if child.is_dir() and (child / METADATA).is_file()]
-        if len(inside) == 1:
-            root, metadata = inside[0], inside[0] / METADATA
+    root = _root(path)
     children = [child for child in _children(root) if child.name != METADATA]
-    if not metadata.is_file():
-        return Export(tuple(_sorted(_anonymous(children))), ())
-    uploads: dict[str, Upload] = {child.name: OnDisk(child) for child in children if child.is_dir()}
-    with metadata.open("rb") as stream:
-        return _joined(stream, uploads)
+    uploads: dict[str, Upload] = {child.name: OnDisk(child) for child in children}
+    if not (root / METADATA).is_file():
+        strays = [child.name for child in children if (child / METADATA).is_file()]
+        return _anonymous(uploads, [child.is_dir() for child in children], [_stray(name) for name in strays])
+    with (root / METADATA).open("rb") as stream:
+        metadata = read_metadata(stream)
+    return _joined(metadata, {child.name: uploads[child.name] for child in children if child.is_dir()})
+
+
+def _root(path: Path) -> Path:
+    """Where the metadata lie: in path or below it, but never where one submission of several has them."""
+    root = path
+    for _ in range(_DEEPEST):
+        if (root / METADATA).is_file():
+            return root
+        children = _children(root)
+        if len(children) != 1 or not children[0].is_dir():
+            break
+        (root,) = children
+    return root if (root / METADATA).is_file() else path
 
 
 def _children(path: Path) -> list[Path]:
     return sorted(
         child
         for child in path.iterdir()
-        if child.name not in _LITTER and not child.name.startswith(".") and not child.is_symlink()
+        if child.name not in LITTER and not child.name.startswith(".") and not child.is_symlink()
     )
-
-
-def _anonymous(children: list[Path]) -> Iterable[Entry]:
-    """One entry per folder or file; a file goes by its name without suffix if that is unique."""
-    stems = [child.name if child.is_dir() else child.stem for child in children]
-    for child, stem in zip(children, stems, strict=True):
-        yield Entry(id=_safe_id(stem if stems.count(stem) == 1 else child.name), upload=OnDisk(child))
 
 
 def _read_zip(path: Path) -> Export:
     try:
         with zipfile.ZipFile(path) as archive:
-            return _read_archive(path, archive)
-    except (zipfile.BadZipFile, OSError, EOFError) as error:
+            found = read_archive(path, archive)
+            if found.metadata is None:
+                singles = [upload.single for upload in found.uploads.values()]
+                notes = [*found.notes, *map(_stray, found.strays)]
+                return _anonymous(found.uploads, [not single for single in singles], notes)
+            metadata = Metadata()
+            try:
+                with archive.open(found.metadata) as stream:
+                    metadata = read_metadata(stream)
+            except ZIP_DAMAGE as error:
+                metadata.notes.append(f"{METADATA} cannot be read: {error}")
+    except ZIP_DAMAGE as error:
         raise UsageError(
-            f"{path} cannot be read as a zip ({error}). Export the submissions again."
+            f"{path} cannot be read as a zip ({error}). Export the submissions again, or unpack it yourself "
+            "and give the folder."
         ) from error
+    folders = {name: upload for name, upload in found.uploads.items() if not upload.single}
+    export = _joined(metadata, folders)
+    return replace(export, notes=(*found.notes, *export.notes))
 
 
-def _read_archive(path: Path, archive: zipfile.ZipFile) -> Export:
-    notes: list[str] = []
-    names: list[str] = []
-    for info in archive.infolist():
-        parts = PurePosixPath(info.filename).parts
-        if info.is_dir() or _LITTER.intersection(parts):
-            continue
-        if stat.S_ISLNK(info.external_attr >> 16) or ".." in parts or info.filename.startswith("/"):
-            notes.append(f"left out of the zip: {info.filename!r} is a link or leaves its folder")
-            continue
-        names.append(info.filename)
-    metadata = min(
-        (name for name in names if PurePosixPath(name).name == METADATA),
-        key=lambda name: (name.count("/"), name),
-        default=None,
+def _stray(folder: str) -> str:
+    return (
+        f"{folder} has a {METADATA}, which was taken for a student's file. If this is Gradescope's export, "
+        "give the folder which that file lies in."
     )
-    root = metadata[: -len(METADATA)] if metadata is not None else _common_folder(names)
-    uploads = _by_folder(path, (name for name in names if name != metadata), root)
-    if metadata is None:
-        entries = (Entry(id=_safe_id(name), upload=upload) for name, upload in uploads.items())
-        return Export(tuple(_sorted(entries)), tuple(notes))
-    with archive.open(metadata) as stream:
-        export = _joined(stream, uploads)
-    return Export(export.entries, (*notes, *export.notes))
 
 
-def _common_folder(names: list[str]) -> str:
-    """The one folder, if there is one, that holds everything and more than one submission."""
-    tops = {PurePosixPath(name).parts[0] for name in names}
-    seconds = {PurePosixPath(name).parts[1] for name in names if len(PurePosixPath(name).parts) > 2}
-    return f"{tops.pop()}/" if len(tops) == 1 and len(seconds) > 1 else ""
+def _anonymous(uploads: Mapping[str, Upload], folders: list[bool], notes: list[str]) -> Export:
+    """One entry per folder or file. folders: which of the uploads are folders."""
+    ids = ids_of_children(list(uploads), folders)
+    entries = (Entry(id=one, upload=upload) for one, upload in zip(ids, uploads.values(), strict=True))
+    return Export(tuple(_sorted(entries)), tuple(notes))
 
 
-def _by_folder(path: Path, names: Iterable[str], root: str) -> dict[str, Upload]:
-    members: dict[str, list[str]] = {}
-    for name in names:
-        if name.startswith(root):
-            members.setdefault(name[len(root) :].split("/", 1)[0], []).append(name)
-    uploads: dict[str, Upload] = {}
-    for top, inside in members.items():
-        single = inside == [root + top]
-        uploads[top] = InArchive(path, tuple(inside), root if single else f"{root}{top}/", single)
-    return uploads
-
-
-def _joined(metadata: IO[bytes], uploads: Mapping[str, Upload]) -> Export:
+def _joined(metadata: Metadata, uploads: Mapping[str, Upload]) -> Export:
     """Puts the metadata's entries and the folders together; each may lack the other."""
-    entries: dict[str, Entry] = {}
-    known, notes = read_metadata(metadata)
-    for name, entry in known.items():
+    notes = list(metadata.notes)
+    folders = {name for name in uploads if _FOLDER_OF_KEY.fullmatch(name)}
+    names = sorted({*metadata.entries, *metadata.damaged, *folders})
+    unnamed = folders - metadata.entries.keys()
+    if unnamed == folders and len(folders) > 1 and not metadata.damaged:
+        notes.append(f"{METADATA} holds no entry that can be read: no names and no old scores are known")
+        unnamed = set()
+    entries = []
+    for name, one in zip(names, safe_ids([_FOLDER_OF_KEY.sub(r"\1", name) for name in names]), strict=True):
+        known = metadata.entries.get(name, Entry(id=one, upload=None))
         upload = uploads.get(name)
         damage = "" if upload is not None else f"the export has no folder {name}: there is nothing to grade"
-        entries[name] = Entry(
-            id=_id_of(name),
-            upload=upload,
-            submitters=entry.submitters,
-            created_at=entry.created_at,
-            attempts=entry.attempts,
-            before=entry.before,
-            damage=damage,
-        )
-    for name, upload in uploads.items():
-        if name not in entries and _FOLDER_OF_KEY.fullmatch(name):
-            notes.append(f"{name} has no readable entry in {METADATA}: graded without a name or an old score")
-            entries[name] = Entry(id=_id_of(name), upload=upload)
-    return Export(tuple(_sorted(entries.values())), tuple(notes))
-
-
-def _id_of(name: str) -> str:
-    match = _FOLDER_OF_KEY.fullmatch(name)
-    return _safe_id(match[1] if match else name)
-
-
-def _safe_id(name: str) -> str:
-    """The name, if it can be a file's name everywhere; else what can be kept of it and a hash."""
-    if _SAFE_ID.fullmatch(name):
-        return name
-    kept = re.sub(r"[^A-Za-z0-9._@+-]+", "-", name).strip(".-")[:80] or "submission"
-    digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:8]
-    return f"{kept}-{digest}"
+        if name in metadata.damaged:
+            damage = damage and f"{damage}, and its entry in the metadata is damaged"
+            notes.append(
+                f"{name} has a damaged entry in the metadata ({metadata.damaged[name]}): it has no name and "
+                "no old score here"
+            )
+        elif name in unnamed:
+            notes.append(f"{name} has no entry in the metadata: graded without a name or an old score")
+        entries.append(replace(known, id=one, upload=upload, damage=damage))
+    return Export(tuple(_sorted(entries)), tuple(notes))
 
 
 def _sorted(entries: Iterable[Entry]) -> list[Entry]:

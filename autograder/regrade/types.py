@@ -78,10 +78,14 @@ class InArchive:
 
 @dataclass(frozen=True)
 class PackedFile:
-    """A file that travels: its path inside the upload, and its bytes, or where the symbolic link points."""
+    """A file that travels: its path inside the upload, and its bytes, or where the symbolic link points.
+
+    size: how long it is; more than data if it is a large one that the grader does not open.
+    """
 
     name: str
     data: bytes
+    size: int
     link: bool = False
 
 

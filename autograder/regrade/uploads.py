@@ -1,41 +1,66 @@
-"""Gets at one upload: its bytes for the key, a path for the grader, a parcel for another machine."""
+"""Gets at one upload: its bytes for the key, a path for the grader, a parcel for another machine.
+
+The bytes of a large file that the grader does not open, a checkpoint or one larger than it reads, stay
+where they are: its name and size are all that a result can depend on.
+"""
 
 from __future__ import annotations
 
 import functools
 import hashlib
+import lzma
 import os
 import shutil
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+from typing import Final
 
 from autograder.errors import UploadError
 from autograder.regrade.types import InArchive, OnDisk, Packed, PackedFile, Upload
-from autograder.settings import MAX_FILE_BYTES, MAX_UPLOAD_BYTES, MAX_UPLOAD_FILES
+from autograder.settings import KIB, MAX_ARCHIVE_ENTRIES, MAX_FILE_BYTES, MAX_UPLOAD_BYTES
+from autograder.submission.files import kind_of
 
-PLACE = "submission"
+PLACE: Final = "submission"
 """What an unpacked upload's folder is called: the name that it has on Gradescope."""
+ZIP_DAMAGE: Final = (
+    zipfile.BadZipFile,
+    zipfile.LargeZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    OSError,
+    OverflowError,
+    RuntimeError,  # encrypted, or packed in a way that nobody unpacks
+    ValueError,
+)
+"""What zipfile raises on archives that are damaged or made to deceive."""
+_MAX_BYTES: Final = 2 * MAX_UPLOAD_BYTES
+"""Beyond what the grader reads of one upload, whichever of its files come first."""
+_SMALL: Final = 64 * KIB
 
 
 def pack(upload: Upload) -> Packed:
-    """The upload as bytes. Raises UploadError if it cannot be read or is larger than an upload may be."""
+    """The upload as bytes. Raises UploadError if it cannot be read or is larger than can be carried."""
     if isinstance(upload, Packed):
         return upload
     single = upload.path.is_file() if isinstance(upload, OnDisk) else upload.single
-    return Packed(tuple(_files(upload)), single)
+    return Packed(tuple(_within_limits(_files(upload))), single)
 
 
 def digest_of(upload: Upload) -> str:
-    """A hash of the upload's names and bytes. Raises UploadError as `pack` does."""
-    digest = hashlib.sha256()
-    for file in sorted(_files(upload), key=lambda file: file.name):
+    """A hash of what a result can depend on. Raises UploadError if the upload cannot be read."""
+    lines = []
+    for file in _files(upload):
+        data = hashlib.sha256(file.data).hexdigest()
         name = file.name.encode("utf-8", "surrogateescape")
-        digest.update(b"%d %d %d " % (len(name), len(file.data), file.link) + name + file.data)
-    return digest.hexdigest()
+        lines.append(b"%d %d %d %s %s" % (len(name), file.size, file.link, data.encode(), name))
+    return hashlib.sha256(b"".join(sorted(lines))).hexdigest()
 
 
 @contextmanager
@@ -59,13 +84,17 @@ def unpacked(upload: Upload, room: Path) -> Iterator[Path]:
 def _unpack(upload: InArchive | Packed, place: Path) -> None:
     place.mkdir(parents=True)
     try:
-        for file in _files(upload):
+        for file in _within_limits(_files(upload)):
             path = place.joinpath(*PurePosixPath(file.name).parts)
             path.parent.mkdir(parents=True, exist_ok=True)
             if file.link:
                 path.symlink_to(os.fsdecode(file.data))
             else:
                 path.write_bytes(file.data)
+                if file.size > len(file.data):
+                    os.truncate(
+                        path, min(file.size, MAX_FILE_BYTES + 1)
+                    )  # takes no room, and is as much too large
     except (OSError, ValueError) as error:
         raise UploadError(f"the upload cannot be unpacked: {error}") from error
 
@@ -74,17 +103,22 @@ def _only_name(upload: InArchive | Packed) -> str:
     return upload.files[0].name if isinstance(upload, Packed) else upload.members[0][len(upload.prefix) :]
 
 
-def _files(upload: Upload) -> Iterator[PackedFile]:
-    """The files one by one, within the limits of one upload."""
+def _within_limits(files: Iterator[PackedFile]) -> Iterator[PackedFile]:
     count = size = 0
-    for file in _all_files(upload):
+    for file in files:
         count, size = count + 1, size + len(file.data)
-        if count > MAX_UPLOAD_FILES or size > MAX_UPLOAD_BYTES or len(file.data) > MAX_FILE_BYTES:
-            raise UploadError("the upload holds more files or bytes than an upload may")
+        if count > MAX_ARCHIVE_ENTRIES or size > _MAX_BYTES:
+            raise UploadError("the upload holds more files or bytes than can be carried: grade it by itself")
         yield file
 
 
-def _all_files(upload: Upload) -> Iterator[PackedFile]:
+def _is_carried(name: str, size: int) -> bool:
+    """Whether it is a file that the grader opens, or so small that it does not matter."""
+    return size <= (_SMALL if kind_of(PurePosixPath(name).name) is None else MAX_FILE_BYTES)
+
+
+def _files(upload: Upload) -> Iterator[PackedFile]:
+    """The files one by one."""
     if isinstance(upload, Packed):
         yield from upload.files
     elif isinstance(upload, InArchive):
@@ -109,24 +143,32 @@ def _disk_files(path: Path) -> Iterator[PackedFile]:
 
 def _read(path: Path, name: str) -> PackedFile:
     """A link is not followed, a device or a pipe not opened."""
-    mode = path.lstat().st_mode
-    if stat.S_ISLNK(mode):
-        return PackedFile(name, os.fsencode(path.readlink()), link=True)
-    if not stat.S_ISREG(mode):
-        return PackedFile(name, b"")
-    with path.open("rb") as stream:
-        return PackedFile(name, stream.read(MAX_FILE_BYTES + 1))
+    status = path.lstat()
+    if stat.S_ISLNK(status.st_mode):
+        target = os.fsencode(path.readlink())
+        return PackedFile(name, target, len(target), link=True)
+    if not stat.S_ISREG(status.st_mode):
+        return PackedFile(name, b"", 0)
+    if not _is_carried(name, status.st_size):
+        return PackedFile(name, b"", status.st_size)
+    data = path.read_bytes()
+    return PackedFile(name, data, len(data))
 
 
 def _members(upload: InArchive) -> Iterator[PackedFile]:
     for member in upload.members:
+        name = member[len(upload.prefix) :]
         try:
-            with _archive(upload.archive).open(member) as stream:
-                data = stream.read(MAX_FILE_BYTES + 1)
-        # RuntimeError: encrypted, or packed in a way that nobody unpacks; the rest: damage.
-        except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError, OSError, ValueError) as error:
+            archive = _archive(upload.archive)
+            size = archive.getinfo(member).file_size
+            data = b""
+            if _is_carried(name, size):
+                with archive.open(member) as stream:
+                    data = stream.read(MAX_FILE_BYTES + 1)
+                size = len(data)
+        except ZIP_DAMAGE as error:
             raise UploadError(f"{member} in the zip cannot be read: {error}") from error
-        yield PackedFile(member[len(upload.prefix) :], data)
+        yield PackedFile(name, data, size)
 
 
 @functools.lru_cache(maxsize=1)

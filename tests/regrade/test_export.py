@@ -129,8 +129,8 @@ def test_a_zip_of_anything_has_one_submission_per_folder_or_file(tmp_path: Path)
         archive.writestr("class/ben/log.json", "2")
         archive.writestr("class/chen.json", "3")
     entries = {entry.id: entry for entry in read_export(path).entries}
-    assert set(entries) == {"ana", "ben", "chen.json"}
-    upload = entries["chen.json"].upload
+    assert set(entries) == {"ana", "ben", "chen"}
+    upload = entries["chen"].upload
     assert upload is not None
     with unpacked(upload, tmp_path / "room") as single:
         assert (single.name, single.read_text()) == ("chen.json", "3")
