@@ -3,11 +3,13 @@
 The parent hands a worker a task over a pipe and gets a `Done` back; it never holds more than one task
 for each worker. A worker is a session of its own, so Ctrl-C reaches the parent alone. A worker that
 dies is replaced and its submission tried once more; one that dies again, or outlasts the watchdog,
-is reported as the grader's fault. A worker whose parent is gone finds its pipe closed, and ends.
+is reported as the grader's fault. A worker ends with its parent, in the middle of a submission too; where
+the system cannot see to that, as it finds its pipe closed.
 """
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import multiprocessing
 import os
@@ -24,6 +26,7 @@ from typing import Final
 from autograder.errors import GraderFault, SandboxFault
 from autograder.regrade.grader import grade_task
 from autograder.regrade.types import Done, GradeFunction, GraderFactory, Task
+from autograder.sandbox.lockdown import libc
 from autograder.settings import CALL_CPU_SECONDS, LOAD_CPU_SECONDS, MAX_FAILED_ATTEMPTS, WALL_FACTOR
 
 WATCHDOG_SECONDS: Final = 60 + WALL_FACTOR * (
@@ -163,6 +166,7 @@ def _work(pipe: Connection, factory: GraderFactory, room: Path) -> None:
     os.setsid()
     signal.signal(signal.SIGTERM, _leave)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    _end_with_parent()
     try:
         with factory() as grade:
             # What is imported stays: the collector need not look through it for every submission.
@@ -171,6 +175,14 @@ def _work(pipe: Connection, factory: GraderFactory, room: Path) -> None:
             _serve(pipe, grade, room / str(os.getpid()))
     except GraderFault as fault:
         pipe.send(str(fault))
+
+
+def _end_with_parent() -> None:
+    with contextlib.suppress(libc.Lacking):
+        libc.prctl(libc.PR_SET_PDEATHSIG, signal.SIGTERM)
+    parent = multiprocessing.parent_process()
+    if parent is not None and os.getppid() != parent.pid:  # it was gone before it could be told
+        raise SystemExit(0)
 
 
 def _serve(pipe: Connection, grade: GradeFunction, room: Path) -> None:

@@ -172,9 +172,10 @@ def test_killed_at_ten_random_moments_the_end_is_that_of_an_undisturbed_run(
     assert times_graded(tmp_path) <= len(IDS) + 20
 
 
-def test_a_worker_whose_parent_was_killed_ends(export: Path, tmp_path: Path) -> None:
-    for name in IDS:
-        (export / f"submission_{name}" / "sleeps").write_text("0.5")
+@pytest.mark.parametrize("others", ["sleeps", "hangs"])
+def test_a_worker_whose_parent_was_killed_ends(export: Path, tmp_path: Path, others: str) -> None:
+    for name in IDS[2:]:
+        (export / f"submission_{name}" / others).write_text("0.5")
     process = start(export, tmp_path / "OUT")
     while not list((tmp_path / "OUT" / "results").glob("*.json")):
         time.sleep(0.05)
