@@ -19,6 +19,32 @@ class Progress(Protocol):
         ...
 
 
+class Pace:
+    """How fast it goes. What stood already is done at once and would make the rate look better than it is."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self.finished = self.graded = 0
+        self._start = monotonic()
+
+    def count(self, *, graded: bool) -> None:
+        """One more."""
+        self.finished += 1
+        self.graded += graded
+
+    @property
+    def seconds(self) -> float:
+        """Since the start."""
+        return monotonic() - self._start
+
+    def __str__(self) -> str:
+        rate = self.graded / self.seconds
+        if not rate:
+            return ""
+        left = (self.total - self.finished) / rate
+        return f"{rate:.1f}/s, about {_duration(left)} left"
+
+
 @contextmanager
 def shown(total: int, stream: TextIO = sys.stderr) -> Iterator[Progress]:
     """Progress over total submissions, on stream, until the block is left."""
@@ -29,27 +55,23 @@ def shown(total: int, stream: TextIO = sys.stderr) -> Iterator[Progress]:
         return
     # Imported here: nobody else needs rich.
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        ProgressColumn,
-        Task,
-        TextColumn,
-        TimeRemainingColumn,
-    )
+    from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TextColumn
     from rich.progress import Progress as Bar
     from rich.text import Text
 
-    class Rate(ProgressColumn):
-        def render(self, task: Task) -> Text:
-            return Text(f"{task.speed:.1f}/s" if task.speed else "")
+    pace = Pace(total)
 
-    columns = (TextColumn("Regrading"), BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
+    class PaceColumn(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            return Text(str(pace) if not task.finished else f"in {_duration(pace.seconds)}")
+
+    columns = (TextColumn("Regrading"), BarColumn(), MofNCompleteColumn(), PaceColumn())
     with Bar(*columns, console=Console(file=stream)) as bar:
         task = bar.add_task("", total=total)
 
         class OnBar:
             def done(self, *, graded: bool) -> None:
+                pace.count(graded=graded)
                 bar.advance(task)
 
         yield OnBar()
@@ -59,25 +81,25 @@ class Lines:
     """A line now and then."""
 
     def __init__(self, total: int, stream: TextIO) -> None:
-        self._total, self._stream = total, stream
-        self._done = self._graded = 0
-        self._start = self._last = monotonic()
+        self._pace, self._stream = Pace(total), stream
+        self._last = monotonic()
 
     def done(self, *, graded: bool) -> None:
         """One more; says so if the last line is some seconds old."""
-        self._done += 1
-        self._graded += graded
+        self._pace.count(graded=graded)
         now = monotonic()
         if now - self._last >= _SECONDS_BETWEEN_LINES:
             self._last = now
-            rate = self._graded / (now - self._start)
-            left = (self._total - self._done) / rate if rate else 0.0
-            self._say(f"{self._done} of {self._total}, {rate:.1f}/s, about {_duration(left)} left")
+            self._say(", ".join(filter(None, (self._so_far, str(self._pace)))))
 
     def last(self) -> None:
         """The closing line."""
-        seconds = monotonic() - self._start
-        self._say(f"{self._done} of {self._total} done, {self._graded} graded now, in {_duration(seconds)}")
+        pace = self._pace
+        self._say(f"{self._so_far} done, {pace.graded} graded now, in {_duration(pace.seconds)}")
+
+    @property
+    def _so_far(self) -> str:
+        return f"{self._pace.finished} of {self._pace.total}"
 
     def _say(self, text: str) -> None:
         print(text, file=self._stream, flush=True)
