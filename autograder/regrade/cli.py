@@ -54,6 +54,13 @@ def main(argv: Sequence[str] | None = None, factory: GraderFactory = real_grader
     except AutograderError as error:
         print(f"run_autograder regrade: the grader itself failed: {error}", file=sys.stderr)
         return FAULT
+    except OSError as error:
+        print(
+            f"run_autograder regrade: {error}. What is graded is kept in {options.out}; once that is mended, "
+            "go on with the same command.",
+            file=sys.stderr,
+        )
+        return FAULT
     if parsed.format == "json":
         print(json.dumps(as_json(outcome.rows, outcome.notes), ensure_ascii=False, indent=1))
     else:
@@ -80,8 +87,9 @@ def _parser() -> argparse.ArgumentParser:
         help="workers (default: %(default)s, the cores)",
     )
     add("--only", nargs="+", metavar="ID", help="these submissions alone; grades.csv and report.html then "
-        "hold no others")  # fmt: skip
-    add("--changed-only", action="store_true", help="show only submissions whose score changed")
+        "hold no others, until it is run without this")  # fmt: skip
+    add("--changed-only", action="store_true", help="show only submissions whose score changed, and the "
+        "grader's faults")  # fmt: skip
     add("--format", choices=("text", "json"), default="text", help="of what is printed at the end")
     add("--anonymous", action="store_true", help="no names, student numbers or emails anywhere: ids alone")
     add("--scheduler", metavar="ADDRESS", help="hand the work to the Dask scheduler at tcp://HOST:8786")
@@ -89,10 +97,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expected at least 1, got {number}")
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number, at least 1, got {text}")
+    return int(text)
 
 
 def _cores() -> int:

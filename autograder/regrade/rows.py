@@ -22,7 +22,7 @@ def row_of(entry: Entry, out: Out) -> Row:
     return Row(
         entry=entry,
         status=Status.FAULT if record.faults else status,
-        reasons=record.faults,
+        reasons=record.faults or (("its code met a time limit",) if record.timed_out else ()),
         now=_score(out.result(entry.id)),
         diagnoses=record.diagnoses,
         fingerprint=record.fingerprint,

@@ -15,7 +15,7 @@ from autograder.regrade.report import write_report
 from autograder.regrade.rows import row_of
 from autograder.regrade.state import Out, grader_hash, key_of
 from autograder.regrade.table import write_table
-from autograder.regrade.types import Done, Entry, GraderFactory, Row, Task
+from autograder.regrade.types import Done, Entry, GraderFactory, Row, Status, Task
 from autograder.regrade.uploads import digest_of
 
 
@@ -56,10 +56,20 @@ def regrade(options: Options, factory: GraderFactory) -> Outcome:
         entries, graded = _grade(entries, out, options, factory)
         rows = tuple(row_of(entry, out) for entry in entries)
         if options.changed_only:
-            rows = tuple(row for row in rows if row.change)
+            rows = tuple(row for row in rows if row.change or row.status is Status.FAULT)
+        notes = (*_narrowed(options, len(rows), len(export.entries)), *export.notes)
         write_table(rows, out.root / "grades.csv", anonymous=options.anonymous)
-        write_report(rows, export.notes, out.root / "report.html", anonymous=options.anonymous)
-    return Outcome(rows, export.notes, len(entries), graded)
+        write_report(rows, notes, out.root / "report.html", anonymous=options.anonymous)
+    return Outcome(rows, notes, len(entries), graded)
+
+
+def _narrowed(options: Options, shown: int, total: int) -> Iterator[str]:
+    """Says that the tables are not of the whole class: a gradebook must not take them for it."""
+    asked = [
+        name for name, given in (("--only", options.only), ("--changed-only", options.changed_only)) if given
+    ]
+    if asked:
+        yield f"these tables hold {shown} of {total} submissions, as {' and '.join(asked)} asked for"
 
 
 def _chosen(entries: tuple[Entry, ...], only: tuple[str, ...]) -> list[Entry]:

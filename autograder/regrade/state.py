@@ -12,6 +12,7 @@ written, the next run takes what is whole and grades the rest.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -144,12 +145,17 @@ def replace(path: Path, data: bytes, *, durable: bool = False) -> None:
     the next run takes over.
     """
     beside = path.with_name(f".{path.name}.new")
-    with open(beside, "wb", opener=_for_its_owner) as stream:
-        stream.write(data)
-        if durable:
-            stream.flush()
-            os.fsync(stream.fileno())
-    beside.replace(path)
+    try:
+        with open(beside, "wb", opener=_for_its_owner) as stream:
+            stream.write(data)
+            if durable:
+                stream.flush()
+                os.fsync(stream.fileno())
+        beside.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            beside.unlink()  # half a file, on a disk that may be full
+        raise
 
 
 def _for_its_owner(path: str, flags: int) -> int:
