@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import IO, Any, Final
 
 from autograder.regrade.plain_yaml import PlainYaml
@@ -110,14 +110,14 @@ def _before(score: Any, results: Any) -> Score | None:
     given = score_of_results(_plain(results)) if isinstance(results, Mapping) else Score(None, ())
     total = _number(score)
     total = given.total if total is None else total
-    return None if total is None and not given.tests else Score(total, given.tests)
+    return None if total is None and not given.tests and not given.message else replace(given, total=total)
 
 
 def _plain(results: Mapping[Any, Any]) -> dict[str, Any]:
     """The results with the colons off their keys, as far down as the tables look."""
     tests = _get(results, "tests")
     return {
-        "score": _get(results, "score"),
+        **{key: _get(results, key) for key in ("score", "output", "output_format")},
         "tests": [
             {str(key).lstrip(":"): value for key, value in test.items()}
             for test in (tests if isinstance(tests, list) else [])

@@ -41,6 +41,8 @@ def page_data(rows: Sequence[Row], *, anonymous: bool) -> dict[str, Any]:
                 "status": row.status.value,
                 "severity": SEVERITY[row.status],
                 "reasons": row.reasons,
+                "newText": texts.index(row.now.message if row.now else ""),
+                "oldText": texts.index(row.entry.before.message if row.entry.before else ""),
                 "diagnoses": [mistake_index[name] for name in row.diagnoses],
                 "tests": list(_tests(row, test_index, texts)),
             }

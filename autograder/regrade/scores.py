@@ -32,20 +32,23 @@ def score_of_results(results: Mapping[str, Any]) -> Score:
     total = number(results.get("score"))
     if total is None and scores:
         total = round(sum(test.score for test in scores), 6)
-    return Score(total, scores)
+    return Score(total, scores, _message(results))
 
 
 def _test(test: Mapping[str, Any]) -> TestScore:
-    # Only what is text: writing out a value of another sort may take forever, if it refers to itself a lot.
-    message = plain_text(_str(test.get("output")), _str(test.get("output_format")))
     return TestScore(
         number=_interned(test.get("number"), 20),
         name=_interned(test.get("name"), 200),
         score=number(test.get("score")) or 0.0,
         max_score=number(test.get("max_score")) or 0.0,
-        message=sys.intern(message),
+        message=_message(test),
         status=_interned(test.get("status"), 20),
     )
+
+
+def _message(result: Mapping[str, Any]) -> str:
+    # Only what is text: writing out a value of another sort may take forever, if it refers to itself a lot.
+    return sys.intern(plain_text(_str(result.get("output")), _str(result.get("output_format"))))
 
 
 def _interned(value: Any, size: int) -> str:

@@ -65,7 +65,7 @@ def _attention(rows: Sequence[Row], notes: Sequence[str], anonymous: bool) -> st
     )
     lines = [
         f'<li><span class="pill odd">{row.status.value}</span> {_link(row.entry.id)} '
-        f"{'' if anonymous else escape(', '.join(person.name for person in row.entry.submitters))} "
+        f"{'' if anonymous else ', '.join(f'<bdi>{escape(one.name)}</bdi>' for one in row.entry.submitters)} "
         f'<span class="muted">{escape("; ".join(row.reasons))}</span></li>'
         for row in odd
     ]
@@ -97,8 +97,15 @@ def _tests(data: dict[str, Any]) -> str:
             if test["now"] is not None:
                 results[test["test"]].append(test)
     lines = (_test_line(*pair) for pair in zip(data["tests"], results, strict=True))
+    there = {test["kind"] for tests in results for test in tests}
+    key = " ".join(
+        f'<span class="nowrap"><i class="key {kind}"></i>{label}</span>'
+        for kind, label in _KINDS.items()
+        if kind in there
+    )
     return (
-        '<section><h2>How many pass each test</h2><div class="scroll"><table><thead><tr><th>Test</th>'
+        f'<section><h2>How many pass each test <span class="muted">{key}</span></h2>'
+        '<div class="scroll"><table><thead><tr><th>Test</th>'
         '<th class="number">Before</th><th class="number">Now</th><th>Share now</th></tr></thead>'
         f"<tbody>{''.join(lines)}</tbody></table></div></section>"
     )
@@ -185,5 +192,5 @@ def _table(data: dict[str, Any], anonymous: bool) -> str:
         '<option value="down">went down</option></select><select id="test" aria-label="Test">'
         f'<option value="">any test</option>{tests}</select><button id="chip" hidden></button></div>'
         f'<div class="scroll tall"><table id="all"><thead><tr>{heads}</tr></thead><tbody></tbody></table>'
-        "</div></section>"
+        '<p id="none" class="muted" hidden>No submission is like that.</p></div></section>'
     )

@@ -50,10 +50,11 @@ class TestScore:
 
 @dataclass(frozen=True)
 class Score:
-    """A result as far as the tables need it. total None: there is none."""
+    """A result as far as the tables need it. total None: there is none. message: above the tests."""
 
     total: float | None
     tests: tuple[TestScore, ...]
+    message: str = ""
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +19,8 @@ from autograder.regrade.types import (
     Submitter,
     TestScore,
 )
+from tests.regrade.browser import browse, drive, in_a_browser, sticking_out
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 EVIL = "</script><img src=x onerror=alert(1)>\u2028<!--"
 NUMBERS = ("1.1", "2.2", "3.2", "4.2")
 
@@ -110,38 +108,6 @@ def test_a_report_of_nobody_is_a_page_too(tmp_path: Path) -> None:
     assert "Regrade of 0 submissions" in (tmp_path / "report.html").read_text("utf-8")
 
 
-def browse(page: Path, profile: Path, *flags: str, address: str = "") -> str:
-    assert CHROMIUM
-    quiet = (
-        "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync "
-        "--disable-background-networking --disable-component-update --virtual-time-budget=5000"
-    )
-    command = [CHROMIUM, *quiet.split(), f"--user-data-dir={profile}", *flags, f"{page.as_uri()}{address}"]
-    return subprocess.run(command, capture_output=True, timeout=120, check=True).stdout.decode("utf-8")
-
-
-def drive(report: Path, folder: Path, steps: str, *flags: str) -> Any:
-    """Runs steps, which fill `told`, in a copy of the page that allows it; gives `told`."""
-    text = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", report.read_text("utf-8"))
-    script = (
-        "<script>const told = {}; const ids = () => [...document.querySelectorAll('#all tbody tr')]"
-        ".map((line) => line.dataset.id); const set = (id, value) => { const field = "
-        "document.getElementById(id); field.value = value; field.dispatchEvent(new Event('input')); };"
-        f"{steps}; const out = document.createElement('pre'); out.id = 'told'; "
-        "out.textContent = JSON.stringify(told); document.body.replaceChildren(out);</script>"
-    )
-    page = folder / "driven.html"
-    page.write_text(text.replace("</body>", f"{script}</body>"), "utf-8")
-    found = re.search(
-        r'<pre id="told">(.*?)</pre>', browse(page, folder / "profile", "--dump-dom", *flags), flags=re.DOTALL
-    )
-    assert found
-    return json.loads(found[1].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"))
-
-
-in_a_browser = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here")
-
-
 @in_a_browser
 def test_the_page_draws_2000_rows_under_its_own_policy(report: Path, tmp_path: Path) -> None:
     shown = browse(report, tmp_path / "profile", "--dump-dom", address="#id=1009")
@@ -217,11 +183,4 @@ def test_a_picture_can_be_taken_at_two_widths_and_nothing_sticks_out(
     size = f"--window-size={width},1600"
     browse(report, tmp_path / "profile", size, f"--screenshot={picture}")
     assert picture.read_bytes().startswith(b"\x89PNG")
-    told = drive(
-        report,
-        tmp_path,
-        "told.over = document.documentElement.scrollWidth - innerWidth; told.w = innerWidth",
-        size,
-    )
-    assert told["over"] <= 0
-    assert told["w"] <= 1280
+    assert sticking_out(report, tmp_path, width) == {"width": width, "over": 0}

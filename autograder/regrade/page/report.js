@@ -12,6 +12,8 @@ const points = (value) => (value === null ? "" : String(Math.round(value * 100) 
 const signed = (value) => (value === null ? "" : (value > 0 ? "+" : value < 0 ? "−" : "") + points(Math.abs(value)));
 const direction = (value) => (value > 0 ? "up" : value < 0 ? "down" : "");
 const changed = (test) => test.now !== null && test.before !== null && test.now !== test.before;
+const addressOf = (id) => `#id=${encodeURIComponent(id)}`;
+const link = (id) => Object.assign(element("a", id), { href: addressOf(id) });
 
 // A row of the large table is made once, when it is first shown.
 function strip(row) {
@@ -35,7 +37,11 @@ function makeRow(row) {
   const opener = element("button", row.id, "link");
   line.append(element("td"));
   line.lastChild.append(opener);
-  if (!data.anonymous) line.append(element("td", row.people.map((person) => person[0] || person[2] || person[1]).join(", "), "who"));
+  if (!data.anonymous) {
+    const who = element("td", undefined, "who");
+    row.people.forEach((person, index) => who.append(index ? ", " : "", element("bdi", person[0] || person[2] || person[1])));
+    line.append(who);
+  }
   line.append(element("td", points(row.before), "number"), element("td", points(row.now), "number"));
   line.append(element("td", signed(row.change), `number ${direction(row.change)}`));
   line.append(element("td"));
@@ -58,6 +64,7 @@ const columns = {
 };
 const state = { sort: null, down: false, text: "", status: "", change: "", test: "", ids: null, idsName: "", visible: [] };
 const body = document.querySelector("#all tbody");
+const collator = new Intl.Collator();
 
 // What wants looking at first: faults, time-outs, the largest changes.
 const urgent = (a, b) => a.severity - b.severity || Math.abs(b.change ?? 0) - Math.abs(a.change ?? 0) || a.order - b.order;
@@ -66,7 +73,8 @@ function compare(a, b) {
   const [left, right] = [columns[state.sort](a), columns[state.sort](b)];
   if (left === right) return a.order - b.order;
   if (left === null || right === null) return left === null ? 1 : -1; // nothing comes last either way
-  return (left < right ? -1 : 1) * (state.down ? -1 : 1);
+  const order = typeof left === "string" ? collator.compare(left, right) : left - right;
+  return order * (state.down ? -1 : 1) || a.order - b.order;
 }
 
 function haystack(row) {
@@ -91,6 +99,7 @@ function draw() {
   state.visible = data.rows.filter(shows).sort(compare);
   body.replaceChildren(...state.visible.map((row) => (row.line ??= makeRow(row))));
   document.getElementById("count").textContent = `${state.visible.length} of ${data.rows.length}`;
+  document.getElementById("none").hidden = state.visible.length > 0;
   const chip = document.getElementById("chip");
   chip.hidden = !state.ids;
   chip.textContent = `only: ${state.idsName} ✕`;
@@ -106,21 +115,42 @@ function message(title, index) {
   box.append(element("div", title, "muted"), element("pre", index < 0 ? "(no message)" : data.texts[index]));
   return box;
 }
+// Either is null if it has no place there. What has not changed is shown once.
+function messages(old, now) {
+  const box = element("div", undefined, "messages");
+  if (old !== null && old === now && old >= 0) box.append(message("before and now", now));
+  else {
+    if (old !== null) box.append(message("before", old));
+    if (now !== null) box.append(message("now", now));
+  }
+  return box;
+}
 function makeTest(test) {
   const box = element("div", undefined, `test is-${test.kind}`);
   const head = element("h3", data.tests[test.test] ?? test.title);
-  const was = test.before === null ? "" : `${points(test.before)} → `;
-  const score = element("span", test.now === null ? `${points(test.before)} before, not there now` : `${was}${points(test.now)} of ${points(test.max)}`);
+  const of = `${points(test.now)} of ${points(test.max)}`;
+  const score = element("span", test.now === null ? `${points(test.before)} before, not there now` : changed(test) ? `${points(test.before)} → ${of}` : of);
   if (changed(test)) score.className = direction(test.now - test.before);
   head.append(score);
   box.append(head);
-  if (test.newText >= 0 || test.oldText >= 0) {
-    const messages = element("div", undefined, "messages");
-    if (test.before !== null && (test.oldText >= 0 || changed(test))) messages.append(message("before", test.oldText));
-    if (test.now !== null && (test.newText >= 0 || changed(test))) messages.append(message("now", test.newText));
-    box.append(messages);
-  }
+  const both = changed(test) || (test.oldText >= 0 && test.newText >= 0);
+  const [old, now] = [test.before !== null && (test.oldText >= 0 || both), test.now !== null && (test.newText >= 0 || both)];
+  box.append(messages(old ? test.oldText : null, now ? test.newText : null));
   return box;
+}
+function person(parts) {
+  const line = element("p");
+  parts.filter(Boolean).forEach((part, index) => line.append(index ? " · " : "", element("bdi", part)));
+  return line;
+}
+function sameAs(id, group, index) {
+  const line = element("p", `Same ${group.signals} as `, "muted");
+  const others = group.ids.filter((other) => other !== id);
+  others.slice(0, 8).forEach((other, at) => line.append(at ? ", " : "", link(other)));
+  const all = element("button", others.length > 8 ? `and ${others.length - 8} more` : "in the table", "link");
+  all.dataset.show = `group ${index}`;
+  line.append(others.length > 8 ? " " : " – ", all);
+  return line;
 }
 const dialog = document.querySelector("dialog");
 function open(id) {
@@ -131,31 +161,36 @@ function open(id) {
     const button = element("button", label);
     const target = state.visible[at + step];
     button.disabled = at < 0 || !target;
-    button.addEventListener("click", () => (location.hash = `id=${encodeURIComponent(target.id)}`));
+    button.addEventListener("click", () => (location.hash = addressOf(target.id)));
     return button;
   };
+  const focused = dialog.open && dialog.contains(document.activeElement) ? document.activeElement.textContent : "";
   const close = element("button", "Close");
   close.autofocus = true;
   close.addEventListener("click", () => dialog.close());
   const head = element("header");
   head.append(element("h2", row.id), go("‹ Previous", -1), go("Next ›", 1), close);
   const facts = element("p");
-  facts.append(`${points(row.before) || "–"} → ${points(row.now) || "–"} `, element("b", signed(row.change), direction(row.change)), " ");
+  if (row.change === 0) facts.append(`${points(row.now)} points, as before `);
+  else facts.append(`${points(row.before) || "–"} → ${points(row.now) || "–"} points `, element("b", signed(row.change), direction(row.change)), " ");
   facts.append(element("span", row.status, row.status === "graded" ? "pill" : "pill odd"));
-  const parts = [head, ...row.people.map((person) => element("p", person.filter(Boolean).join(" · "))), facts];
-  const handed = [row.created && `handed in ${row.created}`, row.attempts && `${row.attempts} earlier attempt${row.attempts > 1 ? "s" : ""}`].filter(Boolean);
+  const parts = [head, ...row.people.map(person), facts];
+  const handed = [row.created && `handed in ${row.created.replace(/\.\d+/, "")}`, row.attempts && `${row.attempts} earlier attempt${row.attempts > 1 ? "s" : ""}`].filter(Boolean);
   if (handed.length) parts.push(element("p", handed.join(", "), "muted"));
   parts.push(...row.reasons.map((reason) => element("p", reason, "attention")));
   if (row.diagnoses.length) parts.push(element("p", `Recognised: ${row.diagnoses.map((index) => data.mistakes[index]).join(", ")}`));
-  for (const group of data.groups.filter((one) => one.ids.includes(id))) {
-    const others = group.ids.filter((other) => other !== id);
-    parts.push(element("p", `Same ${group.signals} as ${others.slice(0, 12).join(", ")}${others.length > 12 ? " …" : ""}`, "muted"));
+  data.groups.forEach((group, index) => group.ids.includes(id) && parts.push(sameAs(id, group, index)));
+  if (row.newText >= 0 || row.oldText >= 0) {
+    const above = element("div", undefined, "test");
+    above.append(element("h3", "Above the tests"), messages(row.oldText < 0 ? null : row.oldText, row.now === null ? null : row.newText));
+    parts.push(above);
   }
   const first = (test) => (changed(test) ? 0 : test.now !== null && test.now < test.max ? 1 : 2);
   parts.push(...[...row.tests].sort((a, b) => first(a) - first(b)).map(makeTest));
   dialog.replaceChildren(...parts);
   dialog.scrollTop = 0;
   if (!dialog.open) dialog.showModal();
+  else ([...head.querySelectorAll("button:enabled")].find((button) => button.textContent === focused) ?? close).focus();
 }
 function follow() {
   const match = location.hash.match(/^#id=(.*)$/);
@@ -163,6 +198,10 @@ function follow() {
   else if (dialog.open) dialog.close();
 }
 dialog.addEventListener("close", () => location.hash.startsWith("#id=") && history.replaceState(null, "", location.pathname + location.search));
+dialog.addEventListener("keydown", (event) => {
+  const step = { ArrowLeft: 0, ArrowRight: 1 }[event.key];
+  if (step !== undefined && !event.altKey && !event.ctrlKey && !event.metaKey) dialog.querySelectorAll("header button")[step].click();
+});
 dialog.addEventListener("click", (event) => event.target === dialog && event.offsetX < 0 && dialog.close());
 
 for (const head of document.querySelectorAll("#all th")) {
@@ -178,7 +217,7 @@ for (const name of ["text", "status", "change", "test"]) {
 document.getElementById("chip").addEventListener("click", () => { state.ids = null; draw(); });
 body.addEventListener("click", (event) => {
   const line = event.target.closest("tr");
-  if (line) location.hash = `id=${encodeURIComponent(line.dataset.id)}`;
+  if (line) location.hash = addressOf(line.dataset.id);
 });
 document.addEventListener("click", (event) => {
   const button = event.target.closest("[data-show]");
@@ -187,6 +226,7 @@ document.addEventListener("click", (event) => {
   state.ids = new Set(kind === "group" ? data.groups[index].ids : data.rows.filter((row) => row.diagnoses.includes(Number(index))).map((row) => row.id));
   state.idsName = kind === "group" ? `group ${Number(index) + 1}` : data.mistakes[index];
   draw();
+  dialog.close();
   document.getElementById("submissions").scrollIntoView({ behavior: "smooth" });
 });
 addEventListener("hashchange", follow);

@@ -1,0 +1,60 @@
+"""report.html in a headless browser, without a network."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+in_a_browser = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here")
+
+
+def browse(page: Path, profile: Path, *flags: str, address: str = "") -> str:
+    assert CHROMIUM
+    quiet = (
+        "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync "
+        "--disable-background-networking --disable-component-update --virtual-time-budget=5000"
+    )
+    command = [CHROMIUM, *quiet.split(), f"--user-data-dir={profile}", *flags, f"{page.as_uri()}{address}"]
+    return subprocess.run(command, capture_output=True, timeout=120, check=True).stdout.decode("utf-8")
+
+
+def drive(report: Path, folder: Path, steps: str, *flags: str) -> Any:
+    """Runs steps, which fill `told`, in a copy of the page that allows it; gives `told`."""
+    text = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", report.read_text("utf-8"))
+    script = (
+        "<script>const told = {}; const ids = () => [...document.querySelectorAll('#all tbody tr')]"
+        ".map((line) => line.dataset.id); const set = (id, value) => { const field = "
+        "document.getElementById(id); field.value = value; field.dispatchEvent(new Event('input')); };"
+        f"{steps}; const out = document.createElement('pre'); out.id = 'told'; "
+        "out.textContent = JSON.stringify(told); document.body.replaceChildren(out);</script>"
+    )
+    page = folder / "driven.html"
+    page.write_text(text.replace("</body>", f"{script}</body>"), "utf-8")
+    found = re.search(
+        r'<pre id="told">(.*?)</pre>', browse(page, folder / "profile", "--dump-dom", *flags), flags=re.DOTALL
+    )
+    assert found
+    return json.loads(found[1].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"))
+
+
+def sticking_out(report: Path, folder: Path, width: int) -> Any:
+    """The width of a frame, since windows have a least one, and by how much the page in it is wider."""
+    page = folder / "framed.html"
+    page.write_text(
+        f'<iframe src="{report.as_uri()}" style="border:0; width:{width}px; height:900px"></iframe>'
+        "<script>onload = () => { const inner = document.querySelector('iframe').contentWindow; "
+        "const root = inner.document.documentElement; const over = root.scrollWidth - root.clientWidth; "
+        "document.body.textContent = JSON.stringify({width: inner.innerWidth, over}); };</script>",
+        "utf-8",
+    )
+    shown = browse(page, folder / "profile", "--dump-dom", "--allow-file-access-from-files")
+    found = re.search(r"<body>(.*?)</body>", shown, flags=re.DOTALL)
+    assert found
+    return json.loads(found[1])
