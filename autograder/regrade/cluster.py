@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 import tempfile
 import threading
 from collections.abc import Generator, Iterable, Iterator
@@ -33,7 +34,8 @@ def run_on_cluster(
 ) -> Generator[Done, None, None]:
     """What came of each task, in the order in which they finish.
 
-    Raises UsageError if Dask is not installed, or no scheduler or worker answers at address.
+    Raises UsageError if Dask is not installed, or no scheduler or worker answers at address, and GraderFault
+    if the scheduler is lost on the way.
     """
     try:
         import distributed
@@ -57,6 +59,8 @@ def run_on_cluster(
 
 def _connect(distributed: Any, address: str) -> Any:
     """A client; `distributed` comes as Any, since it declares types for a part of itself alone."""
+    # A scheduler that is lost is told in our own words; Dask would add its tracebacks.
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
     return distributed.Client(address, timeout=_SECONDS_TO_ANSWER)
 
 
@@ -80,6 +84,10 @@ def _stream(
 
     yield from submit()
     for future in finished:
+        if future.cancelled():
+            raise GraderFault(
+                "the connection to the scheduler is lost. What is graded is kept: start it again"
+            )
         yield _result(future, under_way.pop(future.key))
         future.release()
         yield from submit()

@@ -41,6 +41,7 @@ def dask(*arguments: str) -> subprocess.Popen[bytes]:
 
 @contextmanager
 def cluster(workers: int) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
+    """Its address, and its processes, the scheduler last."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"tcp://127.0.0.1:{probe.getsockname()[1]}"
@@ -50,7 +51,7 @@ def cluster(workers: int) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]
     options = ("--nthreads", "1", "--no-dashboard", "--host", "127.0.0.1", "--no-nanny")
     started = [dask("worker", address, *options) for _ in range(workers)]
     try:
-        yield address, started
+        yield address, [*started, scheduler]
     finally:
         for process in (*started, scheduler):
             if process.poll() is None:
@@ -77,15 +78,41 @@ def test_a_cluster_that_loses_a_worker_half_way_gives_the_same_bytes(tmp_path: P
     subprocess.run(local, cwd=ROOT, check=True, capture_output=True, timeout=120)
     with cluster(2) as (address, workers):
         process = on_cluster(export, tmp_path / "OUT", address)
-        results = tmp_path / "OUT" / "results"
-        deadline = time.monotonic() + 60
-        while len(list(results.glob("*.json"))) < 8 and time.monotonic() < deadline:
-            time.sleep(0.1)
-        assert 8 <= len(list(results.glob("*.json"))) < 30
+        half_way(tmp_path / "OUT")
         os.killpg(workers[0].pid, signal.SIGKILL)
         _, told = process.communicate(timeout=90)
     assert process.returncode == 0, told.decode()
     assert contents(tmp_path / "OUT") == contents(tmp_path / "local")
+
+
+def half_way(out: Path) -> None:
+    """Waits until some of the thirty results are there."""
+    deadline = time.monotonic() + 60
+    while len(list(out.glob("results/*.json"))) < 8 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert 8 <= len(list(out.glob("results/*.json"))) < 30
+
+
+def test_a_scheduler_that_is_lost_is_told_and_the_next_run_goes_on(tmp_path: Path) -> None:
+    export = write_plain(
+        tmp_path / "export", {str(100 + i): {"log": str(i), "sleeps": "0.2"} for i in range(30)}
+    )
+    with cluster(2) as (address, processes):
+        process = on_cluster(export, tmp_path / "OUT", address)
+        half_way(tmp_path / "OUT")
+        os.killpg(processes[-1].pid, signal.SIGKILL)
+        _, told = process.communicate(timeout=90)
+    assert process.returncode == 1
+    assert b"connection to the scheduler is lost" in told
+    assert b"Traceback" not in told
+    kept = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "OUT" / "results").iterdir()}
+    with cluster(1) as (address, _):
+        process = on_cluster(export, tmp_path / "OUT", address)
+        _, told = process.communicate(timeout=90)
+    assert process.returncode == 0, told.decode()
+    now = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "OUT" / "results").iterdir()}
+    assert len(now) == 30
+    assert kept.items() <= now.items()
 
 
 def test_an_address_where_nobody_answers_is_wrong_usage(tmp_path: Path) -> None:
