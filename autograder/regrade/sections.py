@@ -14,7 +14,7 @@ from autograder.regrade.types import Row, Status
 
 _LISTED: Final = 8
 """Ids named for a mistake or a group; a button shows the others in the table."""
-_KINDS: Final = {"full": "passed", "part": "in part", "none": "failed", "idle": "without points"}
+_KINDS: Final = {"full": "passed", "part": "in part", "none": "failed", "idle": "optional"}
 _COLUMNS: Final = (
     ("id", "Submission", ""),
     ("who", "Submitters", ""),
