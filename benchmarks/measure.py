@@ -1,7 +1,7 @@
 """How the benchmarks measure: commands in turn, so that a machine whose speed drifts spoils no ratio.
 
-hyperfine and pyperf run all of one command and then all of the next, and count neither the memory of all
-processes together nor the CPU time of those below; hence these few lines on os.wait4.
+pyperf times a command. By itself it runs all of one command and then all of the next, so it is asked for one
+value at a time. The memory of all processes together, which it does not see, is sampled here.
 """
 
 from __future__ import annotations
@@ -9,11 +9,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+
+import pyperf
 
 ROOT = Path(__file__).resolve().parents[1]
 FLOOR = (sys.executable, "-c", "import torch")
@@ -24,11 +27,18 @@ Command = Sequence[str]
 
 
 @dataclass(frozen=True)
-class Run:
-    """One run of a command, its children included. wall, cpu: seconds."""
+class Ratio:
+    """What was measured, as multiples of its floor: one per round, never empty."""
 
-    wall: float
-    cpu: float
+    rounds: tuple[float, ...]
+
+    @property
+    def middle(self) -> float:
+        """The median."""
+        return median(self.rounds)
+
+    def __str__(self) -> str:
+        return f"{self.middle:5.2f} ({min(self.rounds):.2f} to {max(self.rounds):.2f})"
 
 
 def grade(upload: Path, results: Path) -> Command:
@@ -36,29 +46,42 @@ def grade(upload: Path, results: Path) -> Command:
     return (str(ROOT / "run_autograder"), str(upload), "--results", str(results))
 
 
-def run(command: Command, processors: set[int] | None = None) -> Run:
-    """Run a command to its end. processors: where it may run. Raises CalledProcessError if it fails."""
-    started = time.perf_counter()
-    process = _start(command, processors)
-    _, status, usage = os.wait4(process.pid, 0)
-    wall = time.perf_counter() - started
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, list(command))
-    return Run(wall, usage.ru_utime + usage.ru_stime)
+def first_processors(count: int) -> tuple[int, ...]:
+    """At most so many of the processors that this process may use."""
+    return tuple(sorted(os.sched_getaffinity(0))[:count])
 
 
-def in_turn(commands: Sequence[Command], rounds: int, processors: set[int] | None = None) -> list[list[Run]]:
-    """Run the commands one after the other, `rounds` times after one that is not counted."""
+def wall(command: Command, processors: Iterable[int]) -> float:
+    """Seconds from a command's start to its end, in this project's folder and on these processors.
+
+    Raises CalledProcessError if the command fails; pyperf says why on stderr.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        result = Path(folder) / "result.json"
+        once = ("--processes=1", "--values=1", "--loops=1", "--warmups=0", "--copy-env", "--quiet")
+        where = (f"--affinity={','.join(map(str, processors))}", f"--output={result}")
+        subprocess.run(  # noqa: S603 - commands of our own
+            [sys.executable, "-m", "pyperf", "command", *once, *where, "--", *command],
+            check=True,
+            cwd=ROOT,
+            stdout=subprocess.DEVNULL,
+        )
+        (seconds,) = pyperf.Benchmark.load(str(result)).get_values()
+    return float(seconds)
+
+
+def in_turn(commands: Sequence[Command], rounds: int, processors: Iterable[int]) -> list[list[float]]:
+    """Wall seconds of each command, run one after the other `rounds` times after one that is not counted."""
+    where = tuple(processors)
     for command in commands:
-        run(command, processors)
-    runs = [[run(command, processors) for command in commands] for _ in range(rounds)]
-    return [list(column) for column in zip(*runs, strict=True)]
+        wall(command, where)
+    found = [[wall(command, where) for command in commands] for _ in range(rounds)]
+    return [list(column) for column in zip(*found, strict=True)]
 
 
-def ratio(mine: Sequence[float], theirs: Sequence[float]) -> float:
-    """The median of the ratios within each round."""
-    return median(a / b for a, b in zip(mine, theirs, strict=True))
+def ratio(mine: Sequence[float], floor: Sequence[float]) -> Ratio:
+    """The ratios within each round."""
+    return Ratio(tuple(a / b for a, b in zip(mine, floor, strict=True)))
 
 
 def peak_memory(command: Command) -> int:
@@ -66,7 +89,9 @@ def peak_memory(command: Command) -> int:
 
     Sampled. The sandbox's processes close their memory to others of their user: only root sees them all.
     """
-    process = _start(command, None)
+    process = subprocess.Popen(  # noqa: S603 - commands of our own
+        list(command), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     peak = 0
     while process.poll() is None:
         peak = max(peak, sum(_pss(pid) for pid in _tree(process.pid)))
@@ -80,16 +105,6 @@ def cpu_of(pid: int) -> float:
     """CPU seconds of a process and of the children that it has waited for."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
     return sum(int(ticks) for ticks in fields[11:15]) / os.sysconf("SC_CLK_TCK")
-
-
-def _start(command: Command, processors: set[int] | None) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(  # noqa: S603 - commands of our own
-        list(command),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        preexec_fn=None if processors is None else lambda: os.sched_setaffinity(0, processors),
-    )
 
 
 def _tree(pid: int) -> Iterator[int]:
