@@ -1,55 +1,87 @@
 """What one more upload costs where torch is there already, as when a class is regraded.
 
-    .venv/bin/python -m benchmarks.attempts [--repeat N]
+    .venv/bin/python -m benchmarks.attempts
 
-CPU time of the grader, the zygote and the child of each attempt, per upload; and the cost of twice and four
-times as many uploads over as many times the cost of few, which is 1 where cost grows in proportion.
+pytest-benchmark, its clock being the CPU time of the grader, the zygote and the child of each attempt. The
+floor is an attempt that does nothing: a fork of the same zygote, jailed, that runs one empty cell and answers
+no call. Below pytest-benchmark's table stand the figures that have a target, and what an upload costs among
+twice and four times as many over what it costs among few, which is 1 where cost grows in proportion.
 """
 
 from __future__ import annotations
 
-import argparse
 import gc
-import time
+import json
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
 
 from autograder.grade import grade
 from autograder.sandbox.host import Zygote
-from autograder.sandbox.launch import launch
+from autograder.sandbox.types import Cell
 from benchmarks.grading import UPLOADS
-from benchmarks.measure import cpu_of
+from benchmarks.measure import cpu_seconds
 
-WARM_UP = 3
+FEW, ROUNDS, WARM_UP = 25, 3, 3
+"""Uploads per round, rounds, and uploads that are not counted. A round outlasts many ticks of the clock."""
+FORKS = 100
+TARGETS = {"perfect": 100, "perfect_log_alone": 50}
+"""By upload, the most milliseconds of CPU that one may cost."""
+ARGUMENTS = (
+    "--quiet",
+    "--no-header",
+    "--benchmark-group-by=func",
+    "--benchmark-sort=name",
+    "--benchmark-columns=median,min,max,rounds,iterations",
+)
+
+pytestmark = pytest.mark.benchmark(timer=cpu_seconds, disable_gc=False)
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Zygote]:
+    """A zygote that has forked before."""
+    with Zygote() as zygote:
+        for _ in range(WARM_UP):
+            for name in TARGETS:
+                grade(UPLOADS / name, zygote)
+        gc.freeze()  # as the workers of regrade do
+        yield zygote
+
+
+def test_floor(benchmark: BenchmarkFixture, sandbox: Zygote) -> None:
+    """An attempt that does nothing."""
+    nothing = ((Cell("nothing", ""),), ())
+    benchmark.pedantic(sandbox.run, nothing, rounds=ROUNDS, iterations=FORKS)
+
+
+@pytest.mark.parametrize("times", [1, 2, 4])
+@pytest.mark.parametrize("name", TARGETS)
+def test_upload(benchmark: BenchmarkFixture, sandbox: Zygote, name: str, times: int) -> None:
+    """One upload among a number of them."""
+    benchmark.pedantic(grade, (UPLOADS / name, sandbox), rounds=ROUNDS, iterations=times * FEW)
 
 
 def main() -> int:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description="Benchmark of fork and grade.")
-    parser.add_argument("--repeat", type=int, default=25)
-    repeat = parser.parse_args().repeat
-    launched = launch()
-    with Zygote(launched=launched) as sandbox:
-        pid = launched.process.pid
-        for name, target in (("perfect", 100), ("perfect_log_alone", 50)):
-            _cost(UPLOADS / name, sandbox, pid, WARM_UP)
-            gc.freeze()  # as the workers of regrade do
-            few = _cost(UPLOADS / name, sandbox, pid, repeat)
-            print(f"{name:20} {1e3 * few / repeat:5.1f} ms of CPU per upload   target {target} ms")
-            for times in (2, 4):
-                many = _cost(UPLOADS / name, sandbox, pid, times * repeat)
-                print(
-                    f"  {times * repeat} uploads over {times} times {repeat}: {many / few / times:.2f}",
-                    flush=True,
-                )
+    """Run pytest on this file, and print the figures that have a target."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "benchmarks.json"
+        status = pytest.main([__file__, *ARGUMENTS, f"--benchmark-json={file}"])
+        if status:
+            return int(status)
+        found = json.loads(file.read_text(encoding="utf-8"))["benchmarks"]
+    costs = {item["name"]: 1e3 * item["stats"]["median"] for item in found}
+    floor = costs["test_floor"]
+    print(f"\nfloor: {floor:.1f} ms of CPU")
+    for name, target in TARGETS.items():
+        few, *more = (costs[f"test_upload[{name}-{times}]"] for times in (1, 2, 4))
+        print(f"{name:18} {few:6.1f} ms, {few / floor:4.1f} times the floor   target {target} ms")
+        for times, cost in zip((2, 4), more, strict=True):
+            print(f"  {times * FEW} uploads over {times} times {FEW}: {cost / few:.2f}")
     return 0
-
-
-def _cost(upload: Path, sandbox: Zygote, pid: int, repeat: int) -> float:
-    """CPU seconds of grading an upload so many times."""
-    mine, theirs = time.process_time(), cpu_of(pid)
-    for _ in range(repeat):
-        grade(upload, sandbox)
-    return time.process_time() - mine + cpu_of(pid) - theirs
 
 
 if __name__ == "__main__":

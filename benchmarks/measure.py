@@ -101,8 +101,16 @@ def peak_memory(command: Command) -> int:
     return peak
 
 
-def cpu_of(pid: int) -> float:
-    """CPU seconds of a process and of the children that it has waited for."""
+def cpu_seconds() -> float:
+    """CPU seconds of this process, of all below it, and of those that they have waited for.
+
+    Those below are counted in ticks of the clock, a hundredth of a second each.
+    """
+    below = [pid for pid in _tree(os.getpid()) if pid != os.getpid()]
+    return time.process_time() + sum(_cpu_of(pid) for pid in below)
+
+
+def _cpu_of(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
     return sum(int(ticks) for ticks in fields[11:15]) / os.sysconf("SC_CLK_TCK")
 
