@@ -2,6 +2,7 @@
 
     .venv/bin/python -m benchmarks.grading       one grade, against importing torch
     .venv/bin/python -m benchmarks.attempts      one more upload, where torch is there already
+    .venv/bin/python -m benchmarks.alternatives  the same upload, graded by what staff would otherwise use
     .venv/bin/python -m benchmarks.regrade       a whole class
     .venv/bin/python -m benchmarks.environment   making the environment, against pip alone
 

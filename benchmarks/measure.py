@@ -7,6 +7,7 @@ value at a time. The memory of all processes together, which it does not see, is
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -102,12 +103,13 @@ def peak_memory(command: Command) -> int:
 
 
 def cpu_seconds() -> float:
-    """CPU seconds of this process, of all below it, and of those that they have waited for.
+    """CPU seconds of this process and all below it, those that have ended and were waited for included.
 
-    Those below are counted in ticks of the clock, a hundredth of a second each.
+    Those below that still run are counted in ticks of the clock, a hundredth of a second each.
     """
-    below = [pid for pid in _tree(os.getpid()) if pid != os.getpid()]
-    return time.process_time() + sum(_cpu_of(pid) for pid in below)
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    running = [pid for pid in _tree(os.getpid()) if pid != os.getpid()]
+    return time.process_time() + ended.ru_utime + ended.ru_stime + sum(_cpu_of(pid) for pid in running)
 
 
 def _cpu_of(pid: int) -> float:

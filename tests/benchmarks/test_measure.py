@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.measure import first_processors, in_turn, ratio, wall
+from benchmarks.measure import cpu_seconds, first_processors, in_turn, ratio, wall
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the benchmarks read /proc, and pin")
 
@@ -43,3 +43,14 @@ def test_a_command_runs_on_the_processors_that_it_is_given(tmp_path: Path) -> No
     code = f"import os; open({str(where)!r}, 'w').write(str(len(os.sched_getaffinity(0))))"
     wall((sys.executable, "-c", code), first_processors(1))
     assert where.read_text() == "1"
+
+
+def test_cpu_seconds_hold_those_of_processes_below_while_they_run_and_after() -> None:
+    burn = "import time\nwhile time.process_time() < 0.5: pass\nprint(flush=True)\ninput()"
+    before = cpu_seconds()
+    process = subprocess.Popen([sys.executable, "-c", burn], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()
+    running = cpu_seconds()
+    process.communicate(b"\n")
+    assert before + 0.4 < running <= cpu_seconds() + 0.05
