@@ -20,8 +20,8 @@ def test_a_ratio_is_taken_within_each_round_and_shows_its_spread() -> None:
     assert str(found) == " 2.00 (1.00 to 3.00)"
 
 
-def test_wall_time_is_that_of_the_command_alone() -> None:
-    assert 0.3 <= wall(SLEEPS, first_processors(1)) < 5
+def test_wall_time_is_that_of_the_whole_command() -> None:
+    assert wall(SLEEPS, first_processors(1)) >= 0.3
 
 
 def test_a_command_that_fails_is_no_measurement(capfd: pytest.CaptureFixture[str]) -> None:
