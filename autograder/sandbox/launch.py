@@ -33,6 +33,7 @@ _ENVIRONMENT: Final = {
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",  # huge pages for torch's heap: fewer faults, cheaper forks
     "CUDA_VISIBLE_DEVICES": "",
     "TORCHDYNAMO_DISABLE": "1",  # torch.compile gives the function as it is: compilers cannot run here
     "TORCHINDUCTOR_CACHE_DIR": "/tmp",  # noqa: S108 exists, so that torch's optimizers make no folder
