@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from autograder.regrade.scores import score_of_results
 from autograder.regrade.state import Out
 from autograder.regrade.types import Entry, Fingerprint, Row, Score, Status, TestScore
+
+_NUMBER_IN_NAME: Final = re.compile(r"([\d.]+)\s*[):.-]?\s+")
+"""At a name's beginning: "1.1) the log is there"."""
 
 
 def row_of(entry: Entry, out: Out) -> Row:
@@ -52,12 +56,19 @@ def _parts(number: str) -> Sequence[tuple[int, str]]:
 def before_of(row: Row, test: TestScore) -> TestScore | None:
     """The old score of a test: the one of the same number, else of the same name."""
     tests = row.entry.before.tests if row.entry.before else ()
+    number = _number(test)
     return next(
-        (old for old in tests if old.number and old.number == test.number),
+        (old for old in tests if number and _number(old) == number),
         next((old for old in tests if _bare(old) == _bare(test)), None),
     )
 
 
+def _number(test: TestScore) -> str:
+    """The number, be it written into the name, as exports do that have no field for it."""
+    found = _NUMBER_IN_NAME.match(test.name)
+    return test.number or (found[1].rstrip(".") if found else "")
+
+
 def _bare(test: TestScore) -> str:
-    """The name without the number, which older exports write into it."""
-    return re.sub(r"^[\d.]+\s*[):.-]?\s+", "", test.name).strip().casefold()
+    """The name without the number."""
+    return _NUMBER_IN_NAME.sub("", test.name).strip().casefold()

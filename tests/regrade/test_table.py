@@ -96,6 +96,8 @@ def test_an_old_test_is_found_by_number_or_else_by_name() -> None:
     one = Row(Entry("1", None, before=Score(3.0, old)), Status.GRADED, (), None, (), Fingerprint())
     assert before_of(one, TestScore("2.9", "check 2.9", 0, 10, "")) == old[0]
     assert before_of(one, TestScore("2.10", "check 2.10", 0, 10, "")) == old[1]
+    assert before_of(one, TestScore("2.9", "worded anew", 0, 10, "")) == old[0]
+    assert before_of(one, TestScore("", "renamed", 0, 10, "")) == old[1]
     assert before_of(one, TestScore("3.1", "another", 0, 10, "")) is None
 
 
