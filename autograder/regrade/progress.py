@@ -38,9 +38,9 @@ class Pace:
         return monotonic() - self._start
 
     def __str__(self) -> str:
-        rate = self.graded / self.seconds
-        if not rate:
+        if not (self.graded and self.seconds):
             return ""
+        rate = self.graded / self.seconds
         left = (self.total - self.finished) / rate
         return f"{rate:.1f}/s, about {_duration(left)} left"
 
