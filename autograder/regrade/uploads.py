@@ -91,10 +91,8 @@ def _unpack(upload: InArchive | Packed, place: Path) -> None:
                 path.symlink_to(os.fsdecode(file.data))
             else:
                 path.write_bytes(file.data)
-                if file.size > len(file.data):
-                    os.truncate(
-                        path, min(file.size, MAX_FILE_BYTES + 1)
-                    )  # takes no room, and is as much too large
+                if file.size > len(file.data):  # a hole takes no room, and is as much too large
+                    os.truncate(path, min(file.size, MAX_FILE_BYTES + 1))
     except (OSError, ValueError) as error:
         raise UploadError(f"the upload cannot be unpacked: {error}") from error
 

@@ -247,3 +247,13 @@ def test_an_answer_too_large_to_send_is_refused(zygote: Zygote) -> None:
     source = changed("return out", "return torch.zeros(3000, 3000)")
     got = outcome(zygote, source, Forward(PLAIN, weights(PLAIN), sequence()))
     assert got == Refused(Refusal.TOO_LARGE, "output (3000, 3000)")
+
+
+def test_answers_that_a_pipe_does_not_hold_arrive_whole_and_in_turn(zygote: Zygote) -> None:
+    source = changed("return out", "return torch.arange(300_000.0).reshape(300, 1000) + seq.shape[0]")
+    calls = [Forward(PLAIN, weights(PLAIN), sequence(seq_len)) for seq_len in (1, 2, 3)]
+    found = zygote.run([Cell("cell 1", source)], calls).outcomes
+    for seq_len, got in zip((1, 2, 3), found, strict=True):
+        assert isinstance(got, Answer)
+        expected = np.arange(300_000, dtype=np.float32).reshape(300, 1000) + seq_len
+        np.testing.assert_array_equal(got.arrays["output"], expected)
