@@ -103,7 +103,7 @@ def _answer_all(request: Request, jail: Jail) -> None:
     program = Loader(request, labels).load(request.cells)
     _send(messages.encode(frames.LOAD_INDEX, program.report, labels, max_text))
     for index, call in enumerate(request.calls):
-        outcome = _sendable(_outcome(program, call, labels, request))
+        outcome = _sendable(_outcome(program, call, labels, request), request.limits.answer)
         frame = messages.encode(index, outcome, labels, max_text)
         if len(frame) > request.limits.answer:
             frame = messages.encode(index, _too_large(outcome), labels, max_text)
@@ -123,13 +123,14 @@ def _outcome(program: Program, call: Call, labels: Mapping[str, int], request: R
         return errors.out_of_memory(error) or errors.raised(error, labels, request.limits.text)
 
 
-def _sendable(outcome: Outcome) -> Outcome:
-    """The outcome, or why its arrays cannot be sent."""
+def _sendable(outcome: Outcome, max_bytes: int) -> Outcome:
+    """The outcome, or why its arrays cannot be sent: found here, since a frame copies them three times."""
     if isinstance(outcome, Answer):
         odd = [array.dtype for array in outcome.arrays.values() if array.dtype not in messages.DTYPES]
         if odd:
             return Refused(Refusal.BAD_DTYPE, str(odd[0]))
-        if not messages.can_be_sent(outcome):
+        too_many_bytes = sum(array.nbytes for array in outcome.arrays.values()) > max_bytes
+        if too_many_bytes or not messages.can_be_sent(outcome):
             return _too_large(outcome)
     return outcome
 
