@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final, Union
 
+from autograder.submission.newer_python import readable
 from autograder.submission.syntax import parse, shared_tree
 from autograder.submission.types import ModelRecord, Program
 
@@ -134,7 +135,7 @@ def _text(program: Program, definition: Definition) -> str:
 
 
 def _same(text: str, mine: Definition | None) -> bool | None:
-    tree = parse(textwrap.dedent(text)) or parse(f"if True:\n{text}")
+    tree = parse(readable(textwrap.dedent(text))) or parse(f"if True:\n{text}")
     recorded = (
         next((node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)), None) if tree else None
     )

@@ -9,6 +9,7 @@ from typing import Final
 
 from autograder.sandbox.types import Cell
 from autograder.settings import MAX_CODE_BYTES
+from autograder.submission.newer_python import readable
 from autograder.submission.notebook import Reading, refused
 from autograder.submission.syntax import encodable, parse
 from autograder.submission.types import Log, Notice, Origin, Program, Tone
@@ -64,7 +65,7 @@ def rebuild(log: Log) -> Reading:
     if len(indents) > 1 or indents == {""}:
         texts = {name: _reindented(text) for name, text in texts.items()}
     body = "".join(_named(name, text) for name, text in texts.items())
-    source = _HEADER + body
+    source = readable(_HEADER + body)
     if not _is_class(source):
         return refused(
             f"torch_transformer_init and torch_transformer_forward in {log.name} are not two methods of a "

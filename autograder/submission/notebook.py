@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import sys
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -11,11 +13,13 @@ from autograder.settings import MAX_CODE_BYTES
 from autograder.submission.json_reader import JsonFault, read_json
 from autograder.submission.log import is_notebook
 from autograder.submission.magics import without_magics
-from autograder.submission.syntax import encodable
+from autograder.submission.newer_python import readable
+from autograder.submission.syntax import encodable, shared_tree
 from autograder.submission.types import Notice, Origin, Program, Tone
 from autograder.text import NAME_LIMIT, clean
 
 _MAX_CELLS = 2000
+_VERSION = re.compile(r"([0-9])\.([0-9]{1,3})")
 _AGAIN = "Save it again in Jupyter or Colab (File, Download .ipynb) and upload that file."
 
 
@@ -44,9 +48,9 @@ def read_notebook(name: str, data: bytes) -> Reading:
     language = _language(read.value)
     if language is not None:
         return refused(f"{name} is a notebook in {language}; one in Python was expected. Upload that one.")
-    return from_sources(
-        Origin.NOTEBOOK, name, [(f"code cell {n}", text) for n, text in enumerate(sources, 1)]
-    )
+    labelled = [(f"code cell {n}", text) for n, text in enumerate(sources, 1)]
+    reading = from_sources(Origin.NOTEBOOK, name, labelled)
+    return Reading(reading.program, (*reading.notices, *_newer(reading.program, read.value)))
 
 
 def refused(text: str) -> Reading:
@@ -68,7 +72,7 @@ def from_sources(origin: Origin, name: str, sources: list[tuple[str, str]]) -> R
         if plain is None:
             dropped.append(label)
         elif plain.strip():
-            cells.append(Cell(label, plain))
+            cells.append(Cell(label, readable(plain)))
     if not cells:
         return refused(f"{name} holds no Python code. Upload the notebook that you worked in.")
     notices = []
@@ -136,12 +140,32 @@ def _drop_outputs(value: dict[str, Any]) -> None:
                 cell["outputs"] = []
 
 
+def _newer(program: Program | None, value: dict[str, Any]) -> tuple[Notice, ...]:
+    """Return what to say of cells that do not parse here, if the notebook was run with a newer Python."""
+    theirs = _VERSION.match(_metadata(value, "language_info", "version") or "")
+    unread = [cell.label for cell in program.cells if shared_tree(cell.source) is None] if program else []
+    if not theirs or not unread or (int(theirs[1]), int(theirs[2])) <= sys.version_info[:2]:
+        return ()
+    own, listed = ".".join(map(str, sys.version_info[:2])), clean(", ".join(unread), NAME_LIMIT)
+    text = (
+        f"Your notebook was run with Python {theirs[0]}; it is graded with Python {own}, which cannot read "
+        f"{listed}. If this ran for you, write what only newer Pythons know in another way."
+    )
+    return (Notice(Tone.WARNING, text),)
+
+
 def _language(value: dict[str, Any]) -> str | None:
     """Return the name of the notebook's language if it says it is another one than Python."""
-    metadata = value.get("metadata")
     for part, key in (("kernelspec", "language"), ("language_info", "name")):
-        told = metadata.get(part) if isinstance(metadata, dict) else None
-        language = told.get(key) if isinstance(told, dict) else None
-        if isinstance(language, str) and language and "python" not in language.lower():
+        language = _metadata(value, part, key)
+        if language and "python" not in language.lower():
             return clean(language, 30)
     return None
+
+
+def _metadata(value: dict[str, Any], part: str, key: str) -> str | None:
+    """Return a text of the notebook's metadata, if it is there and one."""
+    metadata = value.get("metadata")
+    told = metadata.get(part) if isinstance(metadata, dict) else None
+    text = told.get(key) if isinstance(told, dict) else None
+    return text if isinstance(text, str) else None

@@ -51,6 +51,19 @@ def test_a_missing_import_costs_only_itself(zygote: Zygote) -> None:
     assert [error.type_name for error in errors(report)] == ["ModuleNotFoundError"]
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from typing import Optional, Self, override\nassert override(len)([]) == 0",
+        "import numpy as np\nassert (np.Inf, -np.inf) == (np.inf, np.NINF) and np.isnan(np.NaN)",
+        "import numpy as np\nassert np.row_stack([[1], [2]]).shape == (2, 1) and np.float_(1) == 1",
+        "import numpy as np\nassert np.product([2, 3]) == 6 and np.mat('1 2').size == np.round_(1.5)",
+    ],
+)
+def test_names_of_other_versions_are_there(zygote: Zygote, source: str) -> None:
+    assert errors(load(zygote, source)) == []
+
+
 def test_a_cell_with_a_syntax_error_still_gives_what_parses(zygote: Zygote) -> None:
     report = load(zygote, "a = 1\nb = \nc = 3\ndef f(:\n    pass\n\nd = 4", "assert (a, c, d) == (1, 3, 4)")
     assert fates(report) == [("cell 1", 2, StatementFate.FAILED), ("cell 1", 4, StatementFate.FAILED)]

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import ast
 import json
+import sys
 
 import nbformat
 import pytest
@@ -125,3 +127,29 @@ def test_a_source_of_format_4_is_what_nbformat_reads(source: str | list[str]) ->
     data = json.dumps(value)
     expected = nbformat.reads(data, 4).cells[1].source
     assert cells(read_notebook(NAME, data.encode())) == [("code cell 1", expected)]
+
+
+def run_with(version: str, *sources: str) -> Reading:
+    notebook = json.loads(notebook_bytes(*sources))
+    notebook["metadata"] = {"language_info": {"name": "python", "version": version}}
+    return read_notebook(NAME, json.dumps(notebook).encode())
+
+
+def test_a_cell_of_a_newer_python_is_written_as_this_one_reads_it() -> None:
+    reading = run_with("3.12.4", 'x = {"a": 1}\nprint(f"{x["a"]}")')
+    (cell,) = cells(reading)
+    ast.parse(cell[1])
+    assert reading.notices == ()
+
+
+def test_a_cell_that_only_a_newer_python_could_read_is_told_with_both_versions() -> None:
+    reading = run_with("3.99.1", "x = 1", "def f(:")
+    (notice,) = reading.notices
+    own = f"Python {sys.version_info[0]}.{sys.version_info[1]}"
+    assert notice.tone is Tone.WARNING
+    assert all(word in notice.text for word in ("Python 3.99", own, "code cell 2"))
+
+
+@pytest.mark.parametrize("version", ["3.6.1", "", "new", "3.99"])
+def test_an_older_python_or_cells_that_can_be_read_are_not_worth_a_word(version: str) -> None:
+    assert run_with(version, "x = 1", "y = 2" if version == "3.99" else "def f(:").notices == ()

@@ -53,7 +53,7 @@ class _Server:
 
         guard_grader()
         import_torch()
-        from autograder.sandbox.worker import canary, child, stubs, warm
+        from autograder.sandbox.worker import canary, child, other_versions, stubs, warm
 
         warm.up()
         limits = Limits(readable=environment_paths(), memory_bytes=0, cpu_seconds=0)
@@ -61,6 +61,7 @@ class _Server:
         self._jail = child.Jail(limits, prepare(limits))
         _become_subreaper()
         stubs.install()
+        other_versions.install()
         _hide(root)
         self._wake, wake = os.pipe()
         os.set_blocking(wake, False)
