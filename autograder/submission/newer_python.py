@@ -22,7 +22,7 @@ _MAX_DEPTH: Final = 3
 """F-strings inside f-strings, each with quotes of its own kind: older Pythons have four kinds."""
 _CONVERSION: Final = re.compile(r"![rsa]\s*")
 _SPECIFIER: Final = re.compile(r"[^{}'\"\n]*")
-_TYPE_STATEMENT: Final = re.compile(r"^([ \t]*)type[ \t]+(\w+)[ \t]*(?:\[[^\n]*?\])?[ \t]*=", re.MULTILINE)
+_TYPE_STATEMENT: Final = re.compile(r"^([ \t]*)type[ \t]+(\w+)(?:[ \t]*\[[^\n]*?\])?[ \t]*=", re.MULTILINE)
 _TYPE_PARAMETERS: Final = re.compile(
     r"^([ \t]*(?:async[ \t]+)?(?:def|class)[ \t]+\w+)[ \t]*\[[^\n]*?\](?=[ \t]*[(:])", re.MULTILINE
 )
@@ -39,7 +39,8 @@ def readable(source: str) -> str:
     """
     if shared_tree(source) is not None:
         return source
-    for text in (with_older_strings(source), without_type_parameters(with_older_strings(source))):
+    older = with_older_strings(source)
+    for text in (older, without_type_parameters(older)):
         if shared_tree(text) is not None:
             return text
     return source
@@ -153,7 +154,7 @@ class _Rewriter:
 def _literal(quote: str, braces: bool, raw: bool = False) -> re.Pattern[str]:
     """What a string holds up to its end or, with braces, up to the next expression in it."""
     line = "" if len(quote) == 3 else r"\n"
-    named = "" if raw else r"\\N\{[^}\n]*\}|"
+    named = "" if raw else r"\\N\{[^}\n]{1,99}\}|"
     escapes = rf"{named}\\[^{{]|\\(?=\{{)|\{{\{{" if braces else r"\\."
     return re.compile(rf"(?:{escapes}|(?!{quote})[^\\{line}{'{' if braces else ''}])*", re.DOTALL)
 

@@ -99,6 +99,25 @@ def test_no_text_is_too_odd(text: str) -> None:
     assert readable(text).count("\n") == text.count("\n")
 
 
-def test_a_long_text_takes_no_long_way() -> None:
-    source = "x = 1\n" * 20_000 + 'f"{' * 50_000
+@pytest.mark.parametrize(
+    "part",
+    [
+        'f"{',
+        r'"\N{{',
+        r'f"\N{{',
+        "type x ",
+        "type x[]",
+        "def f[]",
+        "]",
+        "f'{x:{x:",
+        "[",
+        "f'{'",
+        "\\",
+        " ",
+        "(\n",
+    ],
+)
+def test_a_long_text_takes_no_long_way(part: str) -> None:
+    source = f"type x = 1\nf'{{{part * 50_000}\n!"
     assert readable(source) == source
+    assert readable(f"def f{part * 50_000}\n!").startswith("def f")
