@@ -119,6 +119,14 @@ for layer in [self.Km, self.Qm, self.Vm]:
     nn.init.xavier_uniform_(layer.weight)
 """,
     ),
+    Answer(
+        "layers: lazy",
+        layers="""
+self.Km = nn.LazyLinear(qk_dim, bias=False)
+self.Qm = nn.LazyLinear(qk_dim, bias=False)
+self.Vm = nn.LazyLinear(v_dim, bias=False)
+""",
+    ),
     Answer("layers: seeded", layers="torch.manual_seed(3)\n" + PLAIN_LAYERS),
     Answer(
         "layers: weightless beside them",

@@ -104,6 +104,16 @@ def test_describe_tells_trainable_frozen_and_buffer_apart(zygote: Zygote) -> Non
     }
 
 
+def test_lazy_layers_have_the_shapes_that_their_first_call_gives_them(zygote: Zygote) -> None:
+    source = MODEL.replace("nn.Linear(width, ", "nn.LazyLinear(")
+    assert source.count("LazyLinear") == 3
+    got = outcome(zygote, source, Describe(SIZES))
+    assert isinstance(got, Answer)
+    shapes = {name: tuple(shape) for name, shape in got.arrays.items()}
+    assert shapes["trainable Km.weight"] == (4, 5)
+    assert shapes["trainable Vm.weight"] == (2, 5)
+
+
 def test_gradients_come_in_the_orientation_of_numpy(zygote: Zygote) -> None:
     upstream = np.ones((5, 2))
     got = outcome(zygote, MODEL, Gradients(SIZES, weights(SIZES), sequence(), upstream))

@@ -34,10 +34,12 @@ _seed_random = random.seed
 _seed_numpy = np.random.seed
 _seed_torch = torch.default_generator.manual_seed
 _randn = torch.randn
+_zeros = torch.zeros
 _generator = torch.Generator
 _backward = torch.Tensor.backward
 _to = torch.Tensor.to
 _from_numpy = torch.from_numpy
+_is_lazy = torch.nn.parameter.is_lazy
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -97,7 +99,7 @@ def load_weights(model: Any, weights: Weights) -> None:
         found = ", ".join(str(name) for name in state) or "nothing"
         raise Refuse(Refusal.MISSING_LAYER, f"{', '.join(missing)} not found; there is {found}")
     for name, matrix in new.items():
-        shape = tuple(state[name].shape)
+        shape = matrix.shape if _is_lazy(state[name]) else tuple(state[name].shape)
         if shape != matrix.shape:
             raise Refuse(Refusal.LAYER_SHAPE, f"{name} is {shape}, expected {matrix.shape}")
         state[name] = float_tensor(matrix)
@@ -116,6 +118,8 @@ def checked(output: Any) -> torch.Tensor:
 def describe_model(cls: Callable[..., Any], call: Describe) -> Arrays:
     """See types.Describe."""
     model = build(cls, call.sizes)
+    if any(_is_lazy(parameter) for parameter in model.parameters()):  # the first call gives them shapes
+        model(_zeros(1, call.sizes.input_dim))
     parameters = dict(model.named_parameters(remove_duplicate=False))
     arrays: Arrays = {}
     for name, value in model.state_dict().items():
