@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Final
 
-from autograder.sandbox.types import Cell
 from autograder.submission.class_source import CLASS_NAME, class_source, same_code
+from autograder.submission.modules import with_modules
 from autograder.submission.syntax import shared_tree
 from autograder.submission.types import Log, Origin, Program
 
@@ -88,7 +87,8 @@ def choose_code(candidates: list[CodeCandidate], log: Log | None) -> ChosenCode 
     }
     ranked = []
     for candidate in candidates:
-        program = _with_imports(candidate.program, scripts)
+        others = {name: script.cells for name, script in scripts.items() if script is not candidate.program}
+        program = replace(candidate.program, cells=with_modules(candidate.program.cells, others))
         matches = log is not None and log.model is not None and same_code(program, log.model) is True
         merit = (defines_class(program), matches, _layers(program), program.origin is Origin.NOTEBOOK)
         age = (_copy(program.name), candidate.modified, program.name)
@@ -127,19 +127,3 @@ def _copy(name: str) -> int:
     """Return the number that browsers give to a file downloaded again: 2 for "log (2).json"."""
     found = _COPY.findall(name)
     return int(found[-1]) if found else 0
-
-
-def _with_imports(program: Program, scripts: dict[str, Program]) -> Program:
-    """Put the uploaded scripts that a program imports in front of it: the sandbox has no files to import."""
-    wanted: dict[str, None] = {}
-    for cell in program.cells:
-        tree = shared_tree(cell.source)
-        for node in ast.walk(tree) if tree else ():
-            if isinstance(node, ast.ImportFrom) and node.module:
-                wanted[node.module] = None
-    in_front: list[Cell] = []
-    for name in wanted:
-        script = scripts.get(name)
-        if script is not None and script.name != program.name:
-            in_front.extend(script.cells)
-    return Program(program.origin, program.name, (*in_front, *program.cells)) if in_front else program

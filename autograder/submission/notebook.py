@@ -13,6 +13,7 @@ from autograder.settings import MAX_CODE_BYTES
 from autograder.submission.json_reader import JsonFault, read_json
 from autograder.submission.log import is_notebook
 from autograder.submission.magics import without_magics
+from autograder.submission.modules import with_modules, written_module
 from autograder.submission.newer_python import readable
 from autograder.submission.syntax import encodable, shared_tree
 from autograder.submission.types import Notice, Origin, Program, Tone
@@ -67,13 +68,21 @@ def from_sources(origin: Origin, name: str, sources: list[tuple[str, str]]) -> R
             f"{MAX_CODE_BYTES:,} bytes). Take out data that is pasted into the code and upload it again."
         )
     cells, dropped = [], []
+    modules: dict[str, list[Cell]] = {}
     for label, text in sources:
-        plain = without_magics(encodable(text))
+        source = encodable(text)
+        module = written_module(source)
+        plain = without_magics(source.replace("%%", "# ", 1) if module else source)
         if plain is None:
             dropped.append(label)
+        elif module:
+            modules[module] = [Cell(label, readable(plain))]
         elif plain.strip():
             cells.append(Cell(label, readable(plain)))
-    if not cells:
+    program = with_modules(cells, modules)
+    run = {cell.label for cell in program}
+    dropped += [cell.label for (cell,) in modules.values() if cell.label not in run]
+    if not program:
         return refused(f"{name} holds no Python code. Upload the notebook that you worked in.")
     notices = []
     if dropped:
@@ -81,7 +90,7 @@ def from_sources(origin: Origin, name: str, sources: list[tuple[str, str]]) -> R
         notices.append(
             Notice(Tone.IGNORED, f"{name}: {listed} ignored, not Python but for another program (%%)")
         )
-    return Reading(Program(origin, name, tuple(cells)), tuple(notices))
+    return Reading(Program(origin, name, program), tuple(notices))
 
 
 def _code_sources(value: dict[str, Any]) -> list[str] | None:

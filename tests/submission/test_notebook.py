@@ -47,6 +47,22 @@ def test_cells_for_other_programs_are_left_out_and_told() -> None:
     assert "code cell 1" in reading.notices[0].text
 
 
+def test_a_cell_that_saves_a_module_is_code_if_the_module_is_imported() -> None:
+    written = "%%writefile model.py\nx = 1"
+    reading = read_notebook(NAME, notebook_bytes("from model import x", written))
+    assert cells(reading) == [
+        ("code cell 2", "# writefile model.py\nx = 1"),
+        ("code cell 1", "from __main__ import x"),
+    ]
+    assert reading.notices == ()
+
+
+def test_a_cell_that_saves_a_module_which_nobody_imports_is_left_out_and_told() -> None:
+    reading = read_notebook(NAME, notebook_bytes("%%writefile model.py\nx = 1", "y = 2"))
+    assert cells(reading) == [("code cell 2", "y = 2")]
+    assert "code cell 1 ignored" in reading.notices[0].text
+
+
 def test_a_notebook_of_format_3_is_read() -> None:
     sheet = {
         "cells": [
