@@ -26,6 +26,10 @@ NEWER = {
     ),
     "a type parameter": (FORWARD, f"    def first[T](self, x: T) -> T:\n        return x\n\n{FORWARD}"),
     "a type statement": (CLASS, f"type Rows = torch.Tensor\n\n\n{CLASS}"),
+    "exceptions without parentheses": (
+        LINE,
+        f"        try:\n            pass\n        except TypeError, ValueError:\n            pass\n{LINE}",
+    ),
     "a name of typing": (LINE, f"        from typing import override\n{LINE}"),
 }
 

@@ -2,7 +2,7 @@
 
 What ran for the student has to run here, and a notebook may come from Python 3.12 or newer while Gradescope's
 image has 3.10: f-strings with any strings, backslashes or comments in their braces (PEP 701), type parameters
-of functions and classes, and `type` statements (PEP 695).
+of functions and classes, `type` statements (PEP 695), and `except` without parentheses (PEP 758).
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ _TYPE_STATEMENT: Final = re.compile(r"^([ \t]*)type[ \t]+(\w+)(?:[ \t]*\[[^\n]*?
 _TYPE_PARAMETERS: Final = re.compile(
     r"^([ \t]*(?:async[ \t]+)?(?:def|class)[ \t]+\w+)[ \t]*\[[^\n]*?\](?=[ \t]*[(:])", re.MULTILINE
 )
+_EXCEPTIONS: Final = re.compile(
+    r"^([ \t]*except\*?[ \t]+)([\w.]+(?:[ \t]*,[ \t]*[\w.]+)+)(?=[ \t]*:)", re.MULTILINE
+)
 
 
 class _Unknown(Exception):
@@ -40,7 +43,7 @@ def readable(source: str) -> str:
     if shared_tree(source) is not None:
         return source
     older = with_older_strings(source)
-    for text in (older, without_type_parameters(older)):
+    for text in (older, with_older_statements(older)):
         if shared_tree(text) is not None:
             return text
     return source
@@ -54,9 +57,11 @@ def with_older_strings(source: str) -> str:
         return source
 
 
-def without_type_parameters(source: str) -> str:
-    """Return source without type parameters, `type` statements being assignments."""
-    return _TYPE_PARAMETERS.sub(r"\1", _TYPE_STATEMENT.sub(r"\1\2 =", source))
+def with_older_statements(source: str) -> str:
+    """Return source with `type` as an assignment, no type parameters, and parentheses after `except`."""
+    source = _TYPE_STATEMENT.sub(r"\1\2 =", source)
+    source = _TYPE_PARAMETERS.sub(r"\1", source)
+    return _EXCEPTIONS.sub(r"\1(\2)", source)
 
 
 class _Rewriter:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autograder.submission.newer_python import readable, with_older_strings, without_type_parameters
+from autograder.submission.newer_python import readable, with_older_statements, with_older_strings
 
 NAMES: dict[str, Any] = {"d": {"a": 1, "b": "x"}, "names": ["p", "q"], "x": 3.14159, "w": 5}
 
@@ -69,11 +69,13 @@ def test_what_older_pythons_read_too_stays_as_it_is(source: str) -> None:
         ("class A[*Ts, T = int](B):", "class A(B):"),
         ("class A[T]:", "class A:"),
         ("async def f[T](x):", "async def f(x):"),
+        ("try:\n  f()\nexcept A, b.C :\n  g()", "try:\n  f()\nexcept (A, b.C) :\n  g()"),
+        ("except (A, B):", "except (A, B):"),
         ("type(x)[0] = 1\nx = a[1]\ny = type", "type(x)[0] = 1\nx = a[1]\ny = type"),
     ],
 )
-def test_type_parameters_go_and_type_statements_assign(source: str, older: str) -> None:
-    assert without_type_parameters(source) == older
+def test_statements_of_newer_pythons_become_older_ones(source: str, older: str) -> None:
+    assert with_older_statements(source) == older
 
 
 def test_both_in_one_cell_are_read() -> None:
