@@ -20,6 +20,7 @@ _TAKEN: Final = sys.stdlib_module_names | {"numpy", "torch", "matplotlib", "eino
 _WRITTEN: Final = re.compile(r"\s*%%(?:writefile|file)[ \t]+(?:\S*/)?(\w+)\.py[ \t]*\n")
 _FROM: Final = re.compile(r"^([ \t]*from[ \t]+)\.?(\w+)(?=[ \t]+import\b)", re.MULTILINE)
 _IMPORT: Final = re.compile(r"^([ \t]*import[ \t]+)(\w+)([ \t]+as\b|(?=[ \t]*(?:$|[#;])))", re.MULTILINE)
+_MAIN: Final = re.compile(r"""^(if[ \t]+__name__[ \t]*==[ \t]*)(["'])__main__\2""", re.MULTILINE)
 
 Modules = Mapping[str, Sequence[Cell]]
 
@@ -46,7 +47,7 @@ def with_modules(cells: Sequence[Cell], modules: Modules) -> tuple[Cell, ...]:
         order = [*TopologicalSorter(imports).static_order()]
     except CycleError:  # then some name is missing in the notebook, too
         order = [*imports][::-1]
-    parts = {"": cells, **modules}
+    parts = {"": cells} | {name: _as_module(name, modules[name]) for name in imports if name}
     return tuple(_redirected(cell, modules) for name in order for cell in parts[name])
 
 
@@ -54,6 +55,11 @@ def _imported(cells: Sequence[Cell], modules: Modules) -> list[str]:
     """The modules that cells import, in order, each once."""
     names = [found[2] for cell in cells for form in (_FROM, _IMPORT) for found in form.finditer(cell.source)]
     return [name for name in dict.fromkeys(names) if name in modules]
+
+
+def _as_module(name: str, cells: Sequence[Cell]) -> list[Cell]:
+    """The cells, without what a module does only when it is run by itself."""
+    return [replace(cell, source=_MAIN.sub(rf"\1\2{name}\2", cell.source)) for cell in cells]
 
 
 def _redirected(cell: Cell, modules: Modules) -> Cell:

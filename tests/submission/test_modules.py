@@ -49,6 +49,14 @@ def test_no_file_is_taken_for_a_package_that_is_there(name: str) -> None:
     assert placed(source, **{name: "1 / 0"}) == [("cell 1", source)]
 
 
+def test_what_a_module_does_when_run_by_itself_is_left_out() -> None:
+    main = "if __name__ == '__main__':\n    train()"
+    assert placed(f"from model import A\n{main}", model=main) == [
+        ("model.py", "if __name__ == 'model':\n    train()"),
+        ("cell 1", f"from __main__ import A\n{main}"),
+    ]
+
+
 def test_modules_that_import_modules_stand_in_the_order_in_which_they_are_needed() -> None:
     order = placed("from a import *\nfrom c import *", a="from b import *", b="from c import *", c="x = 1")
     assert [label for label, _ in order] == ["c.py", "b.py", "a.py", "cell 1"]
