@@ -152,8 +152,10 @@ def _drop_outputs(value: dict[str, Any]) -> None:
 def _newer(program: Program | None, value: dict[str, Any]) -> tuple[Notice, ...]:
     """Return what to say of cells that do not parse here, if the notebook was run with a newer Python."""
     theirs = _VERSION.match(_metadata(value, "language_info", "version") or "")
-    unread = [cell.label for cell in program.cells if shared_tree(cell.source) is None] if program else []
-    if not theirs or not unread or (int(theirs[1]), int(theirs[2])) <= sys.version_info[:2]:
+    if not theirs or not program or (int(theirs[1]), int(theirs[2])) <= sys.version_info[:2]:
+        return ()
+    unread = [cell.label for cell in program.cells if shared_tree(cell.source) is None]
+    if not unread:
         return ()
     own, listed = ".".join(map(str, sys.version_info[:2])), clean(", ".join(unread), NAME_LIMIT)
     text = (

@@ -13,26 +13,19 @@ import pytest
 
 from autograder.regrade.cli import main
 from tests.regrade.exports import METADATA, write_plain
-from tests.regrade.fakes import broken_grader, fake_grader
+from tests.regrade.fakes import broken_grader, regrade
 
 ROOT = Path(__file__).resolve().parents[2]
 IDS = [str(100 + i) for i in range(12)]
 
 
-@pytest.fixture(autouse=True)
-def _one_grader(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The grader here is the fake one, whatever happens to the source beside it."""
-    monkeypatch.setattr("autograder.regrade.run.grader_hash", lambda: "the fake grader")
+pytestmark = pytest.mark.usefixtures("one_grader")
 
 
 @pytest.fixture
 def export(tmp_path: Path) -> Path:
     counts = str(tmp_path / "counts")
     return write_plain(tmp_path / "export", {name: {"log": name, "counts": counts} for name in IDS})
-
-
-def regrade(export: Path, out: Path, *arguments: str) -> int:
-    return main([str(export), "-o", str(out), "--jobs", "2", *arguments], fake_grader)
 
 
 def contents(out: Path) -> dict[str, bytes]:

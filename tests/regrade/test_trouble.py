@@ -10,26 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from autograder.regrade.cli import main
 from tests.regrade.exports import write_plain
-from tests.regrade.fakes import fake_grader
+from tests.regrade.fakes import regrade
 
 ROOT = Path(__file__).resolve().parents[2]
 IDS = [str(100 + i) for i in range(6)]
 
 
-@pytest.fixture(autouse=True)
-def _one_grader(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("autograder.regrade.run.grader_hash", lambda: "the fake grader")
+pytestmark = pytest.mark.usefixtures("one_grader")
 
 
 @pytest.fixture
 def export(tmp_path: Path) -> Path:
     return write_plain(tmp_path / "export", {name: {"log": name} for name in IDS})
-
-
-def regrade(export: Path, out: Path, *arguments: str) -> int:
-    return main([str(export), "-o", str(out), "--jobs", "2", *arguments], fake_grader)
 
 
 @pytest.mark.parametrize("limit", [100, 5000], ids=["results do not fit", "the report does not fit"])
