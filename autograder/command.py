@@ -10,10 +10,10 @@ from autograder.errors import UsageError
 from autograder.grade import Graded, grade
 from autograder.results.compose import fault, interrupted
 from autograder.results.write import write
-from autograder.sandbox.host import Zygote
+from autograder.sandbox.host import ForkServer
+from autograder.sandbox.jail import guard_grader
 from autograder.sandbox.launch import Launched
-from autograder.sandbox.lockdown import guard_grader
-from autograder.sandbox.staff import staff_line
+from autograder.sandbox.staff import isolation_line
 from autograder.table import table
 from autograder.text import NAME_LIMIT, clean
 
@@ -29,11 +29,11 @@ def grade_command(
     started already. Raises ResultsFault if results cannot be written at all, UsageError if html cannot.
     """
     guard_grader()
-    with Zygote(launched=launched) as sandbox:
+    with ForkServer(launched=launched) as sandbox:
         write(interrupted(), results)
         try:
             graded = grade(upload, sandbox)
-            isolation = staff_line(sandbox)
+            isolation = isolation_line(sandbox)
             graded.results["extra_data"] = {"isolation": isolation}
             write(graded.results, results)
         except Exception as error:  # the grader's own fault, whatever it is: said, never a silent zero

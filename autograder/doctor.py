@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from autograder.sandbox.host import Zygote
-from autograder.sandbox.lockdown import guard_grader
-from autograder.sandbox.lockdown.isolation import Isolation, Level, Verdict
+from autograder.sandbox.host import ForkServer
+from autograder.sandbox.jail import guard_grader
+from autograder.sandbox.jail.isolation import Isolation, Level, Verdict
 
 _ADVICE = {
     Level.FULL: "Nothing to do.",
@@ -26,7 +26,7 @@ _NO_IMPORTS = (
 def examine() -> Isolation:
     """Send a canary into a real jail. Takes as long as importing torch. Raises SandboxFault."""
     guard_grader()
-    with Zygote() as sandbox:
+    with ForkServer() as sandbox:
         return sandbox.probe()
 
 

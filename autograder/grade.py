@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from autograder.checks.evidence import Evidence
 from autograder.checks.preamble import preamble
 from autograder.checks.questions import questions
 from autograder.checks.rubric import rubric
+from autograder.checks.run import StudentRun
 from autograder.errors import UploadError
-from autograder.feedback.guard import guarded
+from autograder.feedback.guard import with_fallback
 from autograder.results.compose import run_checks
 from autograder.sandbox.types import Sandbox
 from autograder.submission.collect import collect
-from autograder.submission.types import Notice, Submission, Tone
+from autograder.submission.types import Note, NoteLevel, Submission
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ def grade(upload: Path, sandbox: Sandbox) -> Graded:
     for what is the grader's own.
     """
     submission = read(upload)
-    evidence = interrogate(submission, sandbox)
+    evidence = run_student_code(submission, sandbox)
     checks = rubric(evidence)
-    outcome = run_checks(checks, output=guarded(lambda: preamble(evidence), str))
+    outcome = run_checks(checks, output=with_fallback(lambda: preamble(evidence), str))
     diagnoses = tuple(check.diagnosis for check in checks if check.diagnosis)
     return Graded(outcome.results, outcome.faults, diagnoses, submission)
 
@@ -50,13 +50,13 @@ def read(upload: Path) -> Submission:
     try:
         return collect(upload)
     except UploadError as error:
-        return Submission(log=None, program=None, notices=(Notice(Tone.WARNING, str(error)),))
+        return Submission(log=None, program=None, notices=(Note(NoteLevel.WARNING, str(error)),))
 
 
-def interrogate(submission: Submission, sandbox: Sandbox) -> Evidence:
+def run_student_code(submission: Submission, sandbox: Sandbox) -> StudentRun:
     """Let the student's code answer every question of the rubric, in a child process."""
     if submission.program is None:
-        return Evidence(submission, load=None, outcomes={})
+        return StudentRun(submission, load=None, outcomes={})
     asked = questions()
     transcript = sandbox.run(submission.program.cells, tuple(asked.values()))
-    return Evidence(submission, transcript.load, dict(zip(asked, transcript.outcomes, strict=True)))
+    return StudentRun(submission, transcript.load, dict(zip(asked, transcript.outcomes, strict=True)))

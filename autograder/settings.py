@@ -1,6 +1,7 @@
 """Every number that staff may want to change: seeds, tolerances, sizes, limits.
 
-Points and visibility are not here: they stand in the decorators of `autograder/checks`.
+The assignment's own numbers stand in `autograder/assignment.py`, points and visibility in the
+decorators of `autograder/checks`.
 Sizes are in bytes, times in seconds.
 """
 
@@ -10,14 +11,6 @@ from typing import Final
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
-
-# --- The assignment's own numbers: its notebook is the source, change them only with it. ---
-NOTEBOOK_TEST_SEED: Final = 42
-"""Seed of the notebook's equivalence test between the NumPy and the PyTorch transformer."""
-MODEL_RECORD_SEED: Final = 1998
-"""Seed under which the notebook records `torch_transformer_shape` and `_value`."""
-CONTENT_RECORD_SEED: Final = 1997
-POSITION_RECORD_SEED: Final = 2017
 
 # --- Tolerances: |got - expected| <= ATOL + RTOL * |reference side|, as np.allclose has it. ---
 RTOL: Final = 1e-3
@@ -63,7 +56,7 @@ WALL_FACTOR: Final = 6.0
 MAX_FAILED_ATTEMPTS: Final = 3
 """After so many attempts that died or hung, the calls left are not run."""
 MEMORY_BYTES: Final = 1024 * MIB
-"""Address space of the student's code beyond what the zygote has mapped."""
+"""Address space of the student's code beyond what the fork server has mapped."""
 MAX_ANSWER_BYTES: Final = 16 * MIB
 MAX_TEXT_BYTES: Final = 4 * KIB
 """One text that comes from the student's code: an error's message, a name."""

@@ -2,10 +2,10 @@
 
     .venv/bin/python -m benchmarks.attempts
 
-pytest-benchmark, its clock being the CPU time of the grader, the zygote and the child of each attempt. The
-floor is an attempt that does nothing: a fork of the same zygote, jailed, that runs one empty cell and answers
-no call. Below pytest-benchmark's table stand the figures that have a target, and what an upload costs among
-twice and four times as many over what it costs among few, which is 1 where cost grows in proportion.
+pytest-benchmark, its clock being the CPU time of the grader, the fork server and the child of each attempt.
+The floor is an attempt that does nothing: a fork of the same server, jailed, that runs one empty cell and
+answers no call. Below pytest-benchmark's table stand the figures that have a target, and what an upload costs
+among twice and four times as many over what it costs among few, which is 1 where cost grows in proportion.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from autograder.grade import grade
-from autograder.sandbox.host import Zygote
+from autograder.sandbox.host import ForkServer
 from autograder.sandbox.types import Cell
 from benchmarks.grading import UPLOADS
 from benchmarks.measure import cpu_seconds
@@ -43,17 +43,17 @@ pytestmark = pytest.mark.benchmark(timer=cpu_seconds, disable_gc=False)
 
 
 @pytest.fixture(scope="module")
-def sandbox() -> Iterator[Zygote]:
-    """A zygote that has forked before."""
-    with Zygote() as zygote:
+def sandbox() -> Iterator[ForkServer]:
+    """A fork server that has forked before."""
+    with ForkServer() as fork_server:
         for _ in range(WARM_UP):
             for name in TARGETS:
-                grade(UPLOADS / name, zygote)
+                grade(UPLOADS / name, fork_server)
         gc.freeze()  # as the workers of regrade do
-        yield zygote
+        yield fork_server
 
 
-def test_floor(benchmark: BenchmarkFixture, sandbox: Zygote) -> None:
+def test_floor(benchmark: BenchmarkFixture, sandbox: ForkServer) -> None:
     """An attempt that does nothing."""
     nothing = ((Cell("nothing", ""),), ())
     benchmark.pedantic(sandbox.run, nothing, rounds=ROUNDS, iterations=FORKS)
@@ -61,7 +61,7 @@ def test_floor(benchmark: BenchmarkFixture, sandbox: Zygote) -> None:
 
 @pytest.mark.parametrize("times", [1, 2, 4])
 @pytest.mark.parametrize("name", TARGETS)
-def test_upload(benchmark: BenchmarkFixture, sandbox: Zygote, name: str, times: int) -> None:
+def test_upload(benchmark: BenchmarkFixture, sandbox: ForkServer, name: str, times: int) -> None:
     """One upload among a number of them."""
     benchmark.pedantic(grade, (UPLOADS / name, sandbox), rounds=ROUNDS, iterations=times * FEW)
 

@@ -41,7 +41,7 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Task:
+class SequenceTask:
     """A task of the assignment.
 
     name: the tag of its rubric section. max_len: of a sequence, CLS not counted. pos_rows: the rows
@@ -91,7 +91,7 @@ class Task:
 
 
 @cache
-def drawn_sequence(task: Task, seed: int) -> Batch:
+def drawn_sequence(task: SequenceTask, seed: int) -> Batch:
     """A batch of one: the sequence that the notebook draws for the task after seeding with seed. Cached.
 
     The notebook seeds the global generators of random and numpy; here, generators of the same kind
@@ -122,7 +122,7 @@ def _read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 @cache
-def _all_sequences(task: Task) -> tuple[Batch, ...]:
+def _all_sequences(task: SequenceTask) -> tuple[Batch, ...]:
     kinds = len(TOKEN_NAMES)
     return tuple(
         task.batch(np.indices((kinds,) * length).reshape(length, -1).T)
@@ -130,7 +130,7 @@ def _all_sequences(task: Task) -> tuple[Batch, ...]:
     )
 
 
-IDENTITY = Task(
+IDENTITY = SequenceTask(
     name="attention_by_content",
     input_dim=3,
     v_dim=3,
@@ -140,7 +140,7 @@ IDENTITY = Task(
     only_sign=False,
     target=_same_tokens,
 )
-COPY_FIRST = Task(
+COPY_FIRST = SequenceTask(
     name="attention_by_position",
     input_dim=3,
     v_dim=3,
@@ -150,7 +150,7 @@ COPY_FIRST = Task(
     only_sign=False,
     target=_first_token_everywhere,
 )
-UNIQUE = Task(
+UNIQUE = SequenceTask(
     name="unique_tokens",
     input_dim=4,
     v_dim=1,
@@ -160,5 +160,7 @@ UNIQUE = Task(
     only_sign=True,
     target=_sign_of_uniqueness,
 )
-TASKS: Mapping[str, Task] = MappingProxyType({task.name: task for task in (IDENTITY, COPY_FIRST, UNIQUE)})
+TASKS: Mapping[str, SequenceTask] = MappingProxyType(
+    {task.name: task for task in (IDENTITY, COPY_FIRST, UNIQUE)}
+)
 """The tasks by name, in the order of the assignment."""

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from autograder.sandbox.host import Zygote
+from autograder.sandbox.host import ForkServer
 
 
 @pytest.fixture(scope="session")
-def zygote() -> Iterator[Zygote]:
+def fork_server() -> Iterator[ForkServer]:
     """One sandbox for the whole session: importing torch takes a second."""
-    with Zygote() as started:
+    with ForkServer() as started:
         yield started
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from autograder.doctor import describe
 from autograder.errors import SandboxFault
-from autograder.sandbox.lockdown import Confinement, Layer, Shortfall
-from autograder.sandbox.lockdown.isolation import Finding, Isolation, Probe, Verdict
-from autograder.sandbox.lockdown.types import LACKING
-from autograder.sandbox.staff import staff_line, summarize
+from autograder.sandbox.jail import Confinement, Layer, Shortfall
+from autograder.sandbox.jail.isolation import Finding, Isolation, Probe, Verdict
+from autograder.sandbox.jail.types import LACKING
+from autograder.sandbox.staff import isolation_line, summarize
 
 ALL_HELD = tuple(Finding(probe, Verdict.HELD) for probe in Probe)
 SOCKET_OPEN = tuple(
@@ -46,15 +46,15 @@ def test_an_environment_that_cannot_be_read_is_named_with_what_to_do():
 
 class _Broken:
     def probe(self) -> Isolation:
-        raise SandboxFault("the zygote died")
+        raise SandboxFault("the fork server died")
 
 
 def test_a_sandbox_that_fails_costs_the_line_only():
-    assert staff_line(_Broken()) == "isolation: not known (the zygote died)"
+    assert isolation_line(_Broken()) == "isolation: not known (the fork server died)"
 
 
-def test_the_line_for_staff_comes_from_a_running_sandbox(zygote):
-    assert staff_line(zygote).startswith("isolation: ")
+def test_the_line_for_staff_comes_from_a_running_sandbox(fork_server):
+    assert isolation_line(fork_server).startswith("isolation: ")
 
 
 def test_this_machine_can_be_examined():

@@ -10,7 +10,7 @@ import pytest
 
 from autograder.grade import grade
 from autograder.results.schema import validate
-from autograder.sandbox.host import Zygote
+from autograder.sandbox.host import ForkServer
 from tests.answers.answer import Answer
 from tests.answers.every import BY_NAME, RIGHT, WRONG
 from tests.answers.run import log_of
@@ -31,9 +31,11 @@ LOG_ALONE = [(answer.name, "log alone") for answer in RIGHT]
 
 
 @pytest.mark.parametrize(("name", "form"), [*ALWAYS, *LOG_ALONE, *IN_TURNS])
-def test_an_answer_gets_what_it_deserves(name: str, form: str, zygote: Zygote, tmp_path: Path) -> None:
+def test_an_answer_gets_what_it_deserves(
+    name: str, form: str, fork_server: ForkServer, tmp_path: Path
+) -> None:
     answer = BY_NAME[name]
-    graded = grade(write(FORMS[form](answer), tmp_path / "upload"), zygote)
+    graded = grade(write(FORMS[form](answer), tmp_path / "upload"), fork_server)
     validate(graded.results)
     assert graded.faults == ()
     assert complaints(answer, form, graded.results) == []
@@ -45,16 +47,16 @@ def test_a_right_answer_passes_the_notebook_s_own_tests(answer: Answer) -> None:
     assert done <= json.loads(log_of(answer)).keys()
 
 
-def test_an_answer_in_a_zip_is_graded_like_the_folder(zygote: Zygote, tmp_path: Path) -> None:
+def test_an_answer_in_a_zip_is_graded_like_the_folder(fork_server: ForkServer, tmp_path: Path) -> None:
     answer = BY_NAME["unique: a compass"]
     files = FORMS["in a folder"](answer)
-    zipped = grade(write_zip(files, tmp_path / "homework.zip"), zygote).results
+    zipped = grade(write_zip(files, tmp_path / "homework.zip"), fork_server).results
     assert complaints(answer, "log and notebook", zipped) == []
     assert zipped["score"] == 100
 
 
-def test_a_zip_within_the_upload_is_opened(zygote: Zygote, tmp_path: Path) -> None:
+def test_a_zip_within_the_upload_is_opened(fork_server: ForkServer, tmp_path: Path) -> None:
     answer = BY_NAME["einsum"]
     (tmp_path / "upload").mkdir()
     write_zip(FORMS["in a folder"](answer), tmp_path / "upload" / "hw (2).zip")
-    assert grade(tmp_path / "upload", zygote).results["score"] == 100
+    assert grade(tmp_path / "upload", fork_server).results["score"] == 100

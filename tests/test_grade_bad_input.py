@@ -12,7 +12,7 @@ import pytest
 from autograder import settings
 from autograder.grade import grade
 from autograder.results.schema import validate
-from autograder.sandbox.host import DEFAULT_LIMITS, Zygote
+from autograder.sandbox.host import DEFAULT_LIMITS, ForkServer
 from autograder.sandbox.limits import RunLimits
 from autograder.sandbox.types import Call, Cell, Transcript
 from tests.answers.answer import SECTIONS
@@ -29,17 +29,19 @@ SHORT = dataclasses.replace(SMALL, load_cpu=1.0, call_cpu=0.5, wall_factor=3.0)
 class Limited:
     """The session's sandbox with other limits."""
 
-    def __init__(self, zygote: Zygote, limits: RunLimits) -> None:
-        self._zygote = zygote
+    def __init__(self, fork_server: ForkServer, limits: RunLimits) -> None:
+        self._fork_server = fork_server
         self._limits = limits
 
     def run(self, cells: Sequence[Cell], calls: Sequence[Call]) -> Transcript:
-        return self._zygote.run(cells, calls, limits=self._limits)
+        return self._fork_server.run(cells, calls, limits=self._limits)
 
 
 @pytest.mark.parametrize("bad", [*BAD_FILES, *BAD_CODE], ids=lambda bad: bad.name)
-def test_bad_input_costs_only_what_it_broke(bad: BadUpload, zygote: Zygote, tmp_path: Path) -> None:
-    graded = grade(write(bad.files(), tmp_path / "upload"), Limited(zygote, SHORT if bad in HANGS else SMALL))
+def test_bad_input_costs_only_what_it_broke(bad: BadUpload, fork_server: ForkServer, tmp_path: Path) -> None:
+    graded = grade(
+        write(bad.files(), tmp_path / "upload"), Limited(fork_server, SHORT if bad in HANGS else SMALL)
+    )
     validate(graded.results)
     assert graded.faults == ()
     shares = dict.fromkeys(SECTIONS, 1) | dict(bad.shares)

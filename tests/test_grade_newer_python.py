@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from autograder.grade import grade
-from autograder.sandbox.host import Zygote
+from autograder.sandbox.host import ForkServer
 from tests.answers.answer import Answer
 from tests.answers.every import BY_NAME
 from tests.answers.upload import LOG, Files, log_alone, log_and_notebook, log_and_script, write
@@ -51,16 +51,16 @@ def changed(files: Files, old: str, new: str) -> Files:
 @pytest.mark.parametrize("name", NEWER)
 @pytest.mark.parametrize("form", [log_and_notebook, log_and_script])
 def test_it_gets_all_points(
-    name: str, form: Callable[[Answer], Files], zygote: Zygote, tmp_path: Path
+    name: str, form: Callable[[Answer], Files], fork_server: ForkServer, tmp_path: Path
 ) -> None:
     before = form(BY_NAME["plain"])
     files = changed(before, *NEWER[name])
     assert files != before
-    graded = grade(write(files, tmp_path / "upload"), zygote)
+    graded = grade(write(files, tmp_path / "upload"), fork_server)
     assert graded.results["score"] == 100
 
 
-def test_a_log_alone_gets_all_points(zygote: Zygote, tmp_path: Path) -> None:
+def test_a_log_alone_gets_all_points(fork_server: ForkServer, tmp_path: Path) -> None:
     files = changed(log_alone(BY_NAME["plain"]), *NEWER["strings in an f-string"])
-    graded = grade(write(files, tmp_path / "upload"), zygote)
+    graded = grade(write(files, tmp_path / "upload"), fork_server)
     assert graded.results["score"] == 100

@@ -10,7 +10,7 @@ import pytest
 
 from autograder.grade import grade
 from autograder.results.schema import validate
-from autograder.sandbox.host import Zygote
+from autograder.sandbox.host import ForkServer
 from tests.answers.answer import Share
 from tests.answers.upload import LOG, NOTEBOOK, Files, write
 from tests.answers.verdict import share_complaints
@@ -46,14 +46,16 @@ def _verdict(name: str, form: str) -> Mapping[str, Share]:
 @needs_samples
 @pytest.mark.parametrize("form", ["log and notebook", "log alone", "notebook alone", "log and script"])
 @pytest.mark.parametrize("name", NAMES)
-def test_a_sample_upload_gets_its_verdict(name: str, form: str, zygote: Zygote, tmp_path: Path) -> None:
-    graded = grade(write(_files(name, form), tmp_path / "upload"), zygote)
+def test_a_sample_upload_gets_its_verdict(
+    name: str, form: str, fork_server: ForkServer, tmp_path: Path
+) -> None:
+    graded = grade(write(_files(name, form), tmp_path / "upload"), fork_server)
     validate(graded.results)
     assert graded.faults == ()
     assert list(share_complaints(_verdict(name, form), graded.results)) == []
 
 
 @needs_samples
-def test_the_sample_with_the_optional_part_passes_it(zygote: Zygote, tmp_path: Path) -> None:
-    graded = grade(write(_files("ok_unique_too", "log and notebook"), tmp_path / "upload"), zygote)
+def test_the_sample_with_the_optional_part_passes_it(fork_server: ForkServer, tmp_path: Path) -> None:
+    graded = grade(write(_files("ok_unique_too", "log and notebook"), tmp_path / "upload"), fork_server)
     assert [t["status"] for t in graded.results["tests"] if "unique_tokens" in t["tags"]] == ["passed"]

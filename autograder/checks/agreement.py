@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from autograder.checks.evidence import Evidence
+from autograder.assignment import MATRICES, Task
 from autograder.checks.questions import matrices
-from autograder.sandbox.types import Answer, Task
+from autograder.checks.run import StudentRun
+from autograder.sandbox.types import Answer
 from autograder.submission.class_source import same_code
 from autograder.submission.shapes import work_out_shapes
 from autograder.submission.types import Origin, ShapeFault
@@ -14,7 +15,7 @@ from autograder.submission.types import Origin, ShapeFault
 _DO = "Run all cells again, download submission_log.json again, and upload both."
 
 
-def disagreements(evidence: Evidence) -> list[str]:
+def disagreements(evidence: StudentRun) -> list[str]:
     """One line per part in which log and code differ, with what was graded and what to do."""
     log, program = evidence.submission.log, evidence.submission.program
     if log is None or program is None or program.origin is Origin.LOG:
@@ -33,9 +34,7 @@ def disagreements(evidence: Evidence) -> list[str]:
         if isinstance(recorded, ShapeFault):
             continue
         different = [
-            name
-            for name in ("Km", "Qm", "Vm", "pos")
-            if not _same(getattr(recorded, name), outcome.arrays.get(name))
+            name for name in MATRICES if not _same(getattr(recorded, name), outcome.arrays.get(name))
         ]
         if different:
             lines.append(

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from gradescope_utils.autograder_utils.decorators import number, partial_credit, tags, visibility, weight
 
+from autograder.assignment import Task
 from autograder.checks.hand_designed import HandDesigned
-from autograder.sandbox.types import Task
 
 SECTION = Task.CONTENT.value
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 import unittest
 from typing import NoReturn
 
-from autograder.checks.evidence import Evidence
+from autograder.checks.run import StudentRun
 from autograder.feedback.message import Message
 from autograder.sandbox.types import Outcome
 
@@ -33,7 +33,7 @@ class Check(unittest.TestCase):
 
     maxDiff = None
 
-    def __init__(self, method: str, evidence: Evidence) -> None:
+    def __init__(self, method: str, evidence: StudentRun) -> None:
         super().__init__(method)
         self.evidence = evidence
         self.output_format = "text"

@@ -9,18 +9,16 @@ from typing import Union
 import numpy as np
 
 from autograder import settings
+from autograder.assignment import Section, Task
 from autograder.checks.base import Check
-from autograder.checks.evidence import Evidence
 from autograder.checks.questions import matrices as matrices_question
+from autograder.checks.run import StudentRun
 from autograder.feedback.matrices.explain import explain
-from autograder.sandbox.types import Answer, Raised, Refusal, Refused, Task
+from autograder.sandbox.types import Answer, Raised, Refusal, Refused
 from autograder.submission.shapes import check_shapes, work_out_shapes
-from autograder.submission.types import Matrices, Section, ShapeFault
-from reference.tasks import TASKS, Batch
-from reference.tasks import Task as TaskOfReference
+from autograder.submission.types import Matrices, ShapeFault
+from reference.tasks import TASKS, Batch, SequenceTask
 from reference.transformer import NumpyTransformer
-
-FROM_LOG = "submission_log.json"
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,7 @@ class Verdict:
     right: the notebook's own test passes, one bool array (n,) per batch.
     """
 
-    task: TaskOfReference
+    task: SequenceTask
     transformer: NumpyTransformer
     batches: tuple[Batch, ...]
     right: tuple[np.ndarray, ...]
@@ -91,7 +89,7 @@ class Verdict:
         return any(self.transformer.overflow(batch.inputs).broken.any() for batch in self.batches)
 
 
-def find_matrices(evidence: Evidence, task: Task) -> Matter:
+def find_matrices(evidence: StudentRun, task: Task) -> Matter:
     """The matrices of a task: from the log when it has them, else as the code left them."""
     log = evidence.submission.log
     section = {Task.CONTENT: Section.CONTENT, Task.POSITION: Section.POSITION}.get(task)
@@ -119,7 +117,7 @@ def judge(task: Task, matrices: Matrices) -> Verdict:
     return Verdict(of_reference, transformer, batches, tuple(right))
 
 
-def passes(task: TaskOfReference, output: np.ndarray, batch: Batch) -> np.ndarray:
+def passes(task: SequenceTask, output: np.ndarray, batch: Batch) -> np.ndarray:
     """(n,): which sequences of the batch are right, by the notebook's own tolerance."""
     return task.judge(output, batch.expected, rtol=settings.RTOL, atol=settings.TASK_ATOL)
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from autograder.checks.evidence import Evidence
 from autograder.checks.questions import OTHER, WITH, WITHOUT, cases, describe, questions
+from autograder.checks.run import StudentRun
 from autograder.feedback.model import Run, diagnose_runs
 from autograder.sandbox.types import Answer, Forward
 
@@ -21,7 +21,7 @@ NUMBERS = {WITHOUT: "2.2", WITH: "2.3", OTHER: "2.4"}
 """The check that judges each group."""
 
 
-def runs_of(evidence: Evidence, group: str) -> list[Run]:
+def runs_of(evidence: StudentRun, group: str) -> list[Run]:
     """The runs of a group, in the order in which they were asked."""
     runs = []
     for name, case in cases(group).items():
@@ -33,7 +33,7 @@ def runs_of(evidence: Evidence, group: str) -> list[Run]:
 
 
 @lru_cache(maxsize=1)
-def diagnosis_of(evidence: Evidence) -> Diagnosis | None:
+def diagnosis_of(evidence: StudentRun) -> Diagnosis | None:
     """The mistake that explains the runs of all groups together; for a model that is not right."""
     outcomes = (evidence.outcomes[describe(group)] for group in (WITHOUT, WITH))
     has_bias = any(
@@ -45,7 +45,7 @@ def diagnosis_of(evidence: Evidence) -> Diagnosis | None:
 
 
 @lru_cache(maxsize=1)
-def told_in(evidence: Evidence) -> str:
+def told_in(evidence: StudentRun) -> str:
     """The number of the first check that fails for its runs, which has the diagnosis in full."""
     failing = (NUMBERS[group] for group in NUMBERS if not all(r.is_right for r in runs_of(evidence, group)))
     return next(failing, "")

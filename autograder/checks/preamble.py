@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 
+from autograder.assignment import Task
 from autograder.checks.agreement import disagreements
-from autograder.checks.evidence import Evidence
 from autograder.checks.questions import matrices
-from autograder.sandbox.types import Answer, Ended, LoadReport, StatementFate, StatementReport, Task
-from autograder.submission.types import Tone
+from autograder.checks.run import StudentRun
+from autograder.sandbox.types import Answer, Ended, LoadReport, StatementFate, StatementReport
+from autograder.submission.types import NoteLevel
 from autograder.text import NAME_LIMIT, clean
 
 MAX_STATEMENTS = 8
@@ -19,10 +20,10 @@ _WARNING = "Please note"
 _MESSAGE_LIMIT = 300
 
 
-def preamble(evidence: Evidence) -> str:
+def preamble(evidence: StudentRun) -> str:
     """Plain text for the head of results.json, one line per fact."""
     lines = [
-        f"{_WARNING}: {notice.text}" if notice.tone is Tone.WARNING else notice.text
+        f"{_WARNING}: {notice.text}" if notice.tone is NoteLevel.WARNING else notice.text
         for notice in evidence.submission.notices
     ]
     lines += [f"{_WARNING}: {text}" for text in disagreements(evidence)]
@@ -36,7 +37,7 @@ def preamble(evidence: Evidence) -> str:
     return "\n".join(lines)
 
 
-def _left_alone(evidence: Evidence) -> Mapping[str, int]:
+def _left_alone(evidence: StudentRun) -> Mapping[str, int]:
     """By a cell's label, the line from which on it is the optional part, which fails in every upload that
     leaves that part out; empty if the part was attempted."""
     program = evidence.submission.program

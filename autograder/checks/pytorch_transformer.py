@@ -5,6 +5,7 @@ from __future__ import annotations
 from gradescope_utils.autograder_utils.decorators import number, tags, visibility, weight
 
 from autograder import settings
+from autograder.assignment import MATRICES
 from autograder.checks import vectorized
 from autograder.checks.base import Check
 from autograder.checks.layers import layer_faults, unloadable
@@ -102,7 +103,7 @@ class PytorchTransformer(Check):
             outcome = self.outcome(name)
             if not isinstance(outcome, Answer):
                 self.explain(explain_outcome(outcome, questions()[name], self.evidence.load))
-            for matrix in ("Km", "Qm", "Vm", "pos"):
+            for matrix in MATRICES:
                 right = getattr(case.gradients, matrix)
                 if right is None:
                     continue

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Final
 
 from autograder import settings
+from autograder.assignment import MODEL_RECORD_SEED, MODEL_RECORD_SEQ_LEN, MODEL_RECORD_SIZES, TEST_SEED, Task
 from autograder.sandbox.types import (
     Call,
     CountOperations,
@@ -19,7 +20,6 @@ from autograder.sandbox.types import (
     Gradients,
     RecordedOutput,
     Sizes,
-    Task,
     TaskMatrices,
     Weights,
 )
@@ -44,8 +44,6 @@ DESCRIBE: Final = {WITHOUT: Sizes(5, 3, 4, None, 10), WITH: Sizes(5, 3, 4, 2, 9)
 OPERATIONS: Final = {WITHOUT: Sizes(5, 3, 4, None, 12), WITH: Sizes(5, 3, 4, 2, 12)}
 SEQ_LENS: Final = (4, 9)
 """Two lengths at which tensor operations are counted, both below max_seq_len."""
-RECORD_SIZES: Final = Sizes(7, 4, 3, 2, 9)
-RECORD_SEQ_LEN: Final = 8
 RECORDED: Final = "recorded output"
 
 
@@ -57,9 +55,7 @@ def cases(group: str) -> dict[str, Case]:
     if group == GRADIENT:
         return _named(GRADIENT, random_cases(FOR_GRADIENTS, settings.GRADIENT_SEED))
     notebook = [
-        case
-        for case in equivalence_cases(settings.NOTEBOOK_TEST_SEED)
-        if (case.sizes.pos_dim is None) == (group == WITHOUT)
+        case for case in equivalence_cases(TEST_SEED) if (case.sizes.pos_dim is None) == (group == WITHOUT)
     ]
     sizes = EXTRA_WITHOUT_POSITIONS if group == WITHOUT else EXTRA_WITH_POSITIONS
     extra = random_cases(sizes, settings.EXTRA_CASES_SEED)
@@ -76,7 +72,9 @@ def questions() -> MappingProxyType[str, Call]:
             name: Forward(_sizes(case), _weights(case), case.seq) for name, case in cases(group).items()
         }
         if group == WITHOUT:  # not before: how a model dies is explained where it is held to the reference
-            asked[RECORDED] = RecordedOutput(settings.MODEL_RECORD_SEED, RECORD_SIZES, RECORD_SEQ_LEN)
+            asked[RECORDED] = RecordedOutput(
+                MODEL_RECORD_SEED, Sizes(*MODEL_RECORD_SIZES), MODEL_RECORD_SEQ_LEN
+            )
     asked |= {
         name: Gradients(_sizes(case), _weights(case), case.seq, case.upstream)
         for name, case in cases(GRADIENT).items()

@@ -10,8 +10,8 @@ import unittest
 from autograder.checks.attention_by_content import AttentionByContent
 from autograder.checks.attention_by_position import AttentionByPosition
 from autograder.checks.base import Check
-from autograder.checks.evidence import Evidence
 from autograder.checks.pytorch_transformer import PytorchTransformer
+from autograder.checks.run import StudentRun
 from autograder.checks.submission_log import SubmissionLog
 from autograder.checks.unique_tokens import UniqueTokens
 
@@ -24,7 +24,7 @@ SECTIONS: tuple[type[Check], ...] = (
 )
 
 
-def rubric(evidence: Evidence) -> tuple[Check, ...]:
+def rubric(evidence: StudentRun) -> tuple[Check, ...]:
     """One instance per check; results order them by their numbers."""
     loader = unittest.TestLoader()
     return tuple(

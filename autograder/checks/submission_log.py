@@ -8,22 +8,22 @@ import numpy as np
 from gradescope_utils.autograder_utils.decorators import number, partial_credit, tags, visibility
 
 from autograder import settings
+from autograder.assignment import MODEL_RECORD_ITEMS, TASK_FACTS, Section, Task
 from autograder.checks.base import Check
 from autograder.checks.questions import RECORDED
 from autograder.feedback.numbers import agree, difference, shape_text
-from autograder.sandbox.types import Answer, Task
+from autograder.sandbox.types import Answer
 from autograder.submission.shapes import work_out_shapes
-from autograder.submission.types import Fault, Log, ModelRecord, Section, ShapeFault, TaskRecord
+from autograder.submission.types import Fault, Log, ModelRecord, ShapeFault, TaskRecord
 from reference.tasks import TASKS, drawn_sequence
 from reference.transformer import NumpyTransformer
 
 SECTION = "submission_log"
-RECORDED_ITEMS = slice(2, 7)
-"""The part of the flattened output that the notebook records."""
 MAX_LINES = 12
-TASKS_RECORDED = (
-    (Section.CONTENT, Task.CONTENT, settings.CONTENT_RECORD_SEED),
-    (Section.POSITION, Task.POSITION, settings.POSITION_RECORD_SEED),
+TASKS_RECORDED = tuple(
+    (Section(task.value), task, facts.record_seed)
+    for task, facts in TASK_FACTS.items()
+    if facts.record_seed is not None
 )
 
 
@@ -97,7 +97,7 @@ class SubmissionLog(Check):
         if not isinstance(outcome, Answer):
             return "torch_transformer: not compared, because your code does not run (see 2.1 to 2.3)."
         shape = tuple(int(size) for size in outcome.arrays["shape"])
-        value = outcome.arrays["output"].reshape(-1)[RECORDED_ITEMS]
+        value = outcome.arrays["output"].reshape(-1)[MODEL_RECORD_ITEMS]
         if shape != record.shape:
             return (
                 f"torch_transformer_shape is {shape_text(record.shape)}, but your code gives "
@@ -123,7 +123,9 @@ def _array_faults(log: Log, section: Section) -> list[str]:
         if log.model is None:
             return [f"{section.value}: not checked, because the section is missing or broken (see 1.1)."]
         lines = _not_finite(log, section)
-        wanted = max(0, min(RECORDED_ITEMS.stop, int(np.prod(log.model.shape))) - RECORDED_ITEMS.start)
+        wanted = max(
+            0, min(MODEL_RECORD_ITEMS.stop, int(np.prod(log.model.shape))) - MODEL_RECORD_ITEMS.start
+        )
         if not lines and len(log.model.value) != wanted:
             lines.append(
                 f"torch_transformer_value has {len(log.model.value)} numbers; an output of shape "

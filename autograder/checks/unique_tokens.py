@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from gradescope_utils.autograder_utils.decorators import number, tags, visibility, weight
 
+from autograder.assignment import Task
 from autograder.checks.hand_designed import Absent, HandDesigned, Misshapen, find_matrices, judge
 from autograder.feedback.matrices.explain import explain
-from autograder.sandbox.types import Task
 from autograder.submission.types import Origin
 
 SECTION = Task.UNIQUE.value

@@ -9,17 +9,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from autograder import settings
-from autograder.checks.evidence import Evidence
+from autograder.assignment import Task
 from autograder.checks.hand_designed import Absent, Found, find_matrices
 from autograder.checks.questions import matrices
+from autograder.checks.run import StudentRun
 from autograder.compare.learn import learn
 from autograder.compare.page import Comparison, write
 from autograder.compare.plan import PART_STEPS, SETTINGS, sizes_of
 from autograder.compare.progress import shown
 from autograder.errors import UsageError
 from autograder.grade import read
-from autograder.sandbox.host import Zygote
-from autograder.sandbox.types import Task, TaskMatrices
+from autograder.sandbox.host import ForkServer
+from autograder.sandbox.types import TaskMatrices
 from autograder.submission.types import Submission
 from autograder.text import NAME_LIMIT, clean
 from reference.tasks import TASKS
@@ -49,20 +50,20 @@ def main(arguments: Sequence[str]) -> int:
         options.output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"{options.output} cannot be made a folder: {error.strerror}") from error
-    with Zygote() as zygote:
-        compared = compare(read(options.submission), zygote, options.steps)
+    with ForkServer() as fork_server:
+        compared = compare(read(options.submission), fork_server, options.steps)
     title = clean(options.submission.resolve().name, NAME_LIMIT)
     print(f"page: {write(compared, title, options.output)}")
     return DONE
 
 
-def compare(submission: Submission, zygote: Zygote, steps: int) -> list[Comparison]:
+def compare(submission: Submission, fork_server: ForkServer, steps: int) -> list[Comparison]:
     """Every task's hand-designed matrices and learned ones; the optional task only if it was attempted."""
     cells = submission.program.cells if submission.program is not None else ()
     asked = {matrices(task): TaskMatrices(task) for task in Task}
-    transcript = zygote.run(cells, tuple(asked.values()))
+    transcript = fork_server.run(cells, tuple(asked.values()))
     outcomes = dict(zip(asked, transcript.outcomes, strict=True)) if cells else {}
-    evidence = Evidence(submission, transcript.load if cells else None, outcomes)
+    evidence = StudentRun(submission, transcript.load if cells else None, outcomes)
     hands = {task: _by_hand(evidence, task) for task in Task}
     attempted = [task for task in Task if task is not Task.UNIQUE or hands[task][0] is not None]
     parts = len(attempted) * -(-steps // PART_STEPS)
@@ -73,13 +74,13 @@ def compare(submission: Submission, zygote: Zygote, steps: int) -> list[Comparis
                 SETTINGS[task],
                 hands[task][0],
                 hands[task][1],
-                learn(zygote, cells, task, sizes_of(task, hands[task][0]), steps, step),
+                learn(fork_server, cells, task, sizes_of(task, hands[task][0]), steps, step),
             )
             for task in attempted
         ]
 
 
-def _by_hand(evidence: Evidence, task: Task) -> tuple[NumpyTransformer | None, str]:
+def _by_hand(evidence: StudentRun, task: Task) -> tuple[NumpyTransformer | None, str]:
     """The hand-designed transformer, or None and why there is none."""
     if evidence.submission.log is None and evidence.submission.program is None:
         return None, "the upload holds neither a log nor code"

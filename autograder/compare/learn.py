@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from autograder import settings
+from autograder.assignment import Task
 from autograder.compare.plan import PART_STEPS, training
 from autograder.errors import SandboxFault
-from autograder.sandbox.host import DEFAULT_LIMITS, Zygote
-from autograder.sandbox.types import Answer, Cell, Ended, Outcome, Raised, Refused, Sizes, Task
+from autograder.sandbox.host import DEFAULT_LIMITS, ForkServer
+from autograder.sandbox.types import Answer, Cell, Ended, Outcome, Raised, Refused, Sizes
 from autograder.text import clean
 from reference.transformer import NumpyTransformer
 
@@ -32,18 +33,25 @@ class Learned:
 
 
 def learn(
-    zygote: Zygote, cells: Sequence[Cell], task: Task, sizes: Sizes, steps: int, heard: Callable[[], None]
+    fork_server: ForkServer,
+    cells: Sequence[Cell],
+    task: Task,
+    sizes: Sizes,
+    steps: int,
+    heard: Callable[[], None],
 ) -> Learned:
     """Train on a task. heard: called after each part of a training. Raises SandboxFault."""
     if not cells:
         why = "there is no code to train"
     else:
-        outcomes = zygote.run(cells, training(task, sizes, steps, reference=False), _LIMITS, heard).outcomes
+        outcomes = fork_server.run(
+            cells, training(task, sizes, steps, reference=False), _LIMITS, heard
+        ).outcomes
         learned = _result(outcomes, sizes, steps)
         if isinstance(learned, Learned):
             return learned
         why = learned
-    outcomes = zygote.run((), training(task, sizes, steps, reference=True), _LIMITS, heard).outcomes
+    outcomes = fork_server.run((), training(task, sizes, steps, reference=True), _LIMITS, heard).outcomes
     learned = _result(outcomes, sizes, steps)
     if isinstance(learned, str):
         raise SandboxFault(f"the reference model cannot be trained on {task.value}: {learned}")

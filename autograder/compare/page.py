@@ -15,7 +15,7 @@ from autograder.errors import UsageError
 from autograder.feedback.figures.draw import Drawn, draw
 from autograder.feedback.figures.panels import run_panels
 from autograder.feedback.figures.picture import read_out
-from reference.tasks import Batch, Task
+from reference.tasks import Batch, SequenceTask
 from reference.transformer import NumpyTransformer
 
 _STYLE: Final = """
@@ -38,7 +38,7 @@ td { text-align: right; }
 class Comparison:
     """One task. hand None: there are no matrices to draw, and why_no_hand says why."""
 
-    task: Task
+    task: SequenceTask
     setting: Setting
     hand: NumpyTransformer | None
     why_no_hand: str
@@ -87,7 +87,7 @@ def picture(comparison: Comparison) -> Drawn:
     return draw(tuple(drawn_rows), headings=tuple(headings))
 
 
-def mean_loss(task: Task, transformer: NumpyTransformer) -> float:
+def mean_loss(task: SequenceTask, transformer: NumpyTransformer) -> float:
     """The mean squared error over every sequence of the task; NaN where the plain exp breaks."""
     skipped = 1 if task.has_cls else 0
     errors = [

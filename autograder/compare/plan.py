@@ -9,9 +9,9 @@ from typing import Final
 import numpy as np
 
 from autograder import settings
+from autograder.assignment import TASK_FACTS, Task
 from autograder.sandbox.types import Sizes, Train
-from autograder.sandbox.types import Task as TaskName
-from reference.tasks import TASKS, TOKEN_NAMES, Task
+from reference.tasks import TASKS, TOKEN_NAMES, SequenceTask
 from reference.transformer import FloatArray, NumpyTransformer
 
 PART_STEPS: Final = 1000
@@ -35,20 +35,24 @@ class Setting:
 
 
 SETTINGS: Final = {
-    TaskName.CONTENT: Setting(
+    Task.CONTENT: Setting(
         "Attention by content", settings.TRAIN_SEED, 0, (0, 1, 1, 2, 2), Sizes(3, 3, 3, None, 10)
     ),
-    TaskName.POSITION: Setting(
-        "Attention by position", settings.POSITION_RECORD_SEED, 1, (0, 1, 1), Sizes(3, 1, 3, 4, 4)
+    Task.POSITION: Setting(
+        "Attention by position",
+        TASK_FACTS[Task.POSITION].record_seed or 0,
+        1,
+        (0, 1, 1),
+        Sizes(3, 1, 3, 4, 4),
     ),
-    TaskName.UNIQUE: Setting(
+    Task.UNIQUE: Setting(
         "Unique tokens (optional)", settings.TRAIN_SEED, 0, (0, 1, 2, 2), Sizes(4, 8, 1, 4, 5)
     ),
 }
 """In the notebook unique tokens are trained unseeded, after everything else; here under the first seed."""
 
 
-def sizes_of(name: TaskName, hand: NumpyTransformer | None) -> Sizes:
+def sizes_of(name: Task, hand: NumpyTransformer | None) -> Sizes:
     """The sizes that the notebook gives the model: those of the hand-designed matrices."""
     usual = SETTINGS[name].usual
     if hand is None:
@@ -58,7 +62,7 @@ def sizes_of(name: TaskName, hand: NumpyTransformer | None) -> Sizes:
     return Sizes(usual.input_dim, hand.qk_dim, hand.v_dim, None if pos is None else hand.pos_dim, rows)
 
 
-def training(name: TaskName, sizes: Sizes, steps: int, *, reference: bool) -> tuple[Train, ...]:
+def training(name: Task, sizes: Sizes, steps: int, *, reference: bool) -> tuple[Train, ...]:
     """The calls of one training, each but the first going on where the one before it stopped."""
     setting, task = SETTINGS[name], TASKS[name.value]
     lengths, inputs, targets = _drawn(task, setting, sizes.v_dim, steps)
@@ -79,7 +83,9 @@ def training(name: TaskName, sizes: Sizes, steps: int, *, reference: bool) -> tu
     )
 
 
-def _drawn(task: Task, setting: Setting, v_dim: int, steps: int) -> tuple[list[int], FloatArray, FloatArray]:
+def _drawn(
+    task: SequenceTask, setting: Setting, v_dim: int, steps: int
+) -> tuple[list[int], FloatArray, FloatArray]:
     """Lengths with CLS; inputs (steps, longest, input_dim); targets (steps, max_len, v_dim); 0 is padding."""
     lengths_drawn, tokens_drawn = np.random.RandomState(setting.seed), random.Random(setting.seed)  # noqa: S311 - the notebook's
     cls = 1 if task.has_cls else 0

@@ -15,7 +15,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def guarded(make: Callable[[], T], instead: Callable[[], T]) -> T:
+def with_fallback(make: Callable[[], T], instead: Callable[[], T]) -> T:
     """What make gives, or, if it raises, what instead gives. The traceback goes to the log of the run."""
     try:
         return make()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from autograder import settings
-from autograder.feedback.guard import guarded
+from autograder.feedback.guard import with_fallback
 from autograder.feedback.message import Explained, Message
 from autograder.feedback.numbers import agree, difference
 from autograder.sandbox.types import Answer, Call, Ended, FloatArray, Forward, LoadReport, Outcome
@@ -44,7 +44,7 @@ def explain_outcome(outcome: Outcome, call: Call, load: Load) -> Message:
     """Say why a call gave no answer, where, and what to change; for anything but an Answer."""
     from autograder.feedback.translate import explain
 
-    return Message(guarded(lambda: explain(outcome, call, load).text, lambda: str(outcome)))
+    return Message(with_fallback(lambda: explain(outcome, call, load).text, lambda: str(outcome)))
 
 
 def diagnose_runs(runs: Sequence[Run], *, has_bias: bool) -> Diagnosis | None:
@@ -55,7 +55,7 @@ def diagnose_runs(runs: Sequence[Run], *, has_bias: bool) -> Diagnosis | None:
     from autograder.feedback.hypotheses.diagnose import Observation, diagnose
 
     observed = [Observation(run.call.sizes, run.call.weights, run.call.seq, run.output) for run in runs]
-    return guarded(lambda: diagnose(observed, has_bias=has_bias), lambda: None)
+    return with_fallback(lambda: diagnose(observed, has_bias=has_bias), lambda: None)
 
 
 def explain_runs(

@@ -9,6 +9,7 @@ import difflib
 import re
 from dataclasses import dataclass
 
+from autograder.assignment import CLASS_NAME, GIVEN_CLASS_NAME, MATRICES
 from autograder.feedback.translate_products import explain_product
 from autograder.feedback.wording import endings, names, tensors
 from autograder.feedback.wording.rules import Words
@@ -29,8 +30,6 @@ from autograder.text import clean
 SAID_LIMIT = 300
 LINE_LIMIT = 120
 NAME_LIMIT = 60
-LAYERS = ("Km", "Qm", "Vm", "pos")
-CLASS_NAME = "PytorchTransformer"
 _FROM_LOG = "torch_transformer_init"
 """In the label of a cell that was rebuilt from the log."""
 
@@ -85,7 +84,7 @@ def layer_named_like(layer: str, found: list[str]) -> str:
     for entry in found:
         name = entry.removesuffix(".weight")
         words = [word for word in re.split(r"[\W_\d]+", name.lower()) if word]
-        if name in LAYERS:
+        if name in MATRICES:
             continue
         stems = {word.removesuffix("s").removesuffix("m") for word in words}
         initials = {word.removeprefix("w").removesuffix("proj") for word in words}
@@ -152,7 +151,7 @@ def _of_missing_layers(words: Words, detail: str) -> Words:
     entries = [entry for entry in found.split(", ") if not entry.endswith(".bias")]
     renames = []
     for layer in (entry.removesuffix(".weight") for entry in missing.split(", ")):
-        like = layer_named_like(layer, entries) if layer in LAYERS else ""
+        like = layer_named_like(layer, entries) if layer in MATRICES else ""
         if like:
             renames.append(endings.RENAME.format(found=clean(like, NAME_LIMIT), layer=layer))
     return Words(words.headline, _literal(" ".join(renames))) if renames else words
@@ -177,7 +176,7 @@ def _no_class(detail: str, load: Load) -> Explanation:
         known = {"reason": told.headline, "change": told.change}
         return _explanation(endings.CLASS_FAILED, known, told.where or _where(place), reason)
     classes = load.classes if load is not None else ()
-    others = [name for name in classes if name != "NumpyTransformer"]
+    others = [name for name in classes if name != GIVEN_CLASS_NAME]
     if others:
         closest = difflib.get_close_matches(CLASS_NAME, others, 1, 0.0)[0]
         return _explanation(endings.OTHER_CLASS, {"name": clean(closest, NAME_LIMIT)})

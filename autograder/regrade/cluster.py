@@ -114,7 +114,7 @@ def _grade(task: Task, factory: GraderFactory, grader: str) -> Done:
     """Runs on a worker."""
     if _own_hash() != grader:
         return Done(task.id, task.key, None, ("a worker has another version of the grader: update it",))
-    # One zygote in each process, and checks that are made for one at a time: threads wait here.
+    # One fork server in each process, and checks that are made for one at a time: threads wait here.
     with _ONE_AT_A_TIME, tempfile.TemporaryDirectory(prefix="regrade-") as room:
         try:
             return grade_task(task, _grader(factory), Path(room))

@@ -15,11 +15,11 @@ from typing import Final
 
 import numpy as np
 
+from autograder.assignment import CLASS_NAME
 from autograder.regrade.types import Fingerprint
 from autograder.submission.syntax import parse
 from autograder.submission.types import FlatArray, Log, Program, Submission
 
-MODEL_CLASS: Final = "PytorchTransformer"
 DIGITS: Final = 4
 """Significant digits in which matrices have to agree."""
 _MAX_SOURCE_CHARS: Final = 200_000
@@ -62,12 +62,12 @@ def _sources(submission: Submission) -> Iterator[str]:
     """Where the model's class may be, the last cell first: it is the one that counts."""
     program: Program | None = submission.program
     for cell in reversed(program.cells if program is not None else ()):
-        if f"class {MODEL_CLASS}" in cell.source:
+        if f"class {CLASS_NAME}" in cell.source:
             yield cell.source
     if submission.log is not None and submission.log.model is not None:
         model = submission.log.model
         methods = "\n".join(textwrap.dedent(text) for text in (model.init, model.forward))
-        yield f"class {MODEL_CLASS}:\n{textwrap.indent(methods, '    ')}"
+        yield f"class {CLASS_NAME}:\n{textwrap.indent(methods, '    ')}"
 
 
 def canonical_source(source: str) -> str:
@@ -77,7 +77,7 @@ def canonical_source(source: str) -> str:
     """
     tree = parse(source) if len(source) <= _MAX_SOURCE_CHARS else None
     body = tree.body if tree is not None else []
-    models = [node for node in body if isinstance(node, ast.ClassDef) and node.name == MODEL_CLASS]
+    models = [node for node in body if isinstance(node, ast.ClassDef) and node.name == CLASS_NAME]
     if not models:
         return ""
     model = models[-1]

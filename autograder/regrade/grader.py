@@ -43,23 +43,23 @@ def grade_task(task: Task, grade: GradeFunction, room: Path) -> Done:
 
 @contextmanager
 def real_grader() -> Iterator[GradeFunction]:
-    """The grader that `./run_autograder` is, with a zygote of its own."""
+    """The grader that `./run_autograder` is, with a fork server of its own."""
     # Imported here: the process that hands out the work has no need of the checks.
     from autograder.grade import grade
     from autograder.regrade.fingerprint import fingerprint
     from autograder.results.schema import validate
-    from autograder.sandbox.host import Zygote
-    from autograder.sandbox.lockdown import guard_grader
-    from autograder.sandbox.staff import staff_line
+    from autograder.sandbox.host import ForkServer
+    from autograder.sandbox.jail import guard_grader
+    from autograder.sandbox.staff import isolation_line
 
     guard_grader()
-    with Zygote() as zygote:
-        isolation = functools.cache(staff_line)  # of the machine, not of the upload
+    with ForkServer() as fork_server:
+        isolation = functools.cache(isolation_line)  # of the machine, not of the upload
 
         def one(upload: Path) -> Verdict:
-            watched = Watched(zygote)
+            watched = Watched(fork_server)
             graded = grade(upload, watched)
-            graded.results["extra_data"] = {"isolation": isolation(zygote)}
+            graded.results["extra_data"] = {"isolation": isolation(fork_server)}
             return Verdict(
                 results=validate(graded.results),
                 faults=graded.faults,

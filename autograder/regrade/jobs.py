@@ -1,4 +1,4 @@
-"""Grades on this machine: a few worker processes, each with one zygote, one submission at a time.
+"""Grades on this machine: a few worker processes, each with one fork server, one submission at a time.
 
 The parent hands a worker a task over a pipe and gets a `Done` back; it never holds more than one task
 for each worker. A worker is a session of its own, so Ctrl-C reaches the parent alone. A worker that
@@ -26,7 +26,7 @@ from typing import Final
 from autograder.errors import GraderFault, SandboxFault
 from autograder.regrade.grader import grade_task
 from autograder.regrade.types import Done, GradeFunction, GraderFactory, Task
-from autograder.sandbox.lockdown import libc
+from autograder.sandbox.jail import libc
 from autograder.settings import CALL_CPU_SECONDS, LOAD_CPU_SECONDS, MAX_FAILED_ATTEMPTS, WALL_FACTOR
 
 WATCHDOG_SECONDS: Final = 60 + WALL_FACTOR * (
@@ -195,5 +195,5 @@ def _serve(pipe: Connection, grade: GradeFunction, room: Path) -> None:
 
 
 def _leave(*_: object) -> None:
-    """SIGTERM: unwind, so that the zygote ends with its worker."""
+    """SIGTERM: unwind, so that the fork server ends with its worker."""
     raise SystemExit(0)

@@ -154,7 +154,7 @@ class Verdict:
 
 GradeFunction = Callable[[Path], Verdict]
 GraderFactory = Callable[[], AbstractContextManager[GradeFunction]]
-"""Makes what one worker needs (its zygote) and gives the per-submission function; must pickle."""
+"""Makes what one worker needs (its fork server) and gives the per-submission function; must pickle."""
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """One attempt, seen from the trusted side: sends the request, reads answers, ends the child.
 
 Waits for the process, and looks at the pipe now and then: to wake at every answer would cost the grader
-a sixth of its CPU time. Whatever comes is an ending, never an exception. Only the zygote's own failure is
-raised.
+a sixth of its CPU time. Whatever comes is an ending, never an exception. Only the fork server's own failure
+is raised.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from autograder.sandbox.frames import FrameError, FrameReader
 from autograder.sandbox.requests import Request
 from autograder.sandbox.requests import encode as encode_request
 from autograder.sandbox.types import Answer, End, Ended, LoadReport, Outcome
-from autograder.sandbox.worker.zygote import ENDED, FORK, KILL, REPORT, STARTED
+from autograder.sandbox.worker.server import ENDED, FORK, KILL, REPORT, STARTED
 
 _CHUNK: Final = 1 << 16
 _MUCH: Final = 1 << 12
@@ -33,7 +33,7 @@ _ANSWERS_TOGETHER: Final = 4
 _LOOK_SECONDS: Final = 0.02
 """How often the answers and the child's CPU clock are looked at, before the end wakes us in any case."""
 _DEATH_SECONDS: Final = 30.0
-"""How long the zygote may take to end a child."""
+"""How long the fork server may take to end a child."""
 LOAD_GRACE: Final = 2.0
 """The child stops its own loading at the CPU limit; at this multiple of it, the host ends the child."""
 
@@ -48,7 +48,7 @@ class Attempt:
 
 
 def run_attempt(control: socket.socket, request: Request, heard: Callable[[], None] | None = None) -> Attempt:
-    """Fork, talk, and return when the child is gone. Raises SandboxFault if the zygote fails.
+    """Fork, talk, and return when the child is gone. Raises SandboxFault if the fork server fails.
 
     heard: called at each call's outcome.
     """
@@ -58,7 +58,7 @@ def run_attempt(control: socket.socket, request: Request, heard: Callable[[], No
         try:
             socket.send_fds(control, [FORK], [request_read, answer_write])
         except OSError as error:
-            raise SandboxFault(f"the zygote is gone: {error}") from error
+            raise SandboxFault(f"the fork server is gone: {error}") from error
         finally:
             os.close(request_read)
             os.close(answer_write)
@@ -120,7 +120,7 @@ class _Talk:
         self._deadline = time.monotonic() + limit * self._limits.wall_factor
 
     def _wait(self) -> None:
-        """Until the zygote reports, more of the request can go out, or it is time for a look."""
+        """Until the fork server reports, more of the request can go out, or it is time for a look."""
         writers = [self._write_fd] if self._unsent else []
         timeout = max(0.0, min(self._deadline - time.monotonic(), _LOOK_SECONDS))
         at_once = self._came >= _MUCH
@@ -189,20 +189,20 @@ class _Talk:
         return f"{limit * factor:g} s"
 
     def _end_child(self) -> None:
-        """Kill, and wait for the zygote to say that the child is gone."""
+        """Kill, and wait for the fork server to say that the child is gone."""
         try:
             self._control.sendall(KILL)
         except OSError as error:
-            raise SandboxFault(f"the zygote is gone: {error}") from error
+            raise SandboxFault(f"the fork server is gone: {error}") from error
         deadline = time.monotonic() + _DEATH_SECONDS
         while not self._gone:
             ready, _, _ = select.select([self._control], [], [], max(0.0, deadline - time.monotonic()))
             if not ready:
-                raise SandboxFault("the zygote does not end its child")
+                raise SandboxFault("the fork server does not end its child")
             self._hear()
 
     def _hear(self) -> None:
-        """One report of the zygote."""
+        """One report of the fork server."""
         tag, pid, status, cpu_seconds, peak_kib = REPORT.unpack(receive_exactly(self._control, REPORT.size))
         if tag == STARTED:
             self._child = pid
@@ -213,7 +213,7 @@ class _Talk:
             if not self._finished:
                 self._result.end = self._autopsy(status, cpu_seconds, peak_kib)
         else:
-            raise SandboxFault("the zygote is in trouble")
+            raise SandboxFault("the fork server is in trouble")
 
     def _autopsy(self, status: int, cpu_seconds: float, peak_kib: int) -> Ended:
         """How a child ended that the host did not end."""
@@ -233,15 +233,15 @@ class _Talk:
 
 
 def receive_exactly(control: socket.socket, count: int) -> bytes:
-    """So many bytes of the zygote's. Raises SandboxFault if it is gone."""
+    """So many bytes of the fork server's. Raises SandboxFault if it is gone."""
     parts = b""
     while len(parts) < count:
         try:
             part = control.recv(count - len(parts))
         except OSError as error:
-            raise SandboxFault(f"the zygote does not answer: {error}") from error
+            raise SandboxFault(f"the fork server does not answer: {error}") from error
         if not part:
-            raise SandboxFault("the zygote died")
+            raise SandboxFault("the fork server died")
         parts += part
     return parts
 

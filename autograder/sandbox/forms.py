@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from autograder.assignment import LAYERS, MATRICES
 from autograder.sandbox.types import (
     Answer,
     Call,
@@ -23,7 +24,7 @@ from autograder.sandbox.types import (
     Train,
 )
 
-WEIGHTS = frozenset({"Km", "Qm", "Vm", "pos"})
+WEIGHTS = frozenset(MATRICES)
 ENTRY_KINDS = ("trainable ", "frozen ", "buffer ")
 
 
@@ -41,7 +42,7 @@ def has_form(call: Call, answer: Answer) -> bool:
     if isinstance(call, RecordedOutput):
         return set(arrays) == {"shape", "output"} and _integers(arrays["shape"]) and _floats(arrays["output"])
     if isinstance(call, TaskMatrices):
-        return {"Km", "Qm", "Vm"} <= set(arrays) <= WEIGHTS and all(map(_floats, arrays.values()))
+        return set(LAYERS) <= set(arrays) <= WEIGHTS and all(map(_floats, arrays.values()))
     if isinstance(call, Train):
         losses = arrays.get("losses")
         right_length = losses is not None and losses.shape == (len(call.lengths),)

@@ -10,13 +10,13 @@ from typing import Final
 from autograder import settings
 from autograder.errors import SandboxFault
 from autograder.sandbox.attempt import receive_exactly, run_attempt
+from autograder.sandbox.jail.isolation import Isolation
 from autograder.sandbox.launch import Launched, launch
 from autograder.sandbox.limits import RunLimits
-from autograder.sandbox.lockdown.isolation import Isolation
 from autograder.sandbox.probe import probe
 from autograder.sandbox.requests import LoadLevel, Request
 from autograder.sandbox.types import Call, Cell, End, Ended, LoadReport, Outcome, Transcript
-from autograder.sandbox.worker.zygote import HELLO, REPORT
+from autograder.sandbox.worker.server import HELLO, REPORT
 
 _START_SECONDS: Final = 300.0
 """How long torch may take to import: from a cold disk, on half a CPU, it may be a minute."""
@@ -35,12 +35,12 @@ DEFAULT_LIMITS: Final = RunLimits(
 _NEXT_LEVEL: Final = {LoadLevel.ALL: LoadLevel.DEFINITIONS, LoadLevel.DEFINITIONS: LoadLevel.NAMES}
 
 
-class Zygote:
+class ForkServer:
     """The sandbox: a process that has imported torch, and forks one child per attempt.
 
-    `with Zygote() as zygote:` starts it and returns at once; the first `run` waits until it is ready.
+    `with ForkServer() as fork_server:` starts it and returns at once; the first `run` waits for it.
     launched: a process from `launch`, if the caller started one before it imported this module.
-    A zygote that died is started again by the next `run`. One run at a time; not to be shared by threads.
+    A fork server that died is started again by the next `run`. One run at a time; not for threads.
     """
 
     def __init__(self, limits: RunLimits = DEFAULT_LIMITS, launched: Launched | None = None) -> None:
@@ -77,12 +77,12 @@ class Zygote:
             raise
 
     def close(self) -> None:
-        """End the zygote, and with it whatever it runs."""
+        """End the fork server, and with it whatever it runs."""
         launched, self._launched, self._ready = self._launched, None, False
         if launched is not None:
             launched.end()
 
-    def __enter__(self) -> Zygote:
+    def __enter__(self) -> ForkServer:
         self.start()
         return self
 
@@ -100,7 +100,7 @@ class Zygote:
                 tag, length, *_ = REPORT.unpack(receive_exactly(control, REPORT.size))
                 if tag != HELLO:
                     text = receive_exactly(control, length).decode("utf-8", "replace")
-                    raise SandboxFault(f"the zygote cannot start: {text}")
+                    raise SandboxFault(f"the fork server cannot start: {text}")
                 control.settimeout(None)
             except SandboxFault:
                 self.close()

@@ -1,5 +1,5 @@
-"""Starts the zygote's process. Imports next to nothing, so that the grader can do this first of all:
-the zygote then imports torch while the grader imports NumPy and the rest of itself.
+"""Starts the fork server's process. Imports next to nothing, so that the grader can do this first of all:
+the fork server then imports torch while the grader imports NumPy and the rest of itself.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _END_SECONDS: Final = 10.0
 _BOOTSTRAP: Final = """
 import sys
 sys.path[:] = [sys.argv[2], *(entry for entry in sys.path if entry)]
-from autograder.sandbox.worker.zygote import main
+from autograder.sandbox.worker.server import main
 main(int(sys.argv[1]), sys.argv[2])
 """
 # Not `-I`: it drops PYTHONHASHSEED, and the order of a set of strings would differ from run to run. What
@@ -42,7 +42,7 @@ _ENVIRONMENT: Final = {
 
 @dataclass(frozen=True)
 class Launched:
-    """A zygote that has been started; whether it is ready, it says over the socket."""
+    """A fork server that has been started; whether it is ready, it says over the socket."""
 
     process: subprocess.Popen[bytes]
     control: socket.socket
@@ -58,7 +58,7 @@ class Launched:
 
 
 def launch() -> Launched:
-    """Start a zygote and return at once. Raises SandboxFault if there can be no such process."""
+    """Start a fork server and return at once. Raises SandboxFault if there can be no such process."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     with theirs:
         number = theirs.fileno()
@@ -75,5 +75,5 @@ def launch() -> Launched:
             )
         except OSError as error:
             ours.close()
-            raise SandboxFault(f"the zygote cannot be started: {error}") from error
+            raise SandboxFault(f"the fork server cannot be started: {error}") from error
     return Launched(process, ours)

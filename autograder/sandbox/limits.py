@@ -12,7 +12,7 @@ class RunLimits:
     load_cpu: CPU time for the program's statements, before the running one is stopped.
     call_cpu: CPU time for one call. wall_factor: wall-clock limits are the CPU limits times this.
     failed_attempts: after so many attempts that died, the calls left are not run.
-    memory: address space beyond what the zygote has mapped.
+    memory: address space beyond what the fork server has mapped.
     answer: one answer. text: one text from the student's code. items: numbers in one matrix.
     """
 

@@ -1,4 +1,4 @@
-"""Sends a canary through a zygote into a real jail, and reads what it could do there."""
+"""Sends a canary through a fork server into a real jail, and reads what it could do there."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import Final
 
 from autograder.errors import SandboxFault
 from autograder.sandbox.attempt import receive_exactly
-from autograder.sandbox.lockdown import Confinement, Layer
-from autograder.sandbox.lockdown.isolation import Isolation, findings_from_bytes
-from autograder.sandbox.worker.zygote import ENDED, KILL, PROBE, REPORT
+from autograder.sandbox.jail import Confinement, Layer
+from autograder.sandbox.jail.isolation import Isolation, findings_from_bytes
+from autograder.sandbox.worker.server import ENDED, KILL, PROBE, REPORT
 
 _SECONDS: Final = 30.0
 _UNKNOWN: Final = Isolation((), None, imports=False)
 
 
 def probe(control: socket.socket) -> Isolation:
-    """What a jail holds here: what cannot be tried is not held. Raises SandboxFault if the zygote fails."""
+    """What a jail holds here: what cannot be tried is not held. Raises SandboxFault."""
     with tempfile.TemporaryDirectory(prefix="canary-") as folder:
         secret, results = Path(folder, "secret"), Path(folder, "results.json")
         secret.touch()
@@ -45,7 +45,7 @@ def _ask(control: socket.socket, request: bytes) -> bytes:
             os.write(request_write, request)
             socket.send_fds(control, [PROBE], [request_read, answer_write])
         except OSError as error:
-            raise SandboxFault(f"the zygote is gone: {error}") from error
+            raise SandboxFault(f"the fork server is gone: {error}") from error
         finally:
             os.close(request_read)
             os.close(answer_write)
@@ -65,7 +65,7 @@ def _wait_for_the_end(control: socket.socket) -> None:
         return
     control.sendall(KILL)
     if not _hears_the_end(control):
-        raise SandboxFault("the zygote does not end its child")
+        raise SandboxFault("the fork server does not end its child")
 
 
 def _hears_the_end(control: socket.socket) -> bool:

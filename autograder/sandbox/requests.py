@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
 
+from autograder.assignment import Task
 from autograder.sandbox.limits import RunLimits
 from autograder.sandbox.types import (
     Call,
@@ -23,7 +24,6 @@ from autograder.sandbox.types import (
     Gradients,
     RecordedOutput,
     Sizes,
-    Task,
     TaskMatrices,
     Train,
     Weights,

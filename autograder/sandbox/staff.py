@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import Protocol
 
 from autograder.errors import SandboxFault
-from autograder.sandbox.lockdown.isolation import Isolation, Level
+from autograder.sandbox.jail.isolation import Isolation, Level
 
 
 class Probed(Protocol):
-    """A sandbox that can be asked: `sandbox.host.Zygote`."""
+    """A sandbox that can be asked: `sandbox.host.ForkServer`."""
 
     def probe(self) -> Isolation:
         """What a jail on this machine holds. Raises SandboxFault."""
         ...
 
 
-def staff_line(sandbox: Probed) -> str:
+def isolation_line(sandbox: Probed) -> str:
     """`summarize` for a sandbox that is running. Never raises: a result is not lost for want of this line."""
     try:
         return summarize(sandbox.probe())

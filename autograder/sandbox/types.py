@@ -14,15 +14,9 @@ from typing import Any, Protocol, Union
 import numpy as np
 import numpy.typing as npt
 
+from autograder.assignment import CLASS_NAME, Task
+
 FloatArray = npt.NDArray[np.floating[Any]]
-
-
-class Task(Enum):
-    """The hand-designed tasks; the value is the tag of the rubric's section."""
-
-    CONTENT = "attention_by_content"
-    POSITION = "attention_by_position"
-    UNIQUE = "unique_tokens"
 
 
 @dataclass(frozen=True)
@@ -185,7 +179,7 @@ class Raised:
 class Refusal(Enum):
     """Why what the student's code gave cannot be used, though nothing was raised."""
 
-    NO_CLASS = "there is no class PytorchTransformer"
+    NO_CLASS = f"there is no class {CLASS_NAME}"
     NO_MATRICES = "the matrices of this task are not there"
     NOT_NUMERIC = "a matrix is not an array of numbers"
     NOT_A_TENSOR = "forward returned something else than a tensor"
@@ -271,7 +265,7 @@ class Transcript:
 
 
 class Sandbox(Protocol):
-    """Where student code runs. Implemented by `sandbox.host.Zygote`."""
+    """Where student code runs. Implemented by `sandbox.host.ForkServer`."""
 
     def run(self, cells: Sequence[Cell], calls: Sequence[Call]) -> Transcript:
         """Load the cells and make the calls, in order, in a child that is gone when this returns.

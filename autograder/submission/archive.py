@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from autograder.settings import KIB, MAX_ARCHIVE_ENTRIES
-from autograder.submission.files import FoundFile, Kind, Ledger, shown, sort_out
+from autograder.submission.files import FoundFile, Kind, UploadBudget, shown, sort_out
 
 _DEEPEST: Final = 2
 """A .zip in the upload, and a .zip in that one."""
@@ -36,7 +36,7 @@ _DAMAGE: Final = (
 """What zipfile raises on archives that are damaged or made to deceive."""
 
 
-def unpack(archive: FoundFile, ledger: Ledger, level: int = 1) -> Iterator[FoundFile]:
+def unpack(archive: FoundFile, ledger: UploadBudget, level: int = 1) -> Iterator[FoundFile]:
     """Yield the files of an archive that are worth reading; what cannot be read is told in the ledger.
 
     Their names start with the archive's. level: 1 for an archive in the upload, 2 for one inside that.
@@ -66,7 +66,7 @@ class _Member:
     info: zipfile.ZipInfo
 
 
-def _members(archive: str, opened: zipfile.ZipFile, ledger: Ledger) -> list[_Member]:
+def _members(archive: str, opened: zipfile.ZipFile, ledger: UploadBudget) -> list[_Member]:
     """Return the members worth reading, one for each name, upper folders first."""
     chosen: dict[PurePosixPath, _Member] = {}
     for info in opened.infolist():
@@ -88,7 +88,7 @@ def _members(archive: str, opened: zipfile.ZipFile, ledger: Ledger) -> list[_Mem
     return [chosen[path] for path in sorted(chosen, key=lambda path: (len(path.parts), path))]
 
 
-def _read(opened: zipfile.ZipFile, member: _Member, ledger: Ledger) -> FoundFile | None:
+def _read(opened: zipfile.ZipFile, member: _Member, ledger: UploadBudget) -> FoundFile | None:
     info, name = member.info, member.name
     if info.flag_bits & _ENCRYPTED:
         ledger.warn(f"{name} was not read: it is encrypted. Upload it without a password.")

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Final
 
-from autograder.submission.class_source import CLASS_NAME, class_source, same_code
+from autograder.assignment import CLASS_NAME
+from autograder.submission.class_source import class_source, same_code
 from autograder.submission.modules import with_modules
 from autograder.submission.syntax import shared_tree
 from autograder.submission.types import Log, Origin, Program

@@ -7,13 +7,13 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Final, Union
+from typing import Union
 
+from autograder.assignment import CLASS_NAME
 from autograder.submission.newer_python import readable
 from autograder.submission.syntax import parse, shared_tree
 from autograder.submission.types import ModelRecord, Program
 
-CLASS_NAME: Final = "PytorchTransformer"
 FunctionNode = Union[ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda]
 
 

@@ -17,12 +17,12 @@ from autograder.submission.choose import (
     choose_code,
     choose_log,
 )
-from autograder.submission.files import FoundFile, Kind, Ledger, read_single, shown, walk
+from autograder.submission.files import FoundFile, Kind, UploadBudget, read_single, shown, walk
 from autograder.submission.from_log import rebuild
 from autograder.submission.log import read_log
 from autograder.submission.notebook import Reading, read_notebook
 from autograder.submission.script import read_script
-from autograder.submission.types import Log, Notice, Program, Submission, Tone
+from autograder.submission.types import Log, Note, NoteLevel, Program, Submission
 
 _LOG_KEYS: Final = (b'"attention_by_', b'"torch_transformer_')
 _LOG_WORDS: Final = ("log", "submission")
@@ -36,7 +36,7 @@ def collect(upload: Path) -> Submission:
     The notices say what was found, ignored and chosen. Raises UploadError if the upload is one file
     and cannot be opened; of a folder, what cannot be read is told and the rest is used.
     """
-    ledger = Ledger()
+    ledger = UploadBudget()
     candidates = _Candidates()
     for file in _files(upload, ledger):
         candidates.add(file)
@@ -46,7 +46,7 @@ def collect(upload: Path) -> Submission:
     return Submission(log, program, notices)
 
 
-def _files(upload: Path, ledger: Ledger) -> Iterator[FoundFile]:
+def _files(upload: Path, ledger: UploadBudget) -> Iterator[FoundFile]:
     """Yield the files of the upload that are worth reading, those in archives included."""
     try:
         is_folder = upload.is_dir()
@@ -75,7 +75,7 @@ class _Candidates:
 
     logs: list[LogCandidate] = field(default_factory=list)
     code: list[CodeCandidate] = field(default_factory=list)
-    notices: list[Notice] = field(default_factory=list)
+    notices: list[Note] = field(default_factory=list)
     files: int = 0
 
     def add(self, file: FoundFile) -> None:
@@ -84,7 +84,7 @@ class _Candidates:
         if self.files > MAX_CODE_FILES:
             if self.files == MAX_CODE_FILES + 1:
                 text = f"Only the first {MAX_CODE_FILES} files were read, up to {file.name}. {_WANTED}"
-                self.notices.append(Notice(Tone.WARNING, text))
+                self.notices.append(Note(NoteLevel.WARNING, text))
             return
         if file.kind is Kind.SCRIPT:
             self._code(file, read_script(file.name, file.data))
@@ -97,7 +97,7 @@ class _Candidates:
         meant = any(word in file.name.lower() for word in _LOG_WORDS)
         if not meant and not any(key in file.data for key in _LOG_KEYS) and b'"nbformat"' not in file.data:
             text = f"Not used: {file.name}, which is not the log that the assignment's notebook writes."
-            self.notices.append(Notice(Tone.IGNORED, text))
+            self.notices.append(Note(NoteLevel.IGNORED, text))
             return
         self.logs.append(LogCandidate(read_log(file.name, file.data), file.modified))
         if b'"nbformat"' in file.data:
@@ -120,16 +120,16 @@ class _Candidates:
             self.code.append(CodeCandidate(reading.program, file.modified))
 
 
-def _log(candidates: list[LogCandidate]) -> tuple[Log | None, list[Notice]]:
+def _log(candidates: list[LogCandidate]) -> tuple[Log | None, list[Note]]:
     chosen = choose_log(candidates)
     if chosen is None:
-        return None, [Notice(Tone.WARNING, f"There is no submission_log.json. {_WANTED}")]
+        return None, [Note(NoteLevel.WARNING, f"There is no submission_log.json. {_WANTED}")]
     log, reason = chosen
-    notices = [Notice(Tone.FOUND, f"Log: {log.name}{_because(reason)}.")]
+    notices = [Note(NoteLevel.FOUND, f"Log: {log.name}{_because(reason)}.")]
     return log, notices + _not_used([candidate.log.name for candidate in candidates], log.name)
 
 
-def _program(candidates: list[CodeCandidate], log: Log | None) -> tuple[Program | None, list[Notice]]:
+def _program(candidates: list[CodeCandidate], log: Log | None) -> tuple[Program | None, list[Note]]:
     """Take the file that defines the class, else the class that the log records, else any file."""
     chosen = choose_code(candidates, log)
     if (chosen is None or not chosen.defines) and log is not None and log.model is not None:
@@ -138,28 +138,28 @@ def _program(candidates: list[CodeCandidate], log: Log | None) -> tuple[Program 
             without = [_no_class(chosen.program.name)] if chosen else []
             return rebuilt.program, [*without, *rebuilt.notices, *_unused_code(None, candidates)]
     if chosen is None:
-        return None, [Notice(Tone.WARNING, f"There is no code of yours in the upload. {_WANTED}")]
+        return None, [Note(NoteLevel.WARNING, f"There is no code of yours in the upload. {_WANTED}")]
     cells = len(chosen.program.cells)
     text = f"Code: {chosen.program.name} ({cells} cell{'' if cells == 1 else 's'}){_because(chosen.reason)}."
-    notices = [Notice(Tone.FOUND, text)]
+    notices = [Note(NoteLevel.FOUND, text)]
     if not chosen.defines:
         notices.append(_no_class(chosen.program.name))
     return chosen.program, notices + _unused_code(chosen, candidates)
 
 
-def _no_class(name: str) -> Notice:
+def _no_class(name: str) -> Note:
     text = f"{name} defines no class PytorchTransformer. Keep that name for your model, and upload it again."
-    return Notice(Tone.WARNING, text)
+    return Note(NoteLevel.WARNING, text)
 
 
-def _unused_code(chosen: ChosenCode | None, candidates: list[CodeCandidate]) -> list[Notice]:
+def _unused_code(chosen: ChosenCode | None, candidates: list[CodeCandidate]) -> list[Note]:
     used = {cell.label for cell in chosen.program.cells} | {chosen.program.name} if chosen else set()
     return _not_used([candidate.program.name for candidate in candidates], *used)
 
 
-def _not_used(names: list[str], *used: str) -> list[Notice]:
+def _not_used(names: list[str], *used: str) -> list[Note]:
     rest = [name for name in names if name not in used]
-    return [Notice(Tone.IGNORED, f"Not used: {', '.join(rest)}.")] if rest else []
+    return [Note(NoteLevel.IGNORED, f"Not used: {', '.join(rest)}.")] if rest else []
 
 
 def _because(reason: str) -> str:

@@ -23,7 +23,7 @@ from autograder.settings import (
     MAX_UPLOAD_FILES,
     MIB,
 )
-from autograder.submission.types import Notice, Tone
+from autograder.submission.types import Note, NoteLevel
 from autograder.text import NAME_LIMIT, clean
 
 
@@ -63,10 +63,10 @@ class FoundFile:
 
 
 @dataclass
-class Ledger:
+class UploadBudget:
     """What has been read and what is told of it, over folders and archives together."""
 
-    notices: list[Notice] = field(default_factory=list)
+    notices: list[Note] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
     files: int = 0
     bytes: int = 0
@@ -75,7 +75,7 @@ class Ledger:
     def warn(self, text: str) -> None:
         """Tell of something that could not be used."""
         if len(self.notices) < _WARNINGS:
-            self.notices.append(Notice(Tone.WARNING, text))
+            self.notices.append(Note(NoteLevel.WARNING, text))
         else:
             self.untold += 1
 
@@ -92,15 +92,15 @@ class Ledger:
         self.bytes += size
         return True
 
-    def all_notices(self) -> list[Notice]:
+    def all_notices(self) -> list[Note]:
         """Return the warnings and, in one notice, the files that were ignored."""
         notices = list(self.notices)
         if self.untold:
-            notices.append(Notice(Tone.WARNING, f"{self.untold:,} more files could not be read."))
+            notices.append(Note(NoteLevel.WARNING, f"{self.untold:,} more files could not be read."))
         if self.ignored:
             rest = len(self.ignored) - _LISTED
             listed = ", ".join(self.ignored[:_LISTED]) + (f" and {rest:,} more" if rest > 0 else "")
-            notices.append(Notice(Tone.IGNORED, f"Ignored: {listed}."))
+            notices.append(Note(NoteLevel.IGNORED, f"Ignored: {listed}."))
         return notices
 
 
@@ -120,7 +120,7 @@ def is_hidden(path: PurePosixPath) -> bool:
     return any(part.startswith(".") or part in _SKIPPED_FOLDERS for part in path.parts)
 
 
-def sort_out(path: PurePosixPath, ledger: Ledger) -> Kind | None:
+def sort_out(path: PurePosixPath, ledger: UploadBudget) -> Kind | None:
     """Return the kind of a file worth reading; note any other as ignored."""
     kind = None if is_hidden(path) else kind_of(path.name)
     if kind is None:
@@ -131,7 +131,7 @@ def sort_out(path: PurePosixPath, ledger: Ledger) -> Kind | None:
     return kind
 
 
-def read_single(upload: Path, ledger: Ledger) -> FoundFile:
+def read_single(upload: Path, ledger: UploadBudget) -> FoundFile:
     """Read an upload that is one file. Raises UploadError if it cannot be."""
     name = shown(upload.name)
     kind = kind_of(upload.name)
@@ -143,7 +143,7 @@ def read_single(upload: Path, ledger: Ledger) -> FoundFile:
     return found
 
 
-def walk(upload: Path, ledger: Ledger) -> Iterator[FoundFile]:
+def walk(upload: Path, ledger: UploadBudget) -> Iterator[FoundFile]:
     """Yield the files of a folder that are worth reading, upper folders first, then in order of name."""
     waiting: deque[tuple[Path, PurePosixPath]] = deque([(upload, PurePosixPath())])
     seen = 0
@@ -176,7 +176,7 @@ def walk(upload: Path, ledger: Ledger) -> Iterator[FoundFile]:
                     yield found
 
 
-def _read(name: str, kind: Kind, file: Path, ledger: Ledger) -> FoundFile | None:
+def _read(name: str, kind: Kind, file: Path, ledger: UploadBudget) -> FoundFile | None:
     """Read one file of a folder, through one descriptor from the first look at it to its last byte."""
     try:
         descriptor = os.open(file, _OPEN_FLAGS)

@@ -12,7 +12,7 @@ from autograder.settings import MAX_CODE_BYTES
 from autograder.submission.newer_python import readable
 from autograder.submission.notebook import Reading, refused
 from autograder.submission.syntax import encodable, parse
-from autograder.submission.types import Log, Notice, Origin, Program, Tone
+from autograder.submission.types import Log, Note, NoteLevel, Origin, Program
 
 _USUAL_NAMES: Final = """\
 from __future__ import annotations
@@ -75,8 +75,8 @@ def rebuild(log: Log) -> Reading:
         Cell(f"{log.name}, usual imports", _USUAL_NAMES),
         Cell(f"{log.name}, torch_transformer_init and _forward", source),
     )
-    found = Notice(
-        Tone.FOUND,
+    found = Note(
+        NoteLevel.FOUND,
         f"Your code is read from {log.name}: the methods it records, as one class. Names that only your "
         "notebook has are missing there; if an error says so, upload your notebook too.",
     )

@@ -12,19 +12,12 @@ import numpy as np
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
+from autograder.assignment import Section
 from autograder.settings import MAX_LOG_BYTES, MAX_LOG_DEPTH, MIB
 from autograder.submission import log_wording as wording
 from autograder.submission.json_reader import Json, JsonFault, Overflow, read_json
 from autograder.submission.log_schema import KEYS, LOG_SCHEMA, SECTION_OF
-from autograder.submission.types import (
-    Fault,
-    FlatArray,
-    Log,
-    ModelRecord,
-    Problem,
-    Section,
-    TaskRecord,
-)
+from autograder.submission.types import Fault, FlatArray, Log, ModelRecord, Problem, TaskRecord
 from autograder.text import NAME_LIMIT, clean
 
 TOLD_PER_SECTION: Final = 5

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from autograder.assignment import Section
 from autograder.settings import MAX_CODE_BYTES, MAX_MATRIX_ITEMS
-from autograder.submission.types import Section
 
 _NUMBERS: Final = {
     "type": "array",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from autograder.submission.types import Section
+from autograder.assignment import Section
 from autograder.text import clean
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from autograder.submission.magics import without_magics
 from autograder.submission.modules import with_modules, written_module
 from autograder.submission.newer_python import readable
 from autograder.submission.syntax import encodable, shared_tree
-from autograder.submission.types import Notice, Origin, Program, Tone
+from autograder.submission.types import Note, NoteLevel, Origin, Program
 from autograder.text import NAME_LIMIT, clean
 
 _MAX_CELLS = 2000
@@ -29,7 +29,7 @@ class Reading:
     """What a file of code gave. program: None if it cannot be used; notices say why, or what was left out."""
 
     program: Program | None
-    notices: tuple[Notice, ...] = ()
+    notices: tuple[Note, ...] = ()
 
 
 def read_notebook(name: str, data: bytes) -> Reading:
@@ -56,7 +56,7 @@ def read_notebook(name: str, data: bytes) -> Reading:
 
 def refused(text: str) -> Reading:
     """Return the reading of a file that cannot be used. text: why, and what to do."""
-    return Reading(None, (Notice(Tone.WARNING, text),))
+    return Reading(None, (Note(NoteLevel.WARNING, text),))
 
 
 def from_sources(origin: Origin, name: str, sources: list[tuple[str, str]]) -> Reading:
@@ -88,7 +88,7 @@ def from_sources(origin: Origin, name: str, sources: list[tuple[str, str]]) -> R
     if dropped:
         listed = clean(", ".join(dropped), NAME_LIMIT)
         notices.append(
-            Notice(Tone.IGNORED, f"{name}: {listed} ignored, not Python but for another program (%%)")
+            Note(NoteLevel.IGNORED, f"{name}: {listed} ignored, not Python but for another program (%%)")
         )
     return Reading(Program(origin, name, program), tuple(notices))
 
@@ -149,7 +149,7 @@ def _drop_outputs(value: dict[str, Any]) -> None:
                 cell["outputs"] = []
 
 
-def _newer(program: Program | None, value: dict[str, Any]) -> tuple[Notice, ...]:
+def _newer(program: Program | None, value: dict[str, Any]) -> tuple[Note, ...]:
     """Return what to say of cells that do not parse here, if the notebook was run with a newer Python."""
     theirs = _VERSION.match(_metadata(value, "language_info", "version") or "")
     if not theirs or not program or (int(theirs[1]), int(theirs[2])) <= sys.version_info[:2]:
@@ -162,7 +162,7 @@ def _newer(program: Program | None, value: dict[str, Any]) -> tuple[Notice, ...]
         f"Your notebook was run with Python {theirs[0]}; it is graded with Python {own}, which cannot read "
         f"{listed}. If this ran for you, write what only newer Pythons know in another way."
     )
-    return (Notice(Tone.WARNING, text),)
+    return (Note(NoteLevel.WARNING, text),)
 
 
 def _language(value: dict[str, Any]) -> str | None:

@@ -6,14 +6,14 @@ import io
 import tokenize
 
 from autograder.submission.notebook import Reading, from_sources, refused
-from autograder.submission.types import Notice, Origin, Tone
+from autograder.submission.types import Note, NoteLevel, Origin
 from autograder.text import NAME_LIMIT, clean
 
 
 def read_script(name: str, data: bytes) -> Reading:
     """Read a .py in the encoding it declares (PEP 263). Never raises, whatever data is."""
     name = clean(name, NAME_LIMIT)
-    notices: tuple[Notice, ...] = ()
+    notices: tuple[Note, ...] = ()
     text = _decoded(data)
     if text is None and b"\0" not in data:
         # The code may still be right: only its comments and texts are hurt by a wrong guess.
@@ -21,7 +21,7 @@ def read_script(name: str, data: bytes) -> Reading:
         told = (
             f"{name} is not in UTF-8 and was read as Windows-1252. Save it as UTF-8 if characters look wrong."
         )
-        notices = (Notice(Tone.WARNING, told),)
+        notices = (Note(NoteLevel.WARNING, told),)
     if text is None:
         return refused(f"{name} is not a text in UTF-8. Save it as UTF-8 and upload it again.")
     if not text.strip():

@@ -11,15 +11,12 @@ from typing import Any
 
 import numpy.typing as npt
 
-from autograder.sandbox.types import Task
+from autograder.assignment import TASK_FACTS, Task
 from autograder.submission.types import FlatArray, Matrices, ShapeFault, TaskRecord
 
-__all__ = ["Matrices", "ShapeFault", "check_shapes", "output_fault", "work_out_shapes"]
+__all__ = ["Matrices", "ShapeFault", "check_shapes", "work_out_shapes"]
 
-_TOKEN_DIM = 3
-_UNIQUE_TOKEN_DIM = 4
-_LONGEST = {Task.CONTENT: 6, Task.POSITION: 4, Task.UNIQUE: 5}
-"""Rows of the longest sequence of a task; pos needs as many."""
+_TOKEN_DIM = TASK_FACTS[Task.CONTENT].token_dim
 
 
 def work_out_shapes(task: Task, record: TaskRecord) -> Matrices | ShapeFault:
@@ -33,16 +30,6 @@ def work_out_shapes(task: Task, record: TaskRecord) -> Matrices | ShapeFault:
     if task is Task.POSITION and record.pos is not None:
         return _position(record, record.pos)
     raise ValueError(f"the log records no matrices with flat arrays for {task}")
-
-
-def output_fault(task: Task, record: TaskRecord) -> ShapeFault | None:
-    """Tell whether the recorded output can be (seq_len, 3) for a sequence that the task draws."""
-    size, longest = len(record.output), _LONGEST[task]
-    if size % _TOKEN_DIM == 0 and 1 <= size // _TOKEN_DIM <= longest:
-        return None
-    return _fault(
-        task.value, size, f"the output has 3 numbers for each of 1 to {longest} tokens: 3, 6, … {3 * longest}"
-    )
 
 
 def _content(record: TaskRecord) -> Matrices | ShapeFault:
@@ -68,8 +55,8 @@ def _position(record: TaskRecord, pos: FlatArray) -> Matrices | ShapeFault:
     fault = _qk_fault(name, record, rows, basis)
     if fault:
         return fault
-    if len(pos) % pos_dim or len(pos) < _LONGEST[Task.POSITION] * pos_dim:
-        least = _LONGEST[Task.POSITION]
+    if len(pos) % pos_dim or len(pos) < TASK_FACTS[Task.POSITION].longest * pos_dim:
+        least = TASK_FACTS[Task.POSITION].longest
         return _fault(
             f"{name}_pos",
             len(pos),
@@ -118,7 +105,7 @@ def check_shapes(task: Task, matrices: Matrices) -> Matrices | ShapeFault:
     for name, array in given.items():
         if array.ndim != 2:
             return _misfit(task, name, _has(array), "a matrix with two dimensions was expected")
-    input_dim = _UNIQUE_TOKEN_DIM if task is Task.UNIQUE else _TOKEN_DIM
+    input_dim = TASK_FACTS[task].token_dim
     pos = given.get("pos")
     if pos is not None and (fault := _pos_fault(task, pos)):
         return fault
@@ -136,7 +123,7 @@ def check_shapes(task: Task, matrices: Matrices) -> Matrices | ShapeFault:
 
 def _pos_fault(task: Task, pos: FlatArray) -> ShapeFault | None:
     rows, pos_dim = pos.shape
-    least = _LONGEST[task]
+    least = TASK_FACTS[task].longest
     if rows >= least and (pos_dim or task is Task.UNIQUE):
         return None
     with_cls = ", CLS included" if task is Task.UNIQUE else ""

@@ -8,18 +8,10 @@ from enum import Enum
 import numpy as np
 import numpy.typing as npt
 
+from autograder.assignment import Section
 from autograder.sandbox.types import Cell
 
 FlatArray = npt.NDArray[np.float64]
-
-
-class Section(Enum):
-    """A part of submission_log.json; the value is the prefix of its keys, or its one key."""
-
-    TIME = "time"
-    MODEL = "torch_transformer"
-    CONTENT = "attention_by_content"
-    POSITION = "attention_by_position"
 
 
 class Fault(Enum):
@@ -121,7 +113,7 @@ class Program:
     cells: tuple[Cell, ...]
 
 
-class Tone(Enum):
+class NoteLevel(Enum):
     """What a notice tells of a file."""
 
     FOUND = "found"
@@ -130,10 +122,10 @@ class Tone(Enum):
 
 
 @dataclass(frozen=True)
-class Notice:
+class Note:
     """A line about the upload that the student is shown: what was found, ignored, chosen and why."""
 
-    tone: Tone
+    tone: NoteLevel
     text: str
 
 
@@ -143,4 +135,4 @@ class Submission:
 
     log: Log | None
     program: Program | None
-    notices: tuple[Notice, ...]
+    notices: tuple[Note, ...]

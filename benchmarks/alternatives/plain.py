@@ -39,7 +39,7 @@ from reference.cases import (
     equivalence_cases,
     random_cases,
 )
-from reference.tasks import COPY_FIRST, IDENTITY, Task, drawn_sequence
+from reference.tasks import COPY_FIRST, IDENTITY, SequenceTask, drawn_sequence
 from reference.transformer import NumpyTransformer
 
 SEED, MODEL_SEED, CONTENT_SEED, POSITION_SEED = 0, 1998, 1997, 2017
@@ -212,7 +212,7 @@ class Homework(unittest.TestCase):
             output = self.loaded(case)(torch.FloatTensor(case.seq)).detach().numpy()
             np.testing.assert_allclose(output, case.transformer.forward(case.seq).output, RTOL, ATOL)
 
-    def assert_solves(self, task: Task, transformer: NumpyTransformer) -> None:
+    def assert_solves(self, task: SequenceTask, transformer: NumpyTransformer) -> None:
         """The matrices solve a task on every sequence."""
         for batch in task.all_sequences():
             right = task.judge(transformer.plain_output(batch.inputs), batch.expected)

@@ -126,10 +126,10 @@ def _without_optional(drafts: list[Draft]) -> list[Draft]:
 def _under_main(drafts: list[Draft]) -> list[Draft]:
     """test() and training only when run as a program, as habit has it."""
 
-    def guarded(source: str) -> str:
+    def with_fallback(source: str) -> str:
         return source.replace("\ntest()\n", '\nif __name__ != "tests":\n    test()\n')
 
-    return [replace(draft, source=guarded(draft.source)) for draft in drafts]
+    return [replace(draft, source=with_fallback(draft.source)) for draft in drafts]
 
 
 def _log_at_the_end(drafts: list[Draft]) -> list[Draft]:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from autograder.grade import grade
-from autograder.sandbox.host import Zygote
+from autograder.sandbox.host import ForkServer
 from tests.answers import upload
 from tests.answers.every import BY_NAME
 from tests.answers.upload import Files
@@ -47,12 +47,12 @@ def main() -> None:
         shutil.rmtree(SUBMISSIONS / name, ignore_errors=True)
         upload.write(files, SUBMISSIONS / name)
     if wants_scores:
-        with Zygote() as sandbox:
+        with ForkServer() as sandbox:
             scores = {name: scores_of(SUBMISSIONS / name, sandbox) for name in cases()}
         EXPECTED.write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
 
 
-def scores_of(folder: Path, sandbox: Zygote) -> dict[str, float]:
+def scores_of(folder: Path, sandbox: ForkServer) -> dict[str, float]:
     """By a check's number, what an upload scores."""
     return {test["number"]: test["score"] for test in grade(folder, sandbox).results["tests"]}
 

@@ -1,7 +1,7 @@
 """Sandboxes on simulated machines: root as Docker leaves it, an ordinary user, an old kernel.
 
 Credentials and filters of system calls belong to a thread. One thread puts on those of the machine, starts
-the zygote, which inherits them, and ends.
+the fork server, which inherits them, and ends.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
 
-from autograder.sandbox.host import Zygote
+from autograder.sandbox.host import ForkServer
 
 ORDINARY_USER = 65_534
 DOCKER_CAPABILITIES = sum(1 << number for number in (0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18, 27, 29, 31))
@@ -49,15 +49,15 @@ MACHINES = (
 
 
 @contextmanager
-def zygote_on(machine: Machine) -> Iterator[Zygote]:
+def fork_server_on(machine: Machine) -> Iterator[ForkServer]:
     """A sandbox that believes to be on that machine. Raises what putting it on raises."""
-    zygote = Zygote()
+    fork_server = ForkServer()
     failures: list[BaseException] = []
 
     def start() -> None:
         try:
             _put_on(machine)
-            zygote.start()
+            fork_server.start()
         except BaseException as error:
             failures.append(error)
 
@@ -66,8 +66,8 @@ def zygote_on(machine: Machine) -> Iterator[Zygote]:
     thread.join()
     if failures:
         raise failures[0]
-    with zygote:
-        yield zygote
+    with fork_server:
+        yield fork_server
 
 
 def _put_on(machine: Machine) -> None:

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from autograder.grade import grade
-from autograder.sandbox.lockdown import Limits, environment_paths, prepare
+from autograder.sandbox.jail import Limits, environment_paths, prepare
 from autograder.sandbox.types import Answer
 
 from .base import Files, honest, log
-from .machines import MACHINES, Machine, zygote_on
+from .machines import MACHINES, Machine, fork_server_on
 from .rows import CALLS, Row, World, program
 from .test_uploads import filled
 
@@ -79,12 +79,12 @@ def everywhere() -> dict[Machine, dict[str, Any]]:
 
 def _on(machine: Machine) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory() as folder, zygote_on(machine) as zygote:
+    with tempfile.TemporaryDirectory() as folder, fork_server_on(machine) as fork_server:
         for number, (name, files) in enumerate(STYLES.items()):
-            found[name] = grade(filled(Path(folder, str(number)), files), zygote).results["tests"]
+            found[name] = grade(filled(Path(folder, str(number)), files), fork_server).results["tests"]
         for name, code in WAYS.items():
             wrapped = "def way():\n    " + code.replace("\n", "\n    ") + "\nway()"
-            found[name] = zygote.run(program(World(0, "", "", "", ""), Row("", "", wrapped)), CALLS[:2])
+            found[name] = fork_server.run(program(World(0, "", "", "", ""), Row("", "", wrapped)), CALLS[:2])
     return found
 
 

@@ -101,7 +101,7 @@ def test_a_grader_that_is_killed_leaves_a_whole_file_and_no_process(
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks for processes in /proc")
 @pytest.mark.parametrize("delay", [0.0, 0.5])
-def test_a_zygote_that_is_killed_is_a_fault_that_says_so_or_no_harm(
+def test_a_fork_server_that_is_killed_is_a_fault_that_says_so_or_no_harm(
     upload: Path, results: Path, delay: float
 ) -> None:
     slow = filled(upload, {LOG: log(), CODE: code(after="import time\ntime.sleep(3)")})

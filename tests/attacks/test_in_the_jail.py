@@ -17,13 +17,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from autograder.sandbox.host import DEFAULT_LIMITS, Zygote
+from autograder.sandbox.host import DEFAULT_LIMITS, ForkServer
 from autograder.sandbox.private import hide_from_other_users
 from autograder.sandbox.types import Answer, Ended, Outcome, Raised, Refused
 
 from .cheats import CHEATS
 from .endings import ENDINGS
-from .machines import MACHINES, ORDINARY_USER, Machine, zygote_on
+from .machines import MACHINES, ORDINARY_USER, Machine, fork_server_on
 from .rows import CALLS, COUNT, LEAK, LIMITS, MARK, WRONG_FORWARD, Row, World, program
 from .spies import SPIES
 
@@ -43,7 +43,7 @@ class Arena:
     honest: what an honest program gets there. idle: the processes that are there between two runs.
     """
 
-    zygote: Zygote
+    fork_server: ForkServer
     world: World
     honest: tuple[Outcome, ...]
     idle: set[int]
@@ -56,9 +56,9 @@ def arena(request: pytest.FixtureRequest) -> Iterator[Arena]:
         environment.setenv("GRADERS_TOKEN", SECRET)
         try:
             world = _furnish(folder, request.param)
-            with zygote_on(request.param) as zygote:
-                honest = zygote.run(program(world, Row("", "")), CALLS).outcomes
-                yield Arena(zygote, world, honest, processes_below(os.getpid()))
+            with fork_server_on(request.param) as fork_server:
+                honest = fork_server.run(program(world, Row("", "")), CALLS).outcomes
+                yield Arena(fork_server, world, honest, processes_below(os.getpid()))
         finally:
             shutil.rmtree(folder)
 
@@ -88,7 +88,7 @@ def named(rows: tuple[Row, ...]) -> list[object]:
 
 @pytest.mark.parametrize("row", named(SPIES))
 def test_a_spy_gets_nothing_and_changes_nothing(arena: Arena, row: Row) -> None:
-    transcript = arena.zygote.run(program(arena.world, as_one_statement(row)), CALLS)
+    transcript = arena.fork_server.run(program(arena.world, as_one_statement(row)), CALLS)
     assert LEAK not in repr(transcript)
     assert SECRET not in repr(transcript)
     assert same(transcript.outcomes, arena.honest)
@@ -97,7 +97,7 @@ def test_a_spy_gets_nothing_and_changes_nothing(arena: Arena, row: Row) -> None:
 
 @pytest.mark.parametrize("row", named(CHEATS))
 def test_a_wrong_answer_stays_wrong(arena: Arena, row: Row) -> None:
-    transcript = arena.zygote.run(program(arena.world, row, WRONG_FORWARD), CALLS, LIMITS)
+    transcript = arena.fork_server.run(program(arena.world, row, WRONG_FORWARD), CALLS, LIMITS)
     right = [is_right(got, honest) for got, honest in zip(transcript.outcomes, arena.honest, strict=True)]
     assert right == [False] * len(CALLS)
     assert not row.ends or ending(transcript.outcomes[0]) in row.ends
@@ -108,7 +108,7 @@ def test_a_wrong_answer_stays_wrong(arena: Arena, row: Row) -> None:
 def test_an_attempt_that_will_not_end_well_ends(arena: Arena, row: Row) -> None:
     endless = not {"CPU_TIME", "WALL_TIME"}.isdisjoint(row.ends)
     limits = replace(LIMITS, call_cpu=0.3) if endless else DEFAULT_LIMITS
-    transcript = arena.zygote.run(program(arena.world, row), CALLS[:1], limits)
+    transcript = arena.fork_server.run(program(arena.world, row), CALLS[:1], limits)
     assert ending(transcript.outcomes[0]) in row.ends
     assert len(repr(transcript)) < 2_000_000
     unharmed(arena)
@@ -117,7 +117,7 @@ def test_an_attempt_that_will_not_end_well_ends(arena: Arena, row: Row) -> None:
 def test_a_model_that_is_right_from_its_second_call_on_is_wrong_on_the_first(arena: Arena) -> None:
     late = "seen.append(1)\nscores = self.Qm(seq) @ self.Km(seq).T\nreturn scores @ self.Vm(seq)"
     row = Row("", "", "seen = []", late)
-    first = arena.zygote.run(program(arena.world, row), CALLS).outcomes[0]
+    first = arena.fork_server.run(program(arena.world, row), CALLS).outcomes[0]
     assert not is_right(first, arena.honest[0])
 
 
@@ -125,20 +125,20 @@ def test_what_an_attempt_leaves_in_memory_the_next_does_not_find(arena: Arena) -
     leave = Row(
         "", "", "import builtins; builtins.left = torch.left = sys.left = 1; os.environ['left'] = '1'"
     )
-    arena.zygote.run(program(arena.world, leave), CALLS[:1])
+    arena.fork_server.run(program(arena.world, leave), CALLS[:1])
     look = Row(
         "",
         "",
         "import builtins\nfor o in (builtins, torch, sys):\n    if hasattr(o, 'left'): leak(o)\n"
         "if 'left' in os.environ: leak(os.environ)",
     )
-    assert LEAK not in repr(arena.zygote.run(program(arena.world, look), CALLS[:1]).load)
+    assert LEAK not in repr(arena.fork_server.run(program(arena.world, look), CALLS[:1]).load)
 
 
 def test_hostile_text_comes_back_as_text_and_bounded(arena: Arena) -> None:
     text = "<script>alert(1)</script>\\x1b[31m\\u202e\\0\\ud800" + "y" * 100_000
     row = Row("", "", forward=f"raise ValueError('{text}')")
-    outcome = arena.zygote.run(program(arena.world, row), CALLS[:1]).outcomes[0]
+    outcome = arena.fork_server.run(program(arena.world, row), CALLS[:1]).outcomes[0]
     assert isinstance(outcome, Raised)
     assert len(outcome.message) <= LIMITS.text
     assert outcome.message.startswith("<script>")
@@ -149,21 +149,21 @@ def test_a_counter_that_was_switched_off_gives_no_count_that_could_pass(arena: A
         "from torch.utils import _python_dispatch as d\nd.TorchDispatchMode.__enter__ = lambda self: self\n"
         "d.TorchDispatchMode.__exit__ = lambda *a: None"
     )
-    outcome = arena.zygote.run(program(arena.world, Row("", "", switch)), (COUNT,)).outcomes[0]
+    outcome = arena.fork_server.run(program(arena.world, Row("", "", switch)), (COUNT,)).outcomes[0]
     assert isinstance(outcome, Answer)
     assert outcome.arrays["counts"].tolist() == [0, 0]
 
 
 def test_a_leak_would_be_seen(arena: Arena) -> None:
-    transcript = arena.zygote.run(program(arena.world, Row("", "", "leak(1)")), CALLS[:1])
+    transcript = arena.fork_server.run(program(arena.world, Row("", "", "leak(1)")), CALLS[:1])
     assert LEAK in repr(transcript.load)
-    right = arena.zygote.run(program(arena.world, Row("", "")), CALLS)
+    right = arena.fork_server.run(program(arena.world, Row("", "")), CALLS)
     assert all(is_right(got, honest) for got, honest in zip(right.outcomes, arena.honest, strict=True))
 
 
 def unharmed(arena: Arena) -> None:
     """After the attack: the same answers for the honest, no process left, no file left."""
-    again = arena.zygote.run(program(arena.world, Row("", "")), CALLS)
+    again = arena.fork_server.run(program(arena.world, Row("", "")), CALLS)
     assert same(again.outcomes, arena.honest)
     assert Path(arena.world.results).read_text() == '{"score": 0}'
     assert processes_below(os.getpid()) <= arena.idle

@@ -15,7 +15,7 @@ import pytest
 
 from autograder.grade import grade
 from autograder.results.schema import validate
-from autograder.sandbox.host import Zygote
+from autograder.sandbox.host import ForkServer
 
 from .base import Files, honest, wrong
 from .uploads import UPLOADS, Upload
@@ -33,9 +33,9 @@ class Scores:
 
 
 @pytest.fixture(scope="module")
-def scores(zygote: Zygote, tmp_path_factory: pytest.TempPathFactory) -> Scores:
-    good = results_of(filled(tmp_path_factory.mktemp("honest"), honest()), zygote)
-    bad = results_of(filled(tmp_path_factory.mktemp("wrong"), wrong()), zygote)
+def scores(fork_server: ForkServer, tmp_path_factory: pytest.TempPathFactory) -> Scores:
+    good = results_of(filled(tmp_path_factory.mktemp("honest"), honest()), fork_server)
+    bad = results_of(filled(tmp_path_factory.mktemp("wrong"), wrong()), fork_server)
     return Scores(good, total(bad))
 
 
@@ -45,13 +45,15 @@ def test_the_honest_upload_is_worth_all_and_the_wrong_one_little(scores: Scores)
 
 
 @pytest.mark.parametrize("row", [pytest.param(row, id=f"{row.family}: {row.name}") for row in UPLOADS])
-def test_a_hostile_upload_gains_nothing(zygote: Zygote, scores: Scores, tmp_path: Path, row: Upload) -> None:
+def test_a_hostile_upload_gains_nothing(
+    fork_server: ForkServer, scores: Scores, tmp_path: Path, row: Upload
+) -> None:
     secret = tmp_path / "secret.json"
     secret.write_text(f'{{"{SECRET}": 1}}')
     folder = filled(tmp_path / "upload", row.files)
     if row.put is not None:
         row.put(folder, secret)
-    results = results_of(folder, zygote)
+    results = results_of(folder, fork_server)
     passed = {test["number"] for test in results["tests"] if test.get("status") == "passed"}
     if row.verdict == "SAME":
         assert total(results) == total(scores.honest)
@@ -59,7 +61,7 @@ def test_a_hostile_upload_gains_nothing(zygote: Zygote, scores: Scores, tmp_path
         assert total(results) <= scores.wrong
     assert passed.isdisjoint(row.fails)
     assert SECRET not in str(results)
-    again = results_of(filled(tmp_path / "honest", honest()), zygote)
+    again = results_of(filled(tmp_path / "honest", honest()), fork_server)
     assert again == scores.honest
 
 
@@ -70,9 +72,9 @@ def filled(folder: Path, files: Files) -> Path:
     return folder
 
 
-def results_of(folder: Path, zygote: Zygote) -> dict[str, Any]:
+def results_of(folder: Path, fork_server: ForkServer) -> dict[str, Any]:
     """The results, found valid, without a fault of the grader's, and with no character that acts."""
-    graded = grade(folder, zygote)
+    graded = grade(folder, fork_server)
     validate(graded.results)
     assert graded.faults == ()
     for text, form in texts(graded.results):

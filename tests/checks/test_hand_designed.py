@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from autograder.sandbox.host import Zygote
+from autograder.sandbox.host import ForkServer
 from reference.solutions import SOLUTIONS
 from reference.transformer import NumpyTransformer
-from tests.checks.evidence import evidence_of, full, log_of_design, result
+from tests.checks.run import evidence_of, full, log_of_design, result
 
 EYE = np.eye(3)
 CONTENT = [(how, design) for how, design in SOLUTIONS["attention_by_content"].items()]
@@ -42,9 +42,9 @@ def test_the_reference_s_position_designs_pass(how: str, design: NumpyTransforme
     ],
 )
 def test_matrices_of_another_shape_fail_and_the_next_check_points_there(
-    mistake: str, number: str, zygote: Zygote
+    mistake: str, number: str, fork_server: ForkServer
 ) -> None:
-    evidence = evidence_of(mistake, zygote)
+    evidence = evidence_of(mistake, fork_server)
     shapes = result(evidence, number)
     sequences = result(evidence, number.replace(".1", ".2"))
     assert shapes["score"] == sequences["score"] == 0
@@ -81,15 +81,15 @@ def test_sharpness_is_judged_by_the_notebook_s_tolerance(lead: float, passes: bo
     assert full(result(log_of_design("attention_by_content", design), "3.2")) is passes
 
 
-def test_attending_to_the_last_token_keeps_the_sequences_of_one_token_kind(zygote: Zygote) -> None:
-    test = result(evidence_of("position attends last", zygote), "4.2")
+def test_attending_to_the_last_token_keeps_the_sequences_of_one_token_kind(fork_server: ForkServer) -> None:
+    test = result(evidence_of("position attends last", fork_server), "4.2")
     assert 0 < test["score"] < 20
 
 
 @pytest.mark.parametrize("how", list(SOLUTIONS["unique_tokens"]))
 def test_the_reference_s_unique_designs_are_right(how: str) -> None:
+    from autograder.assignment import Task
     from autograder.checks.hand_designed import judge
-    from autograder.sandbox.types import Task
     from autograder.submission.types import Matrices
 
     design = SOLUTIONS["unique_tokens"][how]
@@ -97,20 +97,20 @@ def test_the_reference_s_unique_designs_are_right(how: str) -> None:
     assert (verdict.passed, verdict.total) == (120, 120)
 
 
-def test_a_unique_design_that_solves_the_task_passes(zygote: Zygote) -> None:
-    assert result(evidence_of("unique: a compass", zygote), "5.1")["status"] == "passed"
+def test_a_unique_design_that_solves_the_task_passes(fork_server: ForkServer) -> None:
+    assert result(evidence_of("unique: a compass", fork_server), "5.1")["status"] == "passed"
 
 
 @pytest.mark.parametrize("mistake", ["unique all positive", "unique repelled by nothing", "unique misshapen"])
-def test_a_wrong_unique_design_fails_and_costs_nothing(mistake: str, zygote: Zygote) -> None:
-    test = result(evidence_of(mistake, zygote), "5.1")
+def test_a_wrong_unique_design_fails_and_costs_nothing(mistake: str, fork_server: ForkServer) -> None:
+    test = result(evidence_of(mistake, fork_server), "5.1")
     assert (test["status"], test["max_score"]) == ("failed", 0)
 
 
-def test_matrices_left_over_from_the_position_task_are_not_an_attempt(zygote: Zygote) -> None:
-    assert "Not attempted" in result(evidence_of("plain", zygote), "5.1")["output"]
+def test_matrices_left_over_from_the_position_task_are_not_an_attempt(fork_server: ForkServer) -> None:
+    assert "Not attempted" in result(evidence_of("plain", fork_server), "5.1")["output"]
 
 
-def test_a_log_alone_shows_nothing_of_the_optional_part(zygote: Zygote) -> None:
-    test = result(evidence_of("unique: a compass", zygote, "log alone"), "5.1")
+def test_a_log_alone_shows_nothing_of_the_optional_part(fork_server: ForkServer) -> None:
+    test = result(evidence_of("unique: a compass", fork_server, "log alone"), "5.1")
     assert "upload your notebook" in test["output"]

@@ -14,11 +14,12 @@ import pytest
 import torch
 
 from autograder.__main__ import main
+from autograder.assignment import Task
 from autograder.compare.learn import learn
 from autograder.compare.plan import SETTINGS, sizes_of, training
 from autograder.compare.progress import shown
-from autograder.sandbox.host import Zygote
-from autograder.sandbox.types import Cell, Task
+from autograder.sandbox.host import ForkServer
+from autograder.sandbox.types import Cell
 from reference.solutions import SOLUTIONS
 from reference.tasks import TASKS
 from tests.answers.answer import PLAIN_FORWARD, Answer
@@ -94,9 +95,11 @@ def test_the_model_has_the_sizes_of_the_hand_designed_matrices(task: Task) -> No
         assert sizes.pos_dim == (None if hand.pos is None else hand.pos_dim)
 
 
-def test_training_ends_where_the_notebooks_own_loop_ends(zygote: Zygote) -> None:
+def test_training_ends_where_the_notebooks_own_loop_ends(fork_server: ForkServer) -> None:
     steps = 40
-    learned = learn(zygote, [Cell("cell 1", MODEL)], Task.CONTENT, SETTINGS[Task.CONTENT].usual, steps, int)
+    learned = learn(
+        fork_server, [Cell("cell 1", MODEL)], Task.CONTENT, SETTINGS[Task.CONTENT].usual, steps, int
+    )
     namespace: dict[str, type[torch.nn.Module]] = {}
     exec(MODEL, namespace)
     random.seed(227)
@@ -132,21 +135,23 @@ def test_training_ends_where_the_notebooks_own_loop_ends(zygote: Zygote) -> None
     ids=["no class", "raises", "diverges", "other layers", "leaves"],
 )
 def test_a_model_that_cannot_be_trained_gives_way_to_the_reference(
-    zygote: Zygote, source: str, why: str
+    fork_server: ForkServer, source: str, why: str
 ) -> None:
-    learned = learn(zygote, [Cell("cell 1", source)], Task.POSITION, SETTINGS[Task.POSITION].usual, 15, int)
+    learned = learn(
+        fork_server, [Cell("cell 1", source)], Task.POSITION, SETTINGS[Task.POSITION].usual, 15, int
+    )
     assert why in learned.why_reference
     assert np.isfinite(learned.transformer.Km).all()
 
 
-def test_without_code_the_reference_is_trained(zygote: Zygote) -> None:
-    learned = learn(zygote, [], Task.CONTENT, SETTINGS[Task.CONTENT].usual, 15, int)
+def test_without_code_the_reference_is_trained(fork_server: ForkServer) -> None:
+    learned = learn(fork_server, [], Task.CONTENT, SETTINGS[Task.CONTENT].usual, 15, int)
     assert learned.why_reference == "there is no code to train"
 
 
-def test_the_reference_learns_every_task(zygote: Zygote) -> None:
+def test_the_reference_learns_every_task(fork_server: ForkServer) -> None:
     for task in (Task.CONTENT, Task.POSITION):
-        learned = learn(zygote, [], task, SETTINGS[task].usual, 3000, int)
+        learned = learn(fork_server, [], task, SETTINGS[task].usual, 3000, int)
         assert learned.recent_loss < 0.1, task
 
 

@@ -18,7 +18,7 @@ from autograder.feedback.hypotheses.space import CHOICES, RIGHT, SPACE
 from autograder.feedback.wording import endings, names, tensors
 from autograder.feedback.wording.rules import Words
 from autograder.grade import grade
-from autograder.sandbox.host import Zygote
+from autograder.sandbox.host import ForkServer
 from reference.tasks import COPY_FIRST, IDENTITY
 from reference.transformer import NumpyTransformer
 from tests.answers import bad_code, wrong_models, wrong_values
@@ -106,7 +106,7 @@ def matrices_code(transformer: NumpyTransformer) -> str:
     )
 
 
-def catalogue(zygote: Zygote) -> str:
+def catalogue(fork_server: ForkServer) -> str:
     """The page."""
     parts = [_HEAD]
     seen: set[str] = set()
@@ -114,7 +114,7 @@ def catalogue(zygote: Zygote) -> str:
         parts.append(f"## {heading}\n")
         for name, files in uploads:
             with tempfile.TemporaryDirectory() as folder:
-                results = grade(write(files, Path(folder, "upload")), zygote).results
+                results = grade(write(files, Path(folder, "upload")), fork_server).results
             told = list(_new_messages(results, seen))
             if told:
                 parts.append(f"### {name}\n")
@@ -184,8 +184,8 @@ def _told(words: Words) -> str:
 
 def main() -> None:
     """Write the page."""
-    with Zygote() as zygote:
-        TARGET.write_text(catalogue(zygote), encoding="utf-8")
+    with ForkServer() as fork_server:
+        TARGET.write_text(catalogue(fork_server), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import numpy as np
 
 from autograder import settings
 from reference.solutions import SOLUTIONS
-from reference.tasks import COPY_FIRST, IDENTITY, UNIQUE, Task
+from reference.tasks import COPY_FIRST, IDENTITY, UNIQUE, SequenceTask
 from reference.transformer import BoolArray, NumpyTransformer
 
 CONTENT = SOLUTIONS[IDENTITY.name]["one-hot keys"]
@@ -18,7 +18,7 @@ SIGNS = SOLUTIONS[UNIQUE.name]["one-hot positions, qk_dim 7"]
 I3 = np.eye(3)
 
 
-def judged(task: Task, transformer: NumpyTransformer) -> tuple[BoolArray, ...]:
+def judged(task: SequenceTask, transformer: NumpyTransformer) -> tuple[BoolArray, ...]:
     """Which sequences pass, as the checks judge them."""
     return tuple(
         task.judge(
@@ -60,7 +60,7 @@ def _deaf_to_copies_of_c() -> NumpyTransformer:
     return replace(SIGNS, Km=_without(SIGNS.Km, 2))
 
 
-PLANTED: tuple[tuple[str, Task, NumpyTransformer], ...] = (
+PLANTED: tuple[tuple[str, SequenceTask, NumpyTransformer], ...] = (
     ("not finite", IDENTITY, replace(CONTENT, Km=np.where(I3 > 0, np.nan, 0))),
     ("overflow", IDENTITY, replace(CONTENT, Km=100 * CONTENT.Km)),
     ("overflow", COPY_FIRST, replace(POSITION, Qm=100 * POSITION.Qm)),

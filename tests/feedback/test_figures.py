@@ -22,14 +22,14 @@ from autograder.feedback.matrices.explain import explain
 from autograder.feedback.matrices.find import shortest_failure
 from autograder.settings import MAX_OUTPUT_BYTES
 from reference.solutions import SOLUTIONS
-from reference.tasks import COPY_FIRST, IDENTITY, UNIQUE, Task
+from reference.tasks import COPY_FIRST, IDENTITY, UNIQUE, SequenceTask
 from reference.transformer import NumpyTransformer
 from tests.feedback.matrices import CONTENT, PLANTED, judged
 
 NAMES = [f"{name}, {task.name}" for name, task, _ in PLANTED]
 
 
-def message(task: Task, transformer: NumpyTransformer) -> str:
+def message(task: SequenceTask, transformer: NumpyTransformer) -> str:
     explained = explain(task, transformer, judged(task, transformer))
     assert explained.message.format == "html"
     return explained.message.text
@@ -49,7 +49,7 @@ def random_transformer(qk_dim: int, pos_dim: int, rows: int, seed: int = 1) -> N
 
 @pytest.mark.parametrize(("name", "task", "transformer"), PLANTED, ids=NAMES)
 def test_a_message_with_its_picture_fits_into_results_and_on_gradescopes_page(
-    name: str, task: Task, transformer: NumpyTransformer
+    name: str, task: SequenceTask, transformer: NumpyTransformer
 ) -> None:
     html = message(task, transformer)
     assert len(json.dumps(html)) < MAX_OUTPUT_BYTES
@@ -105,7 +105,7 @@ def test_the_text_alternative_says_what_the_picture_shows() -> None:
 
 
 @pytest.mark.parametrize("task", [IDENTITY, COPY_FIRST, UNIQUE], ids=lambda task: task.name)
-def test_a_picture_holds_every_matrix_that_the_assignment_shows(task: Task) -> None:
+def test_a_picture_holds_every_matrix_that_the_assignment_shows(task: SequenceTask) -> None:
     transformer = next(iter(SOLUTIONS[task.name].values()))
     titles = [p.title for row in panels(task, transformer, task.all_sequences()[1], 1) for p in row]
     expected = {"Km", "Qm", "Vm", "keys", "queries", "values", "attention weights", "output"}

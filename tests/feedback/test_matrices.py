@@ -14,19 +14,19 @@ from autograder.feedback.matrices.explain import explain
 from autograder.feedback.matrices.findings import Mistake
 from autograder.feedback.matrices.scale import ROUND_NUMBERS
 from reference.solutions import SOLUTIONS
-from reference.tasks import COPY_FIRST, IDENTITY, TASKS, UNIQUE, Task
+from reference.tasks import COPY_FIRST, IDENTITY, TASKS, UNIQUE, SequenceTask
 from reference.transformer import NumpyTransformer
 from tests.feedback.matrices import CONTENT, PLANTED, POSITION, judged
 
 NAMES = [f"{name}, {task.name}" for name, task, _ in PLANTED]
 
 
-def told(task: Task, transformer: NumpyTransformer, *, half: bool = False) -> str:
+def told(task: SequenceTask, transformer: NumpyTransformer, *, half: bool = False) -> str:
     return unescape(explain(task, transformer, judged(task, transformer), half=half).message.text)
 
 
 @pytest.mark.parametrize(("name", "task", "transformer"), PLANTED, ids=NAMES)
-def test_a_planted_mistake_is_named(name: str, task: Task, transformer: NumpyTransformer) -> None:
+def test_a_planted_mistake_is_named(name: str, task: SequenceTask, transformer: NumpyTransformer) -> None:
     assert explain(task, transformer, judged(task, transformer)).diagnosis == name
 
 
@@ -36,7 +36,7 @@ def test_every_mistake_there_is_a_name_for_is_planted() -> None:
 
 @pytest.mark.parametrize(("name", "task", "transformer"), PLANTED, ids=NAMES)
 def test_a_message_gives_the_count_the_shortest_failing_sequence_and_what_was_expected(
-    name: str, task: Task, transformer: NumpyTransformer
+    name: str, task: SequenceTask, transformer: NumpyTransformer
 ) -> None:
     right = judged(task, transformer)
     text = explain(task, transformer, right).message.text
@@ -48,7 +48,7 @@ def test_a_message_gives_the_count_the_shortest_failing_sequence_and_what_was_ex
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=list(TASKS))
 @pytest.mark.parametrize("number", ROUND_NUMBERS[::4])
-def test_the_factor_that_a_message_gives_makes_every_sequence_pass(task: Task, number: float) -> None:
+def test_the_factor_that_a_message_gives_makes_every_sequence_pass(task: SequenceTask, number: float) -> None:
     plainest = next(iter(SOLUTIONS[task.name].values()))
     for change in (1 / number, number):
         changed = replace(plainest, Km=change * plainest.Km)
@@ -130,7 +130,7 @@ def test_an_explanation_that_fails_leaves_the_count_and_raises_nothing(
 
 
 @pytest.mark.parametrize("task", [IDENTITY, COPY_FIRST], ids=lambda task: task.name)
-def test_a_mistake_of_attention_and_one_of_vm_are_both_named(task: Task) -> None:
+def test_a_mistake_of_attention_and_one_of_vm_are_both_named(task: SequenceTask) -> None:
     planted = [(name, transformer) for name, of, transformer in PLANTED if of is task]
     of_values = [(name, transformer) for name, transformer in planted if name.startswith("Vm")]
     of_attention = [

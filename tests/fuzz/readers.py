@@ -20,7 +20,7 @@ from autograder.submission.from_log import rebuild
 from autograder.submission.log import read_log
 from autograder.submission.notebook import Reading, read_notebook
 from autograder.submission.script import read_script
-from autograder.submission.types import Notice
+from autograder.submission.types import Note
 from autograder.text import clean
 
 from ..sandbox.frame_samples import CELLS, MAX_PAYLOAD, MAX_TEXT
@@ -104,7 +104,7 @@ def _assert_showable(texts: Iterable[str]) -> None:
         assert clean(text, _LONGEST) == text
 
 
-def _assert_notices(notices: tuple[Notice, ...]) -> None:
+def _assert_notices(notices: tuple[Note, ...]) -> None:
     _assert_showable(notice.text for notice in notices)
 
 

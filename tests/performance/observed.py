@@ -1,6 +1,6 @@
 """One whole grade in an interpreter of its own, watched: what it imports, and what it starts.
 
-Nothing here is timed. The grader is watched by an audit hook, and its zygote by one put before its code.
+Nothing here is timed. The grader is watched by an audit hook, and its fork server by one put before its code.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ before = set(sys.modules)
 _watch(results + ".grader", starts)
 from autograder.__main__ import main
 from autograder.sandbox import launch
-launch._BOOTSTRAP = f"{sys.argv[5]}\\n_watch({results + '.zygote'!r}, {starts!r})\\n" + launch._BOOTSTRAP
+launch._BOOTSTRAP = f"{sys.argv[5]}\\n_watch({results + '.fork_server'!r}, {starts!r})\\n" + launch._BOOTSTRAP
 status = main([upload, "--results", results])
 with open(results + ".modules", "w") as file:
     json.dump({"packages": _packages(), "modules": sorted(set(sys.modules) - before)}, file)
@@ -59,8 +59,8 @@ sys.exit(status)
 class Observed:
     """One grade. modules: what the grader's process imported; packages: those of site-packages, by name.
 
-    grader_starts, zygote_starts: the processes that each of them started, as audit events in order.
-    zygote_packages: those of site-packages that the zygote had imported when it forked first.
+    grader_starts, fork_server_starts: the processes that each of them started, as audit events in order.
+    fork_server_packages: those of site-packages that the fork server had imported when it forked first.
     whole_torch: whether it had then imported the part of torch that the CPU has no use for.
     score: of results.json.
     """
@@ -68,8 +68,8 @@ class Observed:
     modules: frozenset[str]
     packages: frozenset[str]
     grader_starts: tuple[str, ...]
-    zygote_starts: tuple[str, ...]
-    zygote_packages: frozenset[str]
+    fork_server_starts: tuple[str, ...]
+    fork_server_packages: frozenset[str]
     whole_torch: bool
     score: float
 
@@ -87,14 +87,14 @@ def observe(upload: Path, folder: Path) -> Observed:
     )
     imported = json.loads(results.with_name("results.json.modules").read_text())
     grader = _notes(results.with_name("results.json.grader"))
-    zygote = _notes(results.with_name("results.json.zygote"))
+    fork_server = _notes(results.with_name("results.json.fork_server"))
     return Observed(
         modules=frozenset(imported["modules"]),
         packages=frozenset(imported["packages"]),
         grader_starts=tuple(event for event, *_ in grader),
-        zygote_starts=tuple(event for event, *_ in zygote),
-        zygote_packages=frozenset(zygote[0][1]),
-        whole_torch=zygote[0][2],
+        fork_server_starts=tuple(event for event, *_ in fork_server),
+        fork_server_packages=frozenset(fork_server[0][1]),
+        whole_torch=fork_server[0][2],
         score=json.loads(results.read_text())["score"],
     )
 

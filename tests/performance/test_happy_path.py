@@ -15,7 +15,7 @@ MODULES = Path(__file__).with_name("happy_path.txt")
 """
 VALIDATES = {"attr", "attrs", "jsonschema", "jsonschema_specifications", "referencing", "rpds"}
 GRADER_PACKAGES = {"gradescope_utils", "numpy"} | VALIDATES
-ZYGOTE_PACKAGES = {"numpy", "torch", "torchgen"}
+FORK_SERVER_PACKAGES = {"numpy", "torch", "torchgen"}
 BACKPORT = "typing_extensions"
 """Of some of these packages on some Pythons."""
 HEAVY = {"asyncio", "concurrent.futures", "email", "http", "logging", "multiprocessing", "ssl", "xml"}
@@ -43,11 +43,11 @@ def test_the_grader_imports_these_packages_and_no_others(perfect: Observed) -> N
     assert perfect.packages - {BACKPORT} == GRADER_PACKAGES
 
 
-def test_the_zygote_imports_torch_and_numpy_alone(perfect: Observed) -> None:
-    assert perfect.zygote_packages - {BACKPORT} == ZYGOTE_PACKAGES
+def test_the_fork_server_imports_torch_and_numpy_alone(perfect: Observed) -> None:
+    assert perfect.fork_server_packages - {BACKPORT} == FORK_SERVER_PACKAGES
 
 
-def test_the_zygote_leaves_out_the_part_of_torch_that_the_cpu_has_no_use_for(perfect: Observed) -> None:
+def test_the_fork_server_leaves_out_the_part_of_torch_that_the_cpu_has_no_use_for(perfect: Observed) -> None:
     assert not perfect.whole_torch
 
 
@@ -68,8 +68,8 @@ def test_only_a_failing_upload_imports_what_draws_and_diagnoses(perfect: Observe
 
 
 @pytest.mark.parametrize("upload", ["perfect", "failing"])
-def test_one_zygote_is_started_and_two_forks_of_it(upload: str, request: pytest.FixtureRequest) -> None:
+def test_one_fork_server_is_started_and_two_forks_of_it(upload: str, request: pytest.FixtureRequest) -> None:
     """One fork runs the student's code, the other tries out what that jail holds."""
     observed: Observed = request.getfixturevalue(upload)
     assert observed.grader_starts == ("subprocess.Popen",)
-    assert observed.zygote_starts == ("os.fork", "os.fork")
+    assert observed.fork_server_starts == ("os.fork", "os.fork")

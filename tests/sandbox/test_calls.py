@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from autograder.sandbox.host import Zygote
+from autograder.sandbox.host import ForkServer
 from autograder.sandbox.types import (
     Answer,
     Call,
@@ -60,8 +60,8 @@ def sequence(seq_len: int = 5) -> np.ndarray:
     return np.random.default_rng(6).normal(size=(seq_len, 3))
 
 
-def outcome(zygote: Zygote, source: str, call: Call) -> Outcome:
-    return zygote.run([Cell("cell 1", source)], [call]).outcomes[0]
+def outcome(fork_server: ForkServer, source: str, call: Call) -> Outcome:
+    return fork_server.run([Cell("cell 1", source)], [call]).outcomes[0]
 
 
 def changed(old: str, new: str) -> str:
@@ -78,14 +78,16 @@ def expected_output(sizes: Sizes, seq: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("sizes", [SIZES, PLAIN])
-def test_forward_gives_the_output_for_the_weights_that_were_sent(zygote: Zygote, sizes: Sizes) -> None:
-    got = outcome(zygote, MODEL, Forward(sizes, weights(sizes), sequence()))
+def test_forward_gives_the_output_for_the_weights_that_were_sent(
+    fork_server: ForkServer, sizes: Sizes
+) -> None:
+    got = outcome(fork_server, MODEL, Forward(sizes, weights(sizes), sequence()))
     assert isinstance(got, Answer)
     assert got.arrays["output"].dtype == np.float32
     np.testing.assert_allclose(got.arrays["output"], expected_output(sizes, sequence()), rtol=1e-4, atol=1e-6)
 
 
-def test_describe_tells_trainable_frozen_and_buffer_apart(zygote: Zygote) -> None:
+def test_describe_tells_trainable_frozen_and_buffer_apart(fork_server: ForkServer) -> None:
     source = changed(
         "        self.Qm =",
         "        self.register_buffer('scale', torch.ones(()))\n        self.Qm =",
@@ -93,7 +95,7 @@ def test_describe_tells_trainable_frozen_and_buffer_apart(zygote: Zygote) -> Non
     source = source.replace(
         "    def forward", "        self.Qm.weight.requires_grad = False\n\n    def forward"
     )
-    got = outcome(zygote, source, Describe(SIZES))
+    got = outcome(fork_server, source, Describe(SIZES))
     assert isinstance(got, Answer)
     assert {name: tuple(shape) for name, shape in got.arrays.items()} == {
         "buffer scale": (),
@@ -104,66 +106,66 @@ def test_describe_tells_trainable_frozen_and_buffer_apart(zygote: Zygote) -> Non
     }
 
 
-def test_lazy_layers_have_the_shapes_that_their_first_call_gives_them(zygote: Zygote) -> None:
+def test_lazy_layers_have_the_shapes_that_their_first_call_gives_them(fork_server: ForkServer) -> None:
     source = MODEL.replace("nn.Linear(width, ", "nn.LazyLinear(")
     assert source.count("LazyLinear") == 3
-    got = outcome(zygote, source, Describe(SIZES))
+    got = outcome(fork_server, source, Describe(SIZES))
     assert isinstance(got, Answer)
     shapes = {name: tuple(shape) for name, shape in got.arrays.items()}
     assert shapes["trainable Km.weight"] == (4, 5)
     assert shapes["trainable Vm.weight"] == (2, 5)
 
 
-def test_gradients_come_in_the_orientation_of_numpy(zygote: Zygote) -> None:
+def test_gradients_come_in_the_orientation_of_numpy(fork_server: ForkServer) -> None:
     upstream = np.ones((5, 2))
-    got = outcome(zygote, MODEL, Gradients(SIZES, weights(SIZES), sequence(), upstream))
+    got = outcome(fork_server, MODEL, Gradients(SIZES, weights(SIZES), sequence(), upstream))
     assert isinstance(got, Answer)
     shapes = {name: array.shape for name, array in got.arrays.items()}
     assert shapes == {"Km": (5, 4), "Qm": (5, 4), "Vm": (5, 2), "pos": (6, 2)}
     np.testing.assert_allclose(got.arrays["pos"][5], 0)
 
 
-def test_a_detached_weight_has_no_gradient(zygote: Zygote) -> None:
+def test_a_detached_weight_has_no_gradient(fork_server: ForkServer) -> None:
     source = changed("self.Km(seq), ", "self.Km(seq).detach(), ")
-    got = outcome(zygote, source, Gradients(PLAIN, weights(PLAIN), sequence(), np.ones((5, 2))))
+    got = outcome(fork_server, source, Gradients(PLAIN, weights(PLAIN), sequence(), np.ones((5, 2))))
     assert isinstance(got, Answer)
     assert set(got.arrays) == {"Qm", "Vm"}
 
 
-def test_an_output_without_a_graph_is_refused(zygote: Zygote) -> None:
+def test_an_output_without_a_graph_is_refused(fork_server: ForkServer) -> None:
     source = changed("return out", "return out.detach()")
-    got = outcome(zygote, source, Gradients(PLAIN, weights(PLAIN), sequence(), np.ones((5, 2))))
+    got = outcome(fork_server, source, Gradients(PLAIN, weights(PLAIN), sequence(), np.ones((5, 2))))
     assert got == Refused(Refusal.NO_GRADIENT, "")
 
 
-def test_gradients_of_an_output_of_the_wrong_shape_are_an_error(zygote: Zygote) -> None:
+def test_gradients_of_an_output_of_the_wrong_shape_are_an_error(fork_server: ForkServer) -> None:
     source = changed("return out", "return out[:1]")
-    got = outcome(zygote, source, Gradients(PLAIN, weights(PLAIN), sequence(), np.ones((5, 2))))
+    got = outcome(fork_server, source, Gradients(PLAIN, weights(PLAIN), sequence(), np.ones((5, 2))))
     assert isinstance(got, Raised)
     assert "(1, 2)" in got.message
     assert "(5, 2)" in got.message
 
 
-def test_a_vectorized_model_dispatches_as_many_operations_at_any_length(zygote: Zygote) -> None:
-    got = outcome(zygote, MODEL, CountOperations(SIZES, (2, 6)))
+def test_a_vectorized_model_dispatches_as_many_operations_at_any_length(fork_server: ForkServer) -> None:
+    got = outcome(fork_server, MODEL, CountOperations(SIZES, (2, 6)))
     assert isinstance(got, Answer)
     short, long = got.arrays["counts"]
     assert 5 < short == long
 
 
-def test_a_loop_dispatches_more_operations_for_a_longer_sequence(zygote: Zygote) -> None:
+def test_a_loop_dispatches_more_operations_for_a_longer_sequence(fork_server: ForkServer) -> None:
     source = changed("return out", "return torch.stack([row + 0 for row in out])")
-    got = outcome(zygote, source, CountOperations(SIZES, (2, 6)))
+    got = outcome(fork_server, source, CountOperations(SIZES, (2, 6)))
     assert isinstance(got, Answer)
     short, long = got.arrays["counts"]
     assert short < long
 
 
-def test_the_recorded_output_depends_on_the_order_of_the_layers(zygote: Zygote) -> None:
+def test_the_recorded_output_depends_on_the_order_of_the_layers(fork_server: ForkServer) -> None:
     call = RecordedOutput(1998, Sizes(7, 4, 3, 2, 9), 8)
     other = MODEL.replace("self.Km = ", "self.Tm = ").replace("self.Qm = ", "self.Km = ")
-    first = outcome(zygote, MODEL, call)
-    second = outcome(zygote, other.replace("self.Tm = ", "self.Qm = "), call)
+    first = outcome(fork_server, MODEL, call)
+    second = outcome(fork_server, other.replace("self.Tm = ", "self.Qm = "), call)
     assert isinstance(first, Answer)
     assert isinstance(second, Answer)
     assert first.arrays["output"].dtype == np.float64
@@ -181,17 +183,21 @@ def test_the_recorded_output_depends_on_the_order_of_the_layers(zygote: Zygote) 
         ("0.5", "a float"),
     ],
 )
-def test_what_is_no_tensor_is_refused_by_what_it_is(zygote: Zygote, returned: str, detail: str) -> None:
+def test_what_is_no_tensor_is_refused_by_what_it_is(
+    fork_server: ForkServer, returned: str, detail: str
+) -> None:
     got = outcome(
-        zygote, changed("return out", f"return {returned}"), Forward(PLAIN, weights(PLAIN), sequence())
+        fork_server, changed("return out", f"return {returned}"), Forward(PLAIN, weights(PLAIN), sequence())
     )
     assert got == Refused(Refusal.NOT_A_TENSOR, detail)
 
 
 @pytest.mark.parametrize(("method", "name"), [("long", "int64"), ("bool", "bool"), ("cfloat", "complex64")])
-def test_a_tensor_of_anything_but_floats_is_refused(zygote: Zygote, method: str, name: str) -> None:
+def test_a_tensor_of_anything_but_floats_is_refused(fork_server: ForkServer, method: str, name: str) -> None:
     got = outcome(
-        zygote, changed("return out", f"return out.{method}()"), Forward(PLAIN, weights(PLAIN), sequence())
+        fork_server,
+        changed("return out", f"return out.{method}()"),
+        Forward(PLAIN, weights(PLAIN), sequence()),
     )
     assert got == Refused(Refusal.BAD_DTYPE, name)
 
@@ -206,37 +212,39 @@ def test_a_tensor_of_anything_but_floats_is_refused(zygote: Zygote, method: str,
         ("out.T.contiguous().T", np.float32),
     ],
 )
-def test_any_floating_tensor_is_taken(zygote: Zygote, returned: str, dtype: type) -> None:
+def test_any_floating_tensor_is_taken(fork_server: ForkServer, returned: str, dtype: type) -> None:
     got = outcome(
-        zygote, changed("return out", f"return {returned}"), Forward(PLAIN, weights(PLAIN), sequence())
+        fork_server, changed("return out", f"return {returned}"), Forward(PLAIN, weights(PLAIN), sequence())
     )
     assert isinstance(got, Answer)
     assert got.arrays["output"].dtype == dtype
     np.testing.assert_allclose(got.arrays["output"], expected_output(PLAIN, sequence()), rtol=0.05, atol=0.05)
 
 
-def test_a_layer_by_another_name_is_refused_with_the_names_there_are(zygote: Zygote) -> None:
-    got = outcome(zygote, MODEL.replace("self.Km", "self.keys"), Forward(PLAIN, weights(PLAIN), sequence()))
+def test_a_layer_by_another_name_is_refused_with_the_names_there_are(fork_server: ForkServer) -> None:
+    got = outcome(
+        fork_server, MODEL.replace("self.Km", "self.keys"), Forward(PLAIN, weights(PLAIN), sequence())
+    )
     assert isinstance(got, Refused)
     assert got.reason is Refusal.MISSING_LAYER
     assert "keys.weight" in got.detail
 
 
-def test_a_layer_of_another_shape_is_refused_with_both_shapes(zygote: Zygote) -> None:
+def test_a_layer_of_another_shape_is_refused_with_both_shapes(fork_server: ForkServer) -> None:
     source = changed("self.Km = nn.Linear(width, qk_dim,", "self.Km = nn.Linear(width, qk_dim + 1,")
-    got = outcome(zygote, source, Forward(PLAIN, weights(PLAIN), sequence()))
+    got = outcome(fork_server, source, Forward(PLAIN, weights(PLAIN), sequence()))
     assert got == Refused(Refusal.LAYER_SHAPE, "Km.weight is (5, 3), expected (4, 3)")
 
 
-def test_without_the_class_every_call_on_it_is_refused(zygote: Zygote) -> None:
-    got = outcome(zygote, MODEL.replace("PytorchTransformer", "MyModel"), Describe(SIZES))
+def test_without_the_class_every_call_on_it_is_refused(fork_server: ForkServer) -> None:
+    got = outcome(fork_server, MODEL.replace("PytorchTransformer", "MyModel"), Describe(SIZES))
     assert isinstance(got, Refused)
     assert got.reason is Refusal.NO_CLASS
 
 
-def test_an_error_comes_with_the_students_own_lines_only(zygote: Zygote) -> None:
+def test_an_error_comes_with_the_students_own_lines_only(fork_server: ForkServer) -> None:
     source = changed("self.Vm(seq)\n", "self.Vm(seq.T)\n")
-    got = outcome(zygote, source, Forward(PLAIN, weights(PLAIN), sequence()))
+    got = outcome(fork_server, source, Forward(PLAIN, weights(PLAIN), sequence()))
     assert isinstance(got, Raised)
     assert got.type_name == "RuntimeError"
     assert [place.text for place in got.trace] == ["Q, K, V = self.Qm(seq), self.Km(seq), self.Vm(seq.T)"]
@@ -244,25 +252,25 @@ def test_an_error_comes_with_the_students_own_lines_only(zygote: Zygote) -> None
 
 
 @pytest.mark.parametrize(("shape", "reason"), [("[1] * 9", Refusal.TOO_LARGE), ("(0, 500)", None)])
-def test_odd_shapes_are_told_or_refused(zygote: Zygote, shape: str, reason: Refusal | None) -> None:
+def test_odd_shapes_are_told_or_refused(fork_server: ForkServer, shape: str, reason: Refusal | None) -> None:
     got = outcome(
-        zygote,
+        fork_server,
         changed("return out", f"return torch.zeros({shape})"),
         Forward(PLAIN, weights(PLAIN), sequence()),
     )
     assert getattr(got, "reason", None) is reason
 
 
-def test_an_answer_too_large_to_send_is_refused(zygote: Zygote) -> None:
+def test_an_answer_too_large_to_send_is_refused(fork_server: ForkServer) -> None:
     source = changed("return out", "return torch.zeros(3000, 3000)")
-    got = outcome(zygote, source, Forward(PLAIN, weights(PLAIN), sequence()))
+    got = outcome(fork_server, source, Forward(PLAIN, weights(PLAIN), sequence()))
     assert got == Refused(Refusal.TOO_LARGE, "output (3000, 3000)")
 
 
-def test_answers_that_a_pipe_does_not_hold_arrive_whole_and_in_turn(zygote: Zygote) -> None:
+def test_answers_that_a_pipe_does_not_hold_arrive_whole_and_in_turn(fork_server: ForkServer) -> None:
     source = changed("return out", "return torch.arange(300_000.0).reshape(300, 1000) + seq.shape[0]")
     calls = [Forward(PLAIN, weights(PLAIN), sequence(seq_len)) for seq_len in (1, 2, 3)]
-    found = zygote.run([Cell("cell 1", source)], calls).outcomes
+    found = fork_server.run([Cell("cell 1", source)], calls).outcomes
     for seq_len, got in zip((1, 2, 3), found, strict=True):
         assert isinstance(got, Answer)
         expected = np.arange(300_000, dtype=np.float32).reshape(300, 1000) + seq_len

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from autograder.sandbox import frames
-from autograder.sandbox.host import Zygote
+from autograder.sandbox.host import ForkServer
 from autograder.sandbox.types import (
     Answer,
     Call,
@@ -28,9 +28,11 @@ from autograder.sandbox.types import (
 from tests.sandbox.model import HONEST, IMPATIENT, SHORT, TRIGGER, program
 
 
-def run(zygote: Zygote, action: str, calls: tuple[Call, ...] = (HONEST, TRIGGER, HONEST)) -> Transcript:
+def run(
+    fork_server: ForkServer, action: str, calls: tuple[Call, ...] = (HONEST, TRIGGER, HONEST)
+) -> Transcript:
     limits = IMPATIENT if "sleep(60)" in action else SHORT
-    return zygote.run(program(action), calls, limits)
+    return fork_server.run(program(action), calls, limits)
 
 
 def is_honest(outcome: Outcome) -> bool:
@@ -54,8 +56,8 @@ KILLED_BY_ITSELF = [
 @pytest.mark.parametrize(
     ("action", "ending"), KILLED_BY_ITSELF, ids=[case[0][:30] for case in KILLED_BY_ITSELF]
 )
-def test_an_attempt_that_dies_costs_one_call(zygote: Zygote, action: str, ending: Ended) -> None:
-    got = run(zygote, action)
+def test_an_attempt_that_dies_costs_one_call(fork_server: ForkServer, action: str, ending: Ended) -> None:
+    got = run(fork_server, action)
     assert isinstance(got.load, LoadReport)
     assert got.outcomes[1] == ending
     assert is_honest(got.outcomes[0])
@@ -79,11 +81,11 @@ RAISING = [
     ("action", "name", "message"), RAISING, ids=[case[1] + case[2][:9] for case in RAISING]
 )
 def test_what_is_raised_is_told_and_costs_one_call(
-    zygote: Zygote, action: str, name: str, message: str
+    fork_server: ForkServer, action: str, name: str, message: str
 ) -> None:
     if name == "ExceptionGroup" and sys.version_info < (3, 11):
         pytest.skip("exception groups came with Python 3.11")
-    got = run(zygote, action)
+    got = run(fork_server, action)
     raised = got.outcomes[1]
     assert isinstance(raised, Raised)
     assert (raised.type_name, raised.message) == (name, message)
@@ -92,16 +94,16 @@ def test_what_is_raised_is_told_and_costs_one_call(
     assert is_honest(got.outcomes[2])
 
 
-def test_endless_recursion_is_told_in_a_few_lines(zygote: Zygote) -> None:
-    got = run(zygote, "return self.forward(seq)")
+def test_endless_recursion_is_told_in_a_few_lines(fork_server: ForkServer) -> None:
+    got = run(fork_server, "return self.forward(seq)")
     raised = got.outcomes[1]
     assert isinstance(raised, Raised)
     assert raised.type_name == "RecursionError"
     assert 2 <= len(raised.trace) <= 8
 
 
-def test_prints_cost_nothing_and_go_nowhere(zygote: Zygote) -> None:
-    got = run(zygote, "for _ in range(1000): print('x' * 100_000)")
+def test_prints_cost_nothing_and_go_nowhere(fork_server: ForkServer) -> None:
+    got = run(fork_server, "for _ in range(1000): print('x' * 100_000)")
     assert isinstance(got.outcomes[1], Answer)
 
 
@@ -122,8 +124,8 @@ GARBAGE = {
 
 
 @pytest.mark.parametrize("action", GARBAGE.values(), ids=GARBAGE)
-def test_garbage_in_the_channel_ends_the_attempt(zygote: Zygote, action: str) -> None:
-    got = run(zygote, action)
+def test_garbage_in_the_channel_ends_the_attempt(fork_server: ForkServer, action: str) -> None:
+    got = run(fork_server, action)
     ending = got.outcomes[1]
     assert isinstance(ending, Ended)
     assert ending.reason is End.GARBAGE
@@ -131,110 +133,114 @@ def test_garbage_in_the_channel_ends_the_attempt(zygote: Zygote, action: str) ->
     assert is_honest(got.outcomes[2])
 
 
-def test_a_forged_answer_stands_for_its_own_call_and_no_other(zygote: Zygote) -> None:
+def test_a_forged_answer_stands_for_its_own_call_and_no_other(fork_server: ForkServer) -> None:
     forged = frame(frames.REFUSED, 1, 3, bytes(3))
-    got = run(zygote, f"while True: {forged}", (HONEST, TRIGGER, HONEST, HONEST))
+    got = run(fork_server, f"while True: {forged}", (HONEST, TRIGGER, HONEST, HONEST))
     assert isinstance(got.outcomes[1], Refused)
     assert got.outcomes[2] == Ended(End.GARBAGE, "a frame came out of turn")
     assert is_honest(got.outcomes[3])
 
 
-def test_closing_the_channel_is_an_exit(zygote: Zygote) -> None:
-    got = run(zygote, "os.close(4)")
+def test_closing_the_channel_is_an_exit(fork_server: ForkServer) -> None:
+    got = run(fork_server, "os.close(4)")
     ending = got.outcomes[1]
     assert isinstance(ending, Ended)
     assert is_honest(got.outcomes[2])
 
 
-def test_after_enough_dead_attempts_the_calls_left_are_not_run(zygote: Zygote) -> None:
-    got = run(zygote, "os._exit(1)", (TRIGGER,) * 5 + (HONEST,))
+def test_after_enough_dead_attempts_the_calls_left_are_not_run(fork_server: ForkServer) -> None:
+    got = run(fork_server, "os._exit(1)", (TRIGGER,) * 5 + (HONEST,))
     reasons = [outcome.reason for outcome in got.outcomes if isinstance(outcome, Ended)]
     assert reasons == [End.EXIT] * 3 + [End.NOT_RUN] * 3
 
 
-def test_a_thread_that_lives_on_is_gone_with_the_child(zygote: Zygote) -> None:
-    got = run(zygote, "threading.Thread(target=time.sleep, args=(600,)).start()")
+def test_a_thread_that_lives_on_is_gone_with_the_child(fork_server: ForkServer) -> None:
+    got = run(fork_server, "threading.Thread(target=time.sleep, args=(600,)).start()")
     assert isinstance(got.outcomes[1], Answer)
     assert is_honest(got.outcomes[2])
 
 
-def test_a_fork_leaves_no_process_behind(zygote: Zygote) -> None:
+def test_a_fork_leaves_no_process_behind(fork_server: ForkServer) -> None:
     action = "\n            ".join(
         ["try:", "    if os.fork() == 0: os.setsid(), time.sleep(600), os._exit(0)", "except OSError: pass"]
     )
-    got = run(zygote, action)
+    got = run(fork_server, action)
     assert isinstance(got.outcomes[1], Answer)
-    assert descendants(zygote_pid(zygote)) == []
+    assert descendants(fork_server_pid(fork_server)) == []
 
 
-def test_a_load_that_hangs_and_will_not_stop_leaves_the_definitions(zygote: Zygote) -> None:
+def test_a_load_that_hangs_and_will_not_stop_leaves_the_definitions(fork_server: ForkServer) -> None:
     stubborn = (
         "if True:\n    import signal\n    signal.signal(signal.SIGPROF, signal.SIG_IGN)\n    while True: pass"
     )
-    got = zygote.run(program(beside=stubborn), [HONEST], SHORT)
+    got = fork_server.run(program(beside=stubborn), [HONEST], SHORT)
     assert isinstance(got.load, LoadReport)
     assert got.load.definitions_only
     assert is_honest(got.outcomes[0])
 
 
-def test_an_assignment_that_hangs_too_leaves_functions_and_classes(zygote: Zygote) -> None:
-    got = zygote.run(program(beside="x = __import__('time').sleep(600)"), [HONEST], IMPATIENT)
+def test_an_assignment_that_hangs_too_leaves_functions_and_classes(fork_server: ForkServer) -> None:
+    got = fork_server.run(program(beside="x = __import__('time').sleep(600)"), [HONEST], IMPATIENT)
     assert isinstance(got.load, LoadReport)
     assert is_honest(got.outcomes[0])
 
 
-def test_an_exit_while_loading_leaves_the_definitions(zygote: Zygote) -> None:
-    got = zygote.run(program(beside="os._exit(0)"), [HONEST], SHORT)
+def test_an_exit_while_loading_leaves_the_definitions(fork_server: ForkServer) -> None:
+    got = fork_server.run(program(beside="os._exit(0)"), [HONEST], SHORT)
     assert isinstance(got.load, LoadReport)
     assert is_honest(got.outcomes[0])
 
 
-def test_a_program_that_dies_at_every_load_ends_with_that(zygote: Zygote) -> None:
-    got = zygote.run(program(beside="@lambda f: __import__('os')._exit(9)\ndef f(): pass"), [HONEST], SHORT)
+def test_a_program_that_dies_at_every_load_ends_with_that(fork_server: ForkServer) -> None:
+    got = fork_server.run(
+        program(beside="@lambda f: __import__('os')._exit(9)\ndef f(): pass"), [HONEST], SHORT
+    )
     assert got.load == Ended(End.EXIT, "exit status 9")
     assert got.outcomes == (Ended(End.NOT_RUN),)
 
 
-def test_the_same_program_gives_the_same_transcript(zygote: Zygote) -> None:
+def test_the_same_program_gives_the_same_transcript(fork_server: ForkServer) -> None:
     beside = "import random\nTO_SAVE = {'a', 'b', 'c'}\nraise ValueError(str(TO_SAVE) + str(random.random()))"
-    runs = [repr(zygote.run(program(beside=beside), [HONEST, TRIGGER])) for _ in range(2)]
-    with Zygote() as another:
+    runs = [repr(fork_server.run(program(beside=beside), [HONEST, TRIGGER])) for _ in range(2)]
+    with ForkServer() as another:
         runs.append(repr(another.run(program(beside=beside), [HONEST, TRIGGER])))
     assert runs[0] == runs[1] == runs[2]
 
 
-def test_nothing_of_one_run_is_seen_in_the_next(zygote: Zygote) -> None:
-    zygote.run(program(beside="import builtins, torch\nbuiltins.secret = 1\ntorch.softmax = None"), [HONEST])
-    got = zygote.run(program(beside="secret"), [HONEST])
+def test_nothing_of_one_run_is_seen_in_the_next(fork_server: ForkServer) -> None:
+    fork_server.run(
+        program(beside="import builtins, torch\nbuiltins.secret = 1\ntorch.softmax = None"), [HONEST]
+    )
+    got = fork_server.run(program(beside="secret"), [HONEST])
     assert isinstance(got.load, LoadReport)
     assert got.load.statements[0].error is not None
     assert got.load.statements[0].error.type_name == "NameError"
 
 
-def test_the_grader_cannot_be_imported(zygote: Zygote) -> None:
+def test_the_grader_cannot_be_imported(fork_server: ForkServer) -> None:
     for name in ("reference", "autograder", "autograder.checks", "autograder.settings"):
-        got = zygote.run(program(beside=f"import {name}"), [])
+        got = fork_server.run(program(beside=f"import {name}"), [])
         assert isinstance(got.load, LoadReport)
         assert got.load.statements[0].error is not None
         assert got.load.statements[0].error.type_name == "ModuleNotFoundError"
 
 
-def test_many_runs_leak_neither_descriptors_nor_memory(zygote: Zygote) -> None:
-    zygote.run(program(), [HONEST])
-    pid = zygote_pid(zygote)
+def test_many_runs_leak_neither_descriptors_nor_memory(fork_server: ForkServer) -> None:
+    fork_server.run(program(), [HONEST])
+    pid = fork_server_pid(fork_server)
     before = open_files(os.getpid()), open_files(pid), memory_kib(pid)
     for _ in range(100):
-        zygote.run(program(), [])
+        fork_server.run(program(), [])
     assert (open_files(os.getpid()), open_files(pid)) == before[:2]
     assert memory_kib(pid) - before[2] < 1024
     assert descendants(pid) == []
 
 
-def test_the_zygote_goes_when_the_grader_is_killed() -> None:
+def test_the_fork_server_goes_when_the_grader_is_killed() -> None:
     script = (
-        "from autograder.sandbox.host import Zygote; import time\n"
-        "zygote = Zygote(); zygote.run([], [])\n"
-        "print(zygote._launched.process.pid, flush=True); time.sleep(60)"
+        "from autograder.sandbox.host import ForkServer; import time\n"
+        "fork_server = ForkServer(); fork_server.run([], [])\n"
+        "print(fork_server._launched.process.pid, flush=True); time.sleep(60)"
     )
     root = Path(__file__).resolve().parents[2]
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, cwd=root) as grader:
@@ -247,20 +253,20 @@ def test_the_zygote_goes_when_the_grader_is_killed() -> None:
     assert not Path(f"/proc/{pid}").exists()
 
 
-def test_a_zygote_that_was_killed_is_named_as_the_graders_fault_and_replaced() -> None:
+def test_a_fork_server_that_was_killed_is_named_as_the_graders_fault_and_replaced() -> None:
     from autograder.errors import SandboxFault
 
-    with Zygote() as zygote:
-        zygote.run(program(), [HONEST])
-        os.kill(zygote_pid(zygote), 9)
+    with ForkServer() as fork_server:
+        fork_server.run(program(), [HONEST])
+        os.kill(fork_server_pid(fork_server), 9)
         with pytest.raises(SandboxFault):
-            zygote.run(program(), [HONEST])
-        assert is_honest(zygote.run(program(), [HONEST]).outcomes[0])
+            fork_server.run(program(), [HONEST])
+        assert is_honest(fork_server.run(program(), [HONEST]).outcomes[0])
 
 
-def zygote_pid(zygote: Zygote) -> int:
-    assert zygote._launched is not None
-    return zygote._launched.process.pid
+def fork_server_pid(fork_server: ForkServer) -> int:
+    assert fork_server._launched is not None
+    return fork_server._launched.process.pid
 
 
 def descendants(pid: int) -> list[int]:

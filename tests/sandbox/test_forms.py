@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from autograder.assignment import Task
 from autograder.sandbox.forms import has_form
 from autograder.sandbox.types import (
     Answer,
@@ -15,7 +16,6 @@ from autograder.sandbox.types import (
     Gradients,
     RecordedOutput,
     Sizes,
-    Task,
     TaskMatrices,
     Weights,
 )

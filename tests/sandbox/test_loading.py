@@ -5,22 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from autograder.sandbox.host import Zygote
-from autograder.sandbox.types import (
-    Answer,
-    Cell,
-    LoadReport,
-    Raised,
-    StatementFate,
-    Task,
-    TaskMatrices,
-)
+from autograder.assignment import Task
+from autograder.sandbox.host import ForkServer
+from autograder.sandbox.types import Answer, Cell, LoadReport, Raised, StatementFate, TaskMatrices
 from tests.sandbox.model import HONEST, SHORT, program
 
 
-def load(zygote: Zygote, *sources: str) -> LoadReport:
+def load(fork_server: ForkServer, *sources: str) -> LoadReport:
     cells = [Cell(f"cell {number}", source) for number, source in enumerate(sources, 1)]
-    got = zygote.run(cells, [], SHORT).load
+    got = fork_server.run(cells, [], SHORT).load
     assert isinstance(got, LoadReport)
     return got
 
@@ -33,21 +26,23 @@ def errors(report: LoadReport) -> list[Raised]:
     return [item.error for item in report.statements if item.error is not None]
 
 
-def test_a_statement_that_fails_is_recorded_and_the_next_one_runs(zygote: Zygote) -> None:
-    report = load(zygote, "x = 1\n1 / 0\nassert x == 1", "\n\ny")
+def test_a_statement_that_fails_is_recorded_and_the_next_one_runs(fork_server: ForkServer) -> None:
+    report = load(fork_server, "x = 1\n1 / 0\nassert x == 1", "\n\ny")
     assert fates(report) == [("cell 1", 2, StatementFate.FAILED), ("cell 2", 3, StatementFate.FAILED)]
     assert [error.type_name for error in errors(report)] == ["ZeroDivisionError", "NameError"]
     assert report.statements[0].place.text == "1 / 0"
 
 
 @pytest.mark.parametrize("source", ["import sys; sys.exit(1)", "quit()", "raise KeyboardInterrupt"])
-def test_leaving_the_program_is_a_failed_statement_like_any_other(zygote: Zygote, source: str) -> None:
-    report = load(zygote, source, "1 / 0")
+def test_leaving_the_program_is_a_failed_statement_like_any_other(
+    fork_server: ForkServer, source: str
+) -> None:
+    report = load(fork_server, source, "1 / 0")
     assert [item.place.label for item in report.statements] == ["cell 1", "cell 2"]
 
 
-def test_a_missing_import_costs_only_itself(zygote: Zygote) -> None:
-    report = load(zygote, "import no_such_package\nimport math", "math.pi")
+def test_a_missing_import_costs_only_itself(fork_server: ForkServer) -> None:
+    report = load(fork_server, "import no_such_package\nimport math", "math.pi")
     assert [error.type_name for error in errors(report)] == ["ModuleNotFoundError"]
 
 
@@ -60,12 +55,14 @@ def test_a_missing_import_costs_only_itself(zygote: Zygote) -> None:
         "import numpy as np\nassert np.product([2, 3]) == 6 and np.mat('1 2').size == np.round_(1.5)",
     ],
 )
-def test_names_of_other_versions_are_there(zygote: Zygote, source: str) -> None:
-    assert errors(load(zygote, source)) == []
+def test_names_of_other_versions_are_there(fork_server: ForkServer, source: str) -> None:
+    assert errors(load(fork_server, source)) == []
 
 
-def test_a_cell_with_a_syntax_error_still_gives_what_parses(zygote: Zygote) -> None:
-    report = load(zygote, "a = 1\nb = \nc = 3\ndef f(:\n    pass\n\nd = 4", "assert (a, c, d) == (1, 3, 4)")
+def test_a_cell_with_a_syntax_error_still_gives_what_parses(fork_server: ForkServer) -> None:
+    report = load(
+        fork_server, "a = 1\nb = \nc = 3\ndef f(:\n    pass\n\nd = 4", "assert (a, c, d) == (1, 3, 4)"
+    )
     assert fates(report) == [("cell 1", 2, StatementFate.FAILED), ("cell 1", 4, StatementFate.FAILED)]
     assert {error.type_name for error in errors(report)} == {"SyntaxError"}
 
@@ -83,22 +80,22 @@ def test_a_cell_with_a_syntax_error_still_gives_what_parses(zygote: Zygote) -> N
         "(" * 500,
     ],
 )
-def test_no_text_keeps_the_other_cells_from_running(zygote: Zygote, broken: str) -> None:
-    report = load(zygote, broken, "1 / 0")
+def test_no_text_keeps_the_other_cells_from_running(fork_server: ForkServer, broken: str) -> None:
+    report = load(fork_server, broken, "1 / 0")
     assert fates(report)[-1] == ("cell 2", 1, StatementFate.FAILED)
     assert errors(report)[-1].type_name == "ZeroDivisionError"
     assert len(report.statements) >= 2
 
 
-def test_a_future_import_in_the_middle_holds_from_there_on(zygote: Zygote) -> None:
+def test_a_future_import_in_the_middle_holds_from_there_on(fork_server: ForkServer) -> None:
     later = "def f(x: NoSuchName) -> AlsoNot: pass"
     assert not errors(
-        load(zygote, '"""Setup."""\nimport math\nfrom __future__ import annotations\n' + later, later)
+        load(fork_server, '"""Setup."""\nimport math\nfrom __future__ import annotations\n' + later, later)
     )
-    assert errors(load(zygote, later))
+    assert errors(load(fork_server, later))
 
 
-def test_dataclasses_type_hints_and_getsource_work_as_in_a_notebook(zygote: Zygote) -> None:
+def test_dataclasses_type_hints_and_getsource_work_as_in_a_notebook(fork_server: ForkServer) -> None:
     setup = (
         "from __future__ import annotations\nimport inspect, typing\nfrom dataclasses import dataclass, field"
     )
@@ -111,18 +108,18 @@ def test_dataclasses_type_hints_and_getsource_work_as_in_a_notebook(zygote: Zygo
         "assert inspect.getsource(twice) == 'def twice(x: Config):\\n    return 2 * x.n\\n'\n"
         "import __main__\nassert __main__.twice is twice"
     )
-    assert load(zygote, setup, body).statements == ()
+    assert load(fork_server, setup, body).statements == ()
 
 
-def test_lines_are_counted_as_python_counts_them(zygote: Zygote) -> None:
-    report = load(zygote, "x = '\u2028 \x0c'\r\n\x0c\r1 / 0")
+def test_lines_are_counted_as_python_counts_them(fork_server: ForkServer) -> None:
+    report = load(fork_server, "x = '\u2028 \x0c'\r\n\x0c\r1 / 0")
     assert fates(report) == [("cell 1", 3, StatementFate.FAILED)]
     assert report.statements[0].place.text == "1 / 0"
 
 
-def test_training_and_what_depends_on_it_is_skipped(zygote: Zygote) -> None:
+def test_training_and_what_depends_on_it_is_skipped(fork_server: ForkServer) -> None:
     report = load(
-        zygote,
+        fork_server,
         "def train_loop(): 1 / 0\ndef all_of_it(): return train_loop()",
         "model, loss = train_loop()\nprint(loss)\n"
         "x = loss * 2\nprint(x)\nif loss > 1: compare_transformers(model)",
@@ -130,14 +127,16 @@ def test_training_and_what_depends_on_it_is_skipped(zygote: Zygote) -> None:
     assert fates(report) == [("cell 2", line, StatementFate.SKIPPED) for line in (1, 2, 3, 4, 5)]
 
 
-def test_a_script_under_main_loses_only_its_training(zygote: Zygote) -> None:
+def test_a_script_under_main_loses_only_its_training(fork_server: ForkServer) -> None:
     script = "if __name__ == '__main__':\n    a = 1\n    train_loop()\n    b = a + 1\n"
-    report = load(zygote, script, "assert b == 2")
+    report = load(fork_server, script, "assert b == 2")
     assert fates(report) == [("cell 1", 3, StatementFate.SKIPPED)]
 
 
-def test_a_statement_that_takes_too_long_is_stopped_and_only_definitions_follow(zygote: Zygote) -> None:
-    report = load(zygote, "while True:\n    pass", "x = 1\ndef f(): return x\nprint(x)\nimport math")
+def test_a_statement_that_takes_too_long_is_stopped_and_only_definitions_follow(
+    fork_server: ForkServer,
+) -> None:
+    report = load(fork_server, "while True:\n    pass", "x = 1\ndef f(): return x\nprint(x)\nimport math")
     assert fates(report) == [
         ("cell 1", 1, StatementFate.STOPPED),
         ("cell 2", 3, StatementFate.NOT_RUN),
@@ -145,21 +144,21 @@ def test_a_statement_that_takes_too_long_is_stopped_and_only_definitions_follow(
     assert report.definitions_only
 
 
-def test_an_exception_handler_does_not_catch_the_stop(zygote: Zygote) -> None:
-    report = load(zygote, "while True:\n    try:\n        abs(1)\n    except Exception:\n        pass")
+def test_an_exception_handler_does_not_catch_the_stop(fork_server: ForkServer) -> None:
+    report = load(fork_server, "while True:\n    try:\n        abs(1)\n    except Exception:\n        pass")
     assert [item.fate for item in report.statements] == [StatementFate.STOPPED]
 
 
-def test_the_log_that_cannot_be_written_here_is_no_failure(zygote: Zygote) -> None:
+def test_the_log_that_cannot_be_written_here_is_no_failure(fork_server: ForkServer) -> None:
     report = load(
-        zygote,
+        fork_server,
         "import json\nwith open('submission_log.json', 'w') as f:\n    json.dump({}, f)",
         "open('/etc/other', 'w')",
     )
     assert [item.place.label for item in report.statements] == ["cell 2"]
 
 
-def test_plots_and_notebook_helpers_go_nowhere(zygote: Zygote) -> None:
+def test_plots_and_notebook_helpers_go_nowhere(fork_server: ForkServer) -> None:
     source = """
 import matplotlib, numpy as np, seaborn as sns
 import matplotlib.pyplot as plt
@@ -189,10 +188,10 @@ sns.set_theme(); display(fig); files.download('submission_log.json')
 get_ipython().run_line_magic('matplotlib', 'inline')
 color = 0.5 * cm.Reds(0.3)
 """
-    assert load(zygote, source).statements == ()
+    assert load(fork_server, source).statements == ()
 
 
-def test_an_optimizer_and_a_compiled_function_work(zygote: Zygote) -> None:
+def test_an_optimizer_and_a_compiled_function_work(fork_server: ForkServer) -> None:
     source = """
 import torch
 layer = torch.nn.Linear(2, 2)
@@ -204,17 +203,19 @@ for _ in range(3):
     optimizer.step()
 assert torch.compile(lambda x: x + 1)(torch.ones(1)) == 2
 """
-    got = zygote.run([Cell("cell 1", source)], [])  # the optimizer imports a second's worth of torch
+    got = fork_server.run([Cell("cell 1", source)], [])  # the optimizer imports a second's worth of torch
     assert isinstance(got.load, LoadReport)
     assert got.load.statements == ()
 
 
-def test_the_classes_are_told_in_order(zygote: Zygote) -> None:
-    report = load(zygote, "from torch import nn\nclass B(nn.Module): pass\nclass A(B): pass\nclass C: pass")
+def test_the_classes_are_told_in_order(fork_server: ForkServer) -> None:
+    report = load(
+        fork_server, "from torch import nn\nclass B(nn.Module): pass\nclass A(B): pass\nclass C: pass"
+    )
     assert report.classes == ("B", "A")
 
 
-def test_a_forged_module_name_or_class_name_does_no_harm(zygote: Zygote) -> None:
+def test_a_forged_module_name_or_class_name_does_no_harm(fork_server: ForkServer) -> None:
     hostile = (
         "class M(type):\n    def __getattribute__(c, n): raise SystemExit\n"
         "class X(__import__('torch').nn.Module, metaclass=M): pass\n"
@@ -222,24 +223,26 @@ def test_a_forged_module_name_or_class_name_does_no_harm(zygote: Zygote) -> None
         "class E(NameError):\n    name = property(lambda self: [])\n"
         "    __traceback__ = property(lambda self: 1 / 0)\nraise E()"
     )
-    got = zygote.run(program(beside=hostile), [HONEST])
+    got = fork_server.run(program(beside=hostile), [HONEST])
     assert isinstance(got.load, LoadReport)
     assert isinstance(got.outcomes[0], Answer)
 
 
-def test_files_cannot_be_read_or_written_outside_the_environment(zygote: Zygote) -> None:
-    report = load(zygote, "open('/tmp/canary', 'w')", f"open({__file__!r})", "import socket; socket.socket()")
+def test_files_cannot_be_read_or_written_outside_the_environment(fork_server: ForkServer) -> None:
+    report = load(
+        fork_server, "open('/tmp/canary', 'w')", f"open({__file__!r})", "import socket; socket.socket()"
+    )
     assert len(report.statements) == 3
 
 
-def matrices(zygote: Zygote, task: Task, *sources: str) -> object:
+def matrices(fork_server: ForkServer, task: Task, *sources: str) -> object:
     cells = [Cell(f"cell {number}", source) for number, source in enumerate(sources, 1)]
-    outcome = zygote.run(cells, [TaskMatrices(task)], SHORT).outcomes[0]
+    outcome = fork_server.run(cells, [TaskMatrices(task)], SHORT).outcomes[0]
     return {k: v.tolist() for k, v in outcome.arrays.items()} if isinstance(outcome, Answer) else outcome
 
 
-def test_a_matrix_may_be_a_tensor_a_list_or_hold_integers(zygote: Zygote) -> None:
+def test_a_matrix_may_be_a_tensor_a_list_or_hold_integers(fork_server: ForkServer) -> None:
     source = "import numpy as np, torch\nKm = np.eye(3, dtype=int)\nQm = torch.eye(3, requires_grad=True)\n"
     source += "Vm = [[1, 0, 0], [0, 1, 0], [0, 0, 1]]\nTO_SAVE = {}\nTO_SAVE['attention_by_content'] = 1"
-    got = matrices(zygote, Task.CONTENT, source)
+    got = matrices(fork_server, Task.CONTENT, source)
     assert got == dict.fromkeys(("Km", "Qm", "Vm"), np.eye(3).tolist())

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from autograder.sandbox.host import Zygote
-from autograder.sandbox.lockdown.isolation import Level, Probe, Verdict
-from autograder.sandbox.lockdown.seccomp import is_available
+from autograder.sandbox.host import ForkServer
+from autograder.sandbox.jail.isolation import Level, Probe, Verdict
+from autograder.sandbox.jail.seccomp import is_available
 from autograder.sandbox.types import Answer
-from tests.attacks.machines import MACHINES, Machine, zygote_on
+from tests.attacks.machines import MACHINES, Machine, fork_server_on
 
 from .model import HONEST, program
 
@@ -19,24 +19,24 @@ simulated = pytest.mark.skipif(len(MACHINES) == 1, reason="only root on Linux ca
 
 
 @pytest.mark.skipif(not is_available(), reason="no filters of system calls here")
-def test_a_canary_finds_nothing_open_and_leaves_no_file(zygote: Zygote, tmp_path: Path) -> None:
+def test_a_canary_finds_nothing_open_and_leaves_no_file(fork_server: ForkServer, tmp_path: Path) -> None:
     before = set(Path(tempfile.gettempdir()).glob("canary-*"))
-    isolation = zygote.probe()
+    isolation = fork_server.probe()
     assert isolation.level is Level.FULL
     assert isolation.missing == ()
     assert set(Path(tempfile.gettempdir()).glob("canary-*")) <= before
 
 
-def test_a_run_after_a_canary_is_as_one_before(zygote: Zygote) -> None:
-    zygote.probe()
-    zygote.probe()
-    assert isinstance(zygote.run(program(), [HONEST]).outcomes[0], Answer)
+def test_a_run_after_a_canary_is_as_one_before(fork_server: ForkServer) -> None:
+    fork_server.probe()
+    fork_server.probe()
+    assert isinstance(fork_server.run(program(), [HONEST]).outcomes[0], Answer)
 
 
 @simulated
 def test_an_old_kernel_is_full_where_root_can_change_its_user() -> None:
-    with zygote_on(Machine.OLD_KERNEL) as zygote:
-        isolation = zygote.probe()
+    with fork_server_on(Machine.OLD_KERNEL) as fork_server:
+        isolation = fork_server.probe()
     assert isolation.level is Level.FULL
     assert isolation.confinement is not None
     assert len(isolation.confinement.missing) == 3
@@ -44,8 +44,8 @@ def test_an_old_kernel_is_full_where_root_can_change_its_user() -> None:
 
 @simulated
 def test_without_landlock_and_filter_the_doctor_says_what_is_open() -> None:
-    with zygote_on(Machine.BARE) as zygote:
-        isolation = zygote.probe()
+    with fork_server_on(Machine.BARE) as fork_server:
+        isolation = fork_server.probe()
     verdicts = {finding.probe: finding.verdict for finding in isolation.findings}
     assert isolation.level is not Level.FULL
     assert verdicts[Probe.SOCKET] is Verdict.OPEN

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from autograder.sandbox.host import Zygote
-from autograder.sandbox.types import Answer, Cell, Outcome, Refusal, Refused, Task, TaskMatrices
+from autograder.assignment import Task
+from autograder.sandbox.host import ForkServer
+from autograder.sandbox.types import Answer, Cell, Outcome, Refusal, Refused, TaskMatrices
 
 IMPORT = "import numpy as np\nTO_SAVE = {}"
 CONTENT = "Km = {scale} * np.eye(3)\nQm, Vm = np.eye(3), np.eye(3)"
@@ -19,9 +20,9 @@ UNIQUE = "pos = np.eye(5)\nKm = {scale} * np.ones((9, 2))\nQm = np.ones((9, 2))\
 UNIQUE_TEST = "def generate_test_cases_unique(): return 1\nfor i in range(3): generate_test_cases_unique()"
 
 
-def take(zygote: Zygote, sources: Sequence[str], task: Task) -> Outcome:
+def take(fork_server: ForkServer, sources: Sequence[str], task: Task) -> Outcome:
     cells = [Cell(f"cell {number}", source) for number, source in enumerate((IMPORT, *sources), 1)]
-    return zygote.run(cells, [TaskMatrices(task)]).outcomes[0]
+    return fork_server.run(cells, [TaskMatrices(task)]).outcomes[0]
 
 
 def scale(outcome: Outcome) -> float:
@@ -41,74 +42,74 @@ NOTEBOOK = [
 
 
 @pytest.mark.parametrize(("task", "expected"), [(Task.CONTENT, 2), (Task.POSITION, 3), (Task.UNIQUE, 4)])
-def test_each_task_has_its_own(zygote: Zygote, task: Task, expected: float) -> None:
-    assert scale(take(zygote, NOTEBOOK, task)) == expected
+def test_each_task_has_its_own(fork_server: ForkServer, task: Task, expected: float) -> None:
+    assert scale(take(fork_server, NOTEBOOK, task)) == expected
 
 
-def test_only_positions_and_unique_have_pos(zygote: Zygote) -> None:
-    names = {task: set(getattr(take(zygote, NOTEBOOK, task), "arrays", ())) for task in Task}
+def test_only_positions_and_unique_have_pos(fork_server: ForkServer) -> None:
+    names = {task: set(getattr(take(fork_server, NOTEBOOK, task), "arrays", ())) for task in Task}
     three = {"Km", "Qm", "Vm"}
     assert names == {Task.CONTENT: three, Task.POSITION: three | {"pos"}, Task.UNIQUE: three | {"pos"}}
 
 
-def test_a_later_edit_does_not_reach_back_even_in_place(zygote: Zygote) -> None:
+def test_a_later_edit_does_not_reach_back_even_in_place(fork_server: ForkServer) -> None:
     sources = [CONTENT.format(scale=2), CONTENT_STORE, "Km[:] = 9"]
-    assert scale(take(zygote, sources, Task.CONTENT)) == 2
+    assert scale(take(fork_server, sources, Task.CONTENT)) == 2
 
 
-def test_an_edit_in_place_before_the_store_counts(zygote: Zygote) -> None:
+def test_an_edit_in_place_before_the_store_counts(fork_server: ForkServer) -> None:
     sources = [CONTENT.format(scale=2), "Km[0, 0] = 7", CONTENT_STORE]
-    assert scale(take(zygote, sources, Task.CONTENT)) == 7
+    assert scale(take(fork_server, sources, Task.CONTENT)) == 7
 
 
-def test_of_two_stores_the_later_counts(zygote: Zygote) -> None:
+def test_of_two_stores_the_later_counts(fork_server: ForkServer) -> None:
     sources = [CONTENT.format(scale=2), CONTENT_STORE, CONTENT.format(scale=5), CONTENT_STORE]
-    assert scale(take(zygote, sources, Task.CONTENT)) == 5
+    assert scale(take(fork_server, sources, Task.CONTENT)) == 5
 
 
-def test_a_store_counts_more_than_a_later_test(zygote: Zygote) -> None:
+def test_a_store_counts_more_than_a_later_test(fork_server: ForkServer) -> None:
     later = "def generate_test_cases_identity(): pass\ngenerate_test_cases_identity()"
     sources = [CONTENT.format(scale=2), CONTENT_STORE, CONTENT.format(scale=5), later]
-    assert scale(take(zygote, sources, Task.CONTENT)) == 2
+    assert scale(take(fork_server, sources, Task.CONTENT)) == 2
 
 
-def test_a_test_that_failed_still_marks_the_cell(zygote: Zygote) -> None:
+def test_a_test_that_failed_still_marks_the_cell(fork_server: ForkServer) -> None:
     failing = (
         "def generate_test_cases_unique(): assert False\nfor i in range(3): generate_test_cases_unique()"
     )
-    assert scale(take(zygote, [*NOTEBOOK[:6], failing], Task.UNIQUE)) == 4
+    assert scale(take(fork_server, [*NOTEBOOK[:6], failing], Task.UNIQUE)) == 4
 
 
-def test_a_store_inside_a_function_marks_nothing_by_itself(zygote: Zygote) -> None:
+def test_a_store_inside_a_function_marks_nothing_by_itself(fork_server: ForkServer) -> None:
     hidden = "def save(): TO_SAVE['attention_by_content'] = 1"
     sources = [CONTENT.format(scale=2), CONTENT_STORE, CONTENT.format(scale=5), hidden]
-    assert scale(take(zygote, sources, Task.CONTENT)) == 2
+    assert scale(take(fork_server, sources, Task.CONTENT)) == 2
 
 
-def test_matrices_defined_after_their_cell_are_found_by_their_shapes(zygote: Zygote) -> None:
+def test_matrices_defined_after_their_cell_are_found_by_their_shapes(fork_server: ForkServer) -> None:
     sources = [POSITION.format(scale=3), "TO_SAVE['attention_by_content'] = 1", CONTENT.format(scale=2)]
-    assert scale(take(zygote, sources, Task.CONTENT)) == 2
+    assert scale(take(fork_server, sources, Task.CONTENT)) == 2
 
 
-def test_matrices_that_fit_nowhere_are_given_as_they_are(zygote: Zygote) -> None:
+def test_matrices_that_fit_nowhere_are_given_as_they_are(fork_server: ForkServer) -> None:
     wrong = "Km = Qm = Vm = np.ones((4, 4))"
-    got = take(zygote, [wrong, CONTENT_STORE], Task.CONTENT)
+    got = take(fork_server, [wrong, CONTENT_STORE], Task.CONTENT)
     assert isinstance(got, Answer)
     assert got.arrays["Vm"].shape == (4, 4)
 
 
 @pytest.mark.parametrize("last", ["", "Km = 2 * Km", "Km[0] += 1"])
-def test_a_skipped_optional_part_has_no_matrices(zygote: Zygote, last: str) -> None:
-    got = take(zygote, [*NOTEBOOK[:5], last, UNIQUE_TEST], Task.UNIQUE)
+def test_a_skipped_optional_part_has_no_matrices(fork_server: ForkServer, last: str) -> None:
+    got = take(fork_server, [*NOTEBOOK[:5], last, UNIQUE_TEST], Task.UNIQUE)
     assert isinstance(got, Refused)
     assert got.reason is Refusal.NO_MATRICES
 
 
-def test_what_is_missing_is_named(zygote: Zygote) -> None:
-    assert take(zygote, ["Qm = np.eye(3)", "TO_SAVE['attention_by_content'] = 1"], Task.CONTENT) == Refused(
-        Refusal.NO_MATRICES, "Km, Vm"
-    )
-    assert take(zygote, [CONTENT.format(scale=1), POSITION_STORE], Task.POSITION) == Refused(
+def test_what_is_missing_is_named(fork_server: ForkServer) -> None:
+    assert take(
+        fork_server, ["Qm = np.eye(3)", "TO_SAVE['attention_by_content'] = 1"], Task.CONTENT
+    ) == Refused(Refusal.NO_MATRICES, "Km, Vm")
+    assert take(fork_server, [CONTENT.format(scale=1), POSITION_STORE], Task.POSITION) == Refused(
         Refusal.NO_MATRICES, "pos"
     )
 
@@ -124,14 +125,16 @@ def test_what_is_missing_is_named(zygote: Zygote) -> None:
         ("type('Lies', (), {'__array__': lambda self: np.eye(3), 'shape': (3, 3)})()", "Km is a Lies"),
     ],
 )
-def test_what_is_no_matrix_is_refused_by_what_it_is(zygote: Zygote, value: str, detail: str) -> None:
-    got = take(zygote, [CONTENT.format(scale=1), f"Km = {value}", CONTENT_STORE], Task.CONTENT)
+def test_what_is_no_matrix_is_refused_by_what_it_is(fork_server: ForkServer, value: str, detail: str) -> None:
+    got = take(fork_server, [CONTENT.format(scale=1), f"Km = {value}", CONTENT_STORE], Task.CONTENT)
     assert got == Refused(Refusal.NOT_NUMERIC, detail)
 
 
-def test_nan_and_infinity_come_through(zygote: Zygote) -> None:
+def test_nan_and_infinity_come_through(fork_server: ForkServer) -> None:
     got = take(
-        zygote, [CONTENT.format(scale=1), "Km[0, 0], Km[1, 1] = np.nan, np.inf", CONTENT_STORE], Task.CONTENT
+        fork_server,
+        [CONTENT.format(scale=1), "Km[0, 0], Km[1, 1] = np.nan, np.inf", CONTENT_STORE],
+        Task.CONTENT,
     )
     assert isinstance(got, Answer)
     assert np.isnan(got.arrays["Km"][0, 0])

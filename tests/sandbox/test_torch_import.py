@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from autograder.sandbox.host import Zygote
+from autograder.sandbox.host import ForkServer
 from autograder.sandbox.types import Answer, Cell, Forward, Sizes
 from tests.sandbox.test_calls import MODEL, expected_output, sequence, weights
 
@@ -78,13 +78,13 @@ print(torch._refs.sin(torch.zeros(1)).item(), torch.Generator().manual_seed(1).i
     assert run(program) == "0.0 1\n"
 
 
-def test_a_tensor_on_the_meta_device_has_its_operators(zygote: Zygote) -> None:
+def test_a_tensor_on_the_meta_device_has_its_operators(fork_server: ForkServer) -> None:
     source = MODEL.replace(
         "        super().__init__()",
         "        super().__init__()\n        torch.dot(*torch.empty(2, 3, device='meta'))",
     )
     assert source != MODEL
     call = Forward(SIZES, weights(SIZES), sequence())
-    answer = zygote.run([Cell("cell 1", source)], [call]).outcomes[0]
+    answer = fork_server.run([Cell("cell 1", source)], [call]).outcomes[0]
     assert isinstance(answer, Answer)
     np.testing.assert_allclose(answer.arrays["output"], expected_output(SIZES, sequence()), rtol=1e-4)

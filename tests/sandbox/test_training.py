@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from autograder.sandbox.host import Zygote
+from autograder.sandbox.host import ForkServer
 from autograder.sandbox.types import Answer, Cell, Raised, Refusal, Refused, Sizes, Train
 
 MODEL = """
@@ -60,23 +60,25 @@ def trained(train: Train) -> tuple[list[float], npt.NDArray[np.float32]]:
     return losses, model.Km.weight.detach().numpy().T
 
 
-def answers(zygote: Zygote, source: str, *calls: Train) -> list[Answer]:
-    outcomes = zygote.run([Cell("cell 1", source)], calls).outcomes
+def answers(fork_server: ForkServer, source: str, *calls: Train) -> list[Answer]:
+    outcomes = fork_server.run([Cell("cell 1", source)], calls).outcomes
     assert all(isinstance(outcome, Answer) for outcome in outcomes), outcomes
     return [outcome for outcome in outcomes if isinstance(outcome, Answer)]
 
 
 @pytest.mark.parametrize("ignored", [0, 1])
-def test_training_gives_the_losses_and_weights_of_torchs_own_sgd(zygote: Zygote, ignored: int) -> None:
+def test_training_gives_the_losses_and_weights_of_torchs_own_sgd(
+    fork_server: ForkServer, ignored: int
+) -> None:
     train = call(ignored=ignored)
-    (answer,) = answers(zygote, MODEL, train)
+    (answer,) = answers(fork_server, MODEL, train)
     losses, Km = trained(train)
     np.testing.assert_array_equal(answer.arrays["losses"], losses)
     np.testing.assert_array_equal(answer.arrays["Km"], Km)
     assert answer.arrays["pos"].shape == (4, 2)
 
 
-def test_a_training_cut_in_two_is_the_same_as_one(zygote: Zygote) -> None:
+def test_a_training_cut_in_two_is_the_same_as_one(fork_server: ForkServer) -> None:
     whole = call(12)
     halves = [
         replace(
@@ -88,50 +90,50 @@ def test_a_training_cut_in_two_is_the_same_as_one(zygote: Zygote) -> None:
         )
         for part in (slice(0, 5), slice(5, 12))
     ]
-    first, second = answers(zygote, MODEL, *halves)
-    (one,) = answers(zygote, MODEL, whole)
+    first, second = answers(fork_server, MODEL, *halves)
+    (one,) = answers(fork_server, MODEL, whole)
     np.testing.assert_array_equal(
         np.concatenate([first.arrays["losses"], second.arrays["losses"]]), one.arrays["losses"]
     )
     np.testing.assert_array_equal(second.arrays["Vm"], one.arrays["Vm"])
 
 
-def test_the_reference_model_trains_where_there_is_no_program(zygote: Zygote) -> None:
-    outcome = zygote.run([], [call(60, reference=True)]).outcomes[0]
+def test_the_reference_model_trains_where_there_is_no_program(fork_server: ForkServer) -> None:
+    outcome = fork_server.run([], [call(60, reference=True)]).outcomes[0]
     assert isinstance(outcome, Answer)
     losses = outcome.arrays["losses"]
     assert losses[-20:].mean() < losses[:20].mean()
 
 
-def test_the_host_hears_of_each_part(zygote: Zygote) -> None:
+def test_the_host_hears_of_each_part(fork_server: ForkServer) -> None:
     heard: list[int] = []
     calls = [call(3), call(3, resume=True), call(3, resume=True)]
-    zygote.run([Cell("cell 1", MODEL)], calls, heard=lambda: heard.append(1))
+    fork_server.run([Cell("cell 1", MODEL)], calls, heard=lambda: heard.append(1))
     assert len(heard) == 3
 
 
-def test_going_on_without_a_beginning_is_an_error(zygote: Zygote) -> None:
-    outcome = zygote.run([Cell("cell 1", MODEL)], [call(resume=True)]).outcomes[0]
+def test_going_on_without_a_beginning_is_an_error(fork_server: ForkServer) -> None:
+    outcome = fork_server.run([Cell("cell 1", MODEL)], [call(resume=True)]).outcomes[0]
     assert isinstance(outcome, Raised)
     assert "no training" in outcome.message
 
 
-def test_a_model_cut_off_from_its_weights_cannot_be_trained(zygote: Zygote) -> None:
+def test_a_model_cut_off_from_its_weights_cannot_be_trained(fork_server: ForkServer) -> None:
     source = MODEL.replace("@ self.Vm(seq)", "@ self.Vm(seq)).detach()").replace(
         "torch.softmax", "(torch.softmax"
     )
-    outcome = zygote.run([Cell("cell 1", source)], [call()]).outcomes[0]
+    outcome = fork_server.run([Cell("cell 1", source)], [call()]).outcomes[0]
     assert outcome == Refused(Refusal.NO_GRADIENT, "")
 
 
-def test_an_output_of_another_shape_is_not_broadcast_into_a_loss(zygote: Zygote) -> None:
+def test_an_output_of_another_shape_is_not_broadcast_into_a_loss(fork_server: ForkServer) -> None:
     source = MODEL.replace("@ self.Vm(seq)", "@ self.Vm(seq)[:, :1]")
-    outcome = zygote.run([Cell("cell 1", source)], [call()]).outcomes[0]
+    outcome = fork_server.run([Cell("cell 1", source)], [call()]).outcomes[0]
     assert isinstance(outcome, Raised)
     assert "expected" in outcome.message
 
 
-def test_a_model_without_the_layers_is_refused(zygote: Zygote) -> None:
-    outcome = zygote.run([Cell("cell 1", MODEL.replace("self.Km", "self.key"))], [call()]).outcomes[0]
+def test_a_model_without_the_layers_is_refused(fork_server: ForkServer) -> None:
+    outcome = fork_server.run([Cell("cell 1", MODEL.replace("self.Km", "self.key"))], [call()]).outcomes[0]
     assert isinstance(outcome, Refused)
     assert outcome.reason is Refusal.MISSING_LAYER

@@ -13,7 +13,7 @@ import pytest
 from autograder.errors import UploadError
 from autograder.settings import MAX_ARCHIVE_ENTRIES
 from autograder.submission.collect import collect
-from autograder.submission.types import Submission, Tone
+from autograder.submission.types import NoteLevel, Submission
 
 from .samples import CLASS, IMPORTS, log_bytes, notebook_bytes
 
@@ -42,7 +42,7 @@ def special(name: str, kind: int, content: bytes = b"/etc/passwd") -> bytes:
 
 
 def warned(submission: Submission) -> str:
-    return "\n".join(notice.text for notice in submission.notices if notice.tone is Tone.WARNING)
+    return "\n".join(notice.text for notice in submission.notices if notice.tone is NoteLevel.WARNING)
 
 
 def collected(folder: Path, data: bytes, name: str = "upload.zip") -> Submission:

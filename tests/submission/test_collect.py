@@ -9,7 +9,7 @@ import pytest
 from autograder.errors import UploadError
 from autograder.settings import MAX_CODE_FILES
 from autograder.submission.collect import collect
-from autograder.submission.types import Origin, Submission, Tone
+from autograder.submission.types import NoteLevel, Origin, Submission
 
 from .samples import CLASS, IMPORTS, log_bytes, notebook_bytes
 
@@ -25,7 +25,7 @@ def upload(folder: Path, files: Mapping[str, bytes]) -> Path:
     return folder
 
 
-def told(submission: Submission, tone: Tone) -> str:
+def told(submission: Submission, tone: NoteLevel) -> str:
     return "\n".join(notice.text for notice in submission.notices if notice.tone is tone)
 
 
@@ -45,8 +45,8 @@ def test_log_and_notebook_are_found_and_told(tmp_path: Path) -> None:
     assert submission.log.problems == ()
     assert submission.program is not None
     assert submission.program.origin is Origin.NOTEBOOK
-    assert told(submission, Tone.FOUND) == "Log: submission_log.json.\nCode: homework.ipynb (2 cells)."
-    assert told(submission, Tone.WARNING) == ""
+    assert told(submission, NoteLevel.FOUND) == "Log: submission_log.json.\nCode: homework.ipynb (2 cells)."
+    assert told(submission, NoteLevel.WARNING) == ""
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_files_of_the_system_and_the_editor_are_ignored_and_told(tmp_path: Path)
     submission = collect(upload(tmp_path, files))
     assert log_name(submission) == "homework/submission_log.json"
     assert code_name(submission) == "homework/homework.ipynb"
-    ignored = told(submission, Tone.IGNORED)
+    ignored = told(submission, NoteLevel.IGNORED)
     for name in ("__MACOSX/", ".DS_Store", ".ipynb_checkpoints/", "._submission_log.json", "report.pdf"):
         assert name in ignored
 
@@ -92,30 +92,30 @@ def test_of_several_logs_the_one_that_fits_best_is_taken(tmp_path: Path) -> None
     submission = collect(upload(tmp_path, files))
     assert log_name(submission) == "submission_log (1).json"
     assert "submission_log (1).json, chosen because it fits the assignment best" in told(
-        submission, Tone.FOUND
+        submission, NoteLevel.FOUND
     )
-    assert "Not used: old_log.json, submission_log (2).json" in told(submission, Tone.IGNORED)
+    assert "Not used: old_log.json, submission_log (2).json" in told(submission, NoteLevel.IGNORED)
 
 
 def test_a_json_that_is_nothing_of_this_assignment_is_not_taken_for_the_log(tmp_path: Path) -> None:
     submission = collect(upload(tmp_path, {"sample_data/anscombe.json": b"[]", "homework.ipynb": NOTEBOOK}))
     assert submission.log is None
-    assert "Not used: sample_data/anscombe.json" in told(submission, Tone.IGNORED)
+    assert "Not used: sample_data/anscombe.json" in told(submission, NoteLevel.IGNORED)
 
 
 def test_of_logs_that_fit_alike_the_newest_is_taken(tmp_path: Path) -> None:
     files = {"submission_log.json": log_bytes(time=2.0), "submission_log (1).json": log_bytes(time=1.0)}
     submission = collect(upload(tmp_path, files))
     assert log_name(submission) == "submission_log.json"
-    assert "because it is the newest" in told(submission, Tone.FOUND)
+    assert "because it is the newest" in told(submission, NoteLevel.FOUND)
 
 
 def test_a_notebook_that_defines_the_class_is_taken(tmp_path: Path) -> None:
     files = {"a.ipynb": NOTEBOOK, "z.ipynb": notebook_bytes("x = 1"), "scratch.py": b"y = 1\n"}
     submission = collect(upload(tmp_path, files))
     assert code_name(submission) == "a.ipynb"
-    assert "because it defines PytorchTransformer" in told(submission, Tone.FOUND)
-    assert "Not used: scratch.py, z.ipynb" in told(submission, Tone.IGNORED)
+    assert "because it defines PytorchTransformer" in told(submission, NoteLevel.FOUND)
+    assert "Not used: scratch.py, z.ipynb" in told(submission, NoteLevel.IGNORED)
 
 
 def test_the_notebook_whose_class_the_log_records_is_taken(tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_the_notebook_whose_class_the_log_records_is_taken(tmp_path: Path) -> No
     files = {"submission_log.json": LOG, "a.ipynb": NOTEBOOK, "a (1).ipynb": other}
     submission = collect(upload(tmp_path, files))
     assert code_name(submission) == "a.ipynb"
-    assert "the one that your log records" in told(submission, Tone.FOUND)
+    assert "the one that your log records" in told(submission, NoteLevel.FOUND)
 
 
 def test_a_blank_notebook_is_not_taken_for_the_answer(tmp_path: Path) -> None:
@@ -148,13 +148,13 @@ def test_without_the_class_in_the_notebook_the_logs_record_is_run(tmp_path: Path
     submission = collect(upload(tmp_path, files))
     assert submission.program is not None
     assert submission.program.origin is Origin.LOG
-    assert "Not used: homework.ipynb" in told(submission, Tone.IGNORED)
+    assert "Not used: homework.ipynb" in told(submission, NoteLevel.IGNORED)
 
 
 def test_without_the_class_anywhere_the_notebook_is_run_and_the_name_asked_for(tmp_path: Path) -> None:
     submission = collect(upload(tmp_path, {"homework.ipynb": notebook_bytes("class Transformer: pass")}))
     assert code_name(submission) == "homework.ipynb"
-    assert "defines no class PytorchTransformer" in told(submission, Tone.WARNING)
+    assert "defines no class PytorchTransformer" in told(submission, NoteLevel.WARNING)
 
 
 def test_a_script_that_the_notebook_imports_goes_in_front_of_it(tmp_path: Path) -> None:
@@ -185,8 +185,8 @@ def test_an_empty_upload_and_one_with_only_a_pdf_say_what_to_upload(tmp_path: Pa
     for files in ({}, {"report.pdf": b"%PDF"}):
         submission = collect(upload(tmp_path, files))
         assert (submission.log, submission.program) == (None, None)
-        assert "There is no submission_log.json. Upload" in told(submission, Tone.WARNING)
-        assert "There is no code of yours" in told(submission, Tone.WARNING)
+        assert "There is no submission_log.json. Upload" in told(submission, NoteLevel.WARNING)
+        assert "There is no code of yours" in told(submission, NoteLevel.WARNING)
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
     (folder / "more").symlink_to(tmp_path)
     submission = collect(folder)
     assert submission.log is None
-    warnings = told(submission, Tone.WARNING)
+    warnings = told(submission, NoteLevel.WARNING)
     assert "submission_log.json is a symbolic link and was not followed" in warnings
     assert "more is a symbolic link and was not followed" in warnings
     with pytest.raises(UploadError, match="symbolic link"):
@@ -220,7 +220,7 @@ def test_pipes_and_devices_are_not_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "submission_log.json")
     submission = collect(upload(tmp_path, {"homework.ipynb": NOTEBOOK}))
     assert submission.log is None
-    assert "submission_log.json is not a regular file" in told(submission, Tone.WARNING)
+    assert "submission_log.json is not a regular file" in told(submission, NoteLevel.WARNING)
     with pytest.raises(UploadError, match="not a regular file"):
         collect(tmp_path / "submission_log.json")
 
@@ -229,32 +229,32 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
     folder = upload(tmp_path, {"homework.ipynb": NOTEBOOK})
     with (folder / "submission_log.json").open("wb") as stream:
         stream.truncate(10**12)
-    assert "submission_log.json is larger than 4 MiB" in told(collect(folder), Tone.WARNING)
+    assert "submission_log.json is larger than 4 MiB" in told(collect(folder), NoteLevel.WARNING)
 
 
 def test_other_archives_are_asked_for_as_zip(tmp_path: Path) -> None:
     assert "homework.rar cannot be opened" in told(
-        collect(upload(tmp_path, {"homework.rar": b"Rar!"})), Tone.WARNING
+        collect(upload(tmp_path, {"homework.rar": b"Rar!"})), NoteLevel.WARNING
     )
 
 
 def test_names_that_act_are_shown_as_escapes_and_cut(tmp_path: Path) -> None:
     submission = collect(upload(tmp_path, {"a\x1b[2J\u202e.json": LOG, f"{'b' * 200}.pdf": b""}))
     assert log_name(submission) == "a\\x1b[2J\\u202e.json"
-    assert "b" * 100 not in told(submission, Tone.IGNORED)
+    assert "b" * 100 not in told(submission, NoteLevel.IGNORED)
 
 
 def test_more_files_than_can_be_read_are_told(tmp_path: Path) -> None:
     many = {f"n{number}.py": b"x = 1\n" for number in range(MAX_CODE_FILES + 5)}
     submission = collect(upload(tmp_path, {**many, "a.ipynb": NOTEBOOK}))
     assert code_name(submission) == "a.ipynb"
-    assert f"Only the first {MAX_CODE_FILES} files" in told(submission, Tone.WARNING)
+    assert f"Only the first {MAX_CODE_FILES} files" in told(submission, NoteLevel.WARNING)
 
 
 def test_folders_within_folders_end_somewhere(tmp_path: Path) -> None:
     submission = collect(upload(tmp_path, {"a/" * 40 + "submission_log.json": LOG}))
     assert submission.log is None
-    assert "too many folders deep" in told(submission, Tone.WARNING)
+    assert "too many folders deep" in told(submission, NoteLevel.WARNING)
 
 
 def test_the_same_upload_gives_the_same_choice_whenever_it_was_unpacked(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import torch
 from autograder.submission.class_source import same_code
 from autograder.submission.from_log import rebuild
 from autograder.submission.log import read_log
-from autograder.submission.types import Log, Origin, Program, Tone
+from autograder.submission.types import Log, NoteLevel, Origin, Program
 
 from .samples import FORWARD, INIT, log_bytes
 
@@ -107,7 +107,7 @@ def test_texts_that_are_not_methods_ask_for_the_notebook(init: str, forward: str
     reading = rebuild(log_with(init, forward))
     assert reading.program is None
     (notice,) = reading.notices
-    assert notice.tone is Tone.WARNING
+    assert notice.tone is NoteLevel.WARNING
     assert "Upload your notebook" in notice.text
 
 

@@ -6,9 +6,10 @@ import math
 import numpy as np
 import pytest
 
+from autograder.assignment import Section
 from autograder.settings import MAX_LOG_BYTES
 from autograder.submission.log import TOLD_PER_SECTION, problems_of, read_log
-from autograder.submission.types import Fault, Log, Problem, Section
+from autograder.submission.types import Fault, Log, Problem
 
 from .samples import INIT, log_bytes, log_values, notebook_bytes
 

@@ -8,7 +8,7 @@ import nbformat
 import pytest
 
 from autograder.submission.notebook import Reading, read_notebook
-from autograder.submission.types import Origin, Tone
+from autograder.submission.types import NoteLevel, Origin
 
 from .samples import CLASS, IMPORTS, notebook_bytes
 
@@ -24,7 +24,7 @@ def refusal(data: bytes) -> str:
     reading = read_notebook(NAME, data)
     assert reading.program is None
     (notice,) = reading.notices
-    assert notice.tone is Tone.WARNING
+    assert notice.tone is NoteLevel.WARNING
     return notice.text
 
 
@@ -43,7 +43,7 @@ def test_a_cell_with_a_syntax_error_stays_and_the_others_too() -> None:
 def test_cells_for_other_programs_are_left_out_and_told() -> None:
     reading = read_notebook(NAME, notebook_bytes("%%bash\nls", "x = 1"))
     assert cells(reading) == [("code cell 2", "x = 1")]
-    assert [notice.tone for notice in reading.notices] == [Tone.IGNORED]
+    assert [notice.tone for notice in reading.notices] == [NoteLevel.IGNORED]
     assert "code cell 1" in reading.notices[0].text
 
 
@@ -162,7 +162,7 @@ def test_a_cell_that_only_a_newer_python_could_read_is_told_with_both_versions()
     reading = run_with("3.99.1", "x = 1", "def f(:")
     (notice,) = reading.notices
     own = f"Python {sys.version_info[0]}.{sys.version_info[1]}"
-    assert notice.tone is Tone.WARNING
+    assert notice.tone is NoteLevel.WARNING
     assert all(word in notice.text for word in ("Python 3.99", own, "code cell 2"))
 
 

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from autograder.feedback.matrices.table import plain_attention, token_names
-from reference.tasks import Batch, Task
+from reference.tasks import Batch, SequenceTask
 from reference.transformer import FloatArray, NumpyTransformer
 
 MAX_COLUMNS: Final = 96
@@ -34,7 +34,7 @@ class Panel:
 Rows = tuple[tuple[Panel, ...], ...]
 
 
-def panels(task: Task, transformer: NumpyTransformer, batch: Batch, index: int) -> Rows:
+def panels(task: SequenceTask, transformer: NumpyTransformer, batch: Batch, index: int) -> Rows:
     """The panels of one sequence: matrices above, what they make of the sequence below them."""
     names = token_names(task, batch, index)
     seq = batch.inputs[index]
@@ -67,7 +67,9 @@ def attention_panels(
     )
 
 
-def run_panels(task: Task, transformer: NumpyTransformer, batch: Batch, index: int) -> tuple[Panel, ...]:
+def run_panels(
+    task: SequenceTask, transformer: NumpyTransformer, batch: Batch, index: int
+) -> tuple[Panel, ...]:
     """The panels of one sequence in one row, as the notebook's own figure has them."""
     names = token_names(task, batch, index)
     inner = attention_panels(transformer, batch.inputs[index], names, _input_names(task))
@@ -93,7 +95,7 @@ def panel(
     return Panel(title, cut, tuple(rows[:MAX_ROWS]), tuple(columns or ())[:MAX_COLUMNS], low, high)
 
 
-def _input_names(task: Task) -> list[str]:
+def _input_names(task: SequenceTask) -> list[str]:
     return ["A", "B", "C", "CLS"][: task.input_dim]
 
 
@@ -103,7 +105,7 @@ def _positions(pos: FloatArray) -> Panel:
 
 
 def _outputs(
-    task: Task, transformer: NumpyTransformer, batch: Batch, index: int, names: list[str]
+    task: SequenceTask, transformer: NumpyTransformer, batch: Batch, index: int, names: list[str]
 ) -> tuple[Panel, Panel]:
     """The output and the expected output, on one scale; without the row of CLS, which nobody looks at."""
     skipped = 1 if task.has_cls else 0

@@ -14,7 +14,7 @@ from typing import Final
 from autograder.feedback.figures.draw import Drawn, cell_text, draw
 from autograder.feedback.figures.panels import Panel, Rows, panels
 from autograder.feedback.message import Message
-from reference.tasks import Batch, Task
+from reference.tasks import Batch, SequenceTask
 from reference.transformer import NumpyTransformer
 
 MAX_PNG_BYTES: Final = 42_000
@@ -28,7 +28,12 @@ _IMG: Final = "display:block;max-width:100%;height:auto;background:#fff"
 
 
 def with_picture(
-    sentences: Sequence[str], table: str, task: Task, transformer: NumpyTransformer, batch: Batch, index: int
+    sentences: Sequence[str],
+    table: str,
+    task: SequenceTask,
+    transformer: NumpyTransformer,
+    batch: Batch,
+    index: int,
 ) -> Message:
     """The message in HTML: sentences, the table of a sequence, and its picture with its words as alt."""
     rows = panels(task, transformer, batch, index)

@@ -14,11 +14,11 @@ import numpy as np
 from autograder.feedback.matrices.findings import Finding, Mistake, sharp_attention
 from autograder.feedback.matrices.scale import passes, scaled, sharpening, shrinking
 from autograder.feedback.wording import matrices as wording
-from reference.tasks import Task
+from reference.tasks import SequenceTask
 from reference.transformer import BoolArray, ExpBreak, FloatArray, NumpyTransformer
 
 
-def attention_findings(task: Task, transformer: NumpyTransformer) -> list[Finding]:
+def attention_findings(task: SequenceTask, transformer: NumpyTransformer) -> list[Finding]:
     """What keeps attention from landing where it should, sharply; transformer has the right values."""
     if passes(task, transformer):
         return []
@@ -31,7 +31,7 @@ def attention_findings(task: Task, transformer: NumpyTransformer) -> list[Findin
     return ([broken] if broken is not None else []) + _structure(task, transformer)
 
 
-def _lands(task: Task, transformer: NumpyTransformer) -> bool:
+def _lands(task: SequenceTask, transformer: NumpyTransformer) -> bool:
     """Whether every sequence would be right if attention were sharp; so too if scores are no numbers."""
     for batch in task.all_sequences():
         if not np.isfinite(transformer.forward(batch.inputs).scores).all():
@@ -41,7 +41,7 @@ def _lands(task: Task, transformer: NumpyTransformer) -> bool:
     return True
 
 
-def break_finding(task: Task, transformer: NumpyTransformer) -> Finding | None:
+def break_finding(task: SequenceTask, transformer: NumpyTransformer) -> Finding | None:
     """Where the assignment's plain exp breaks, first among the shortest; with the factor that mends it."""
     for batch in task.all_sequences():
         overflow = transformer.overflow(batch.inputs)
@@ -56,7 +56,7 @@ def break_finding(task: Task, transformer: NumpyTransformer) -> Finding | None:
     return None
 
 
-def _sharpness(task: Task, transformer: NumpyTransformer) -> Finding | None:
+def _sharpness(task: SequenceTask, transformer: NumpyTransformer) -> Finding | None:
     """How far from sharp attention is, on the first sequence that fails; it lands on the right tokens."""
     for batch in task.all_sequences():
         attention = transformer.forward(batch.inputs)
@@ -73,7 +73,7 @@ def _sharpness(task: Task, transformer: NumpyTransformer) -> Finding | None:
     return None
 
 
-def _structure(task: Task, transformer: NumpyTransformer) -> list[Finding]:
+def _structure(task: SequenceTask, transformer: NumpyTransformer) -> list[Finding]:
     """The first reason that explains why attention lands elsewhere; empty if none is known."""
     looks = (_last_place, _repairs, _by_position) if task.pos_rows else (_repairs, _by_content)
     for look in looks:
@@ -83,7 +83,7 @@ def _structure(task: Task, transformer: NumpyTransformer) -> list[Finding]:
     return []
 
 
-def _last_place(task: Task, transformer: NumpyTransformer) -> Finding | None:
+def _last_place(task: SequenceTask, transformer: NumpyTransformer) -> Finding | None:
     attended = [sharp_attention(transformer, batch.inputs) for batch in task.all_sequences()[1:]]
     if not all(_only(each, each.shape[-1] - 1) for each in attended):
         return None
@@ -91,7 +91,7 @@ def _last_place(task: Task, transformer: NumpyTransformer) -> Finding | None:
     return Finding(Mistake.LAST_PLACE, wording.last_place(bool(turned)))
 
 
-def _repairs(task: Task, transformer: NumpyTransformer) -> Finding | None:
+def _repairs(task: SequenceTask, transformer: NumpyTransformer) -> Finding | None:
     """A repair after which every sequence passes, if need be with another scale of Km."""
     for mistake, repaired in _candidates(task, transformer):
         scale: float | None = 1.0 if passes(task, repaired) else sharpening(task, repaired)
@@ -102,7 +102,9 @@ def _repairs(task: Task, transformer: NumpyTransformer) -> Finding | None:
     return None
 
 
-def _candidates(task: Task, transformer: NumpyTransformer) -> Iterator[tuple[Mistake, NumpyTransformer]]:
+def _candidates(
+    task: SequenceTask, transformer: NumpyTransformer
+) -> Iterator[tuple[Mistake, NumpyTransformer]]:
     yield Mistake.WRONG_SIGN, scaled(transformer, -1)
     yield Mistake.EXCHANGED, replace(transformer, Km=transformer.Qm, Qm=transformer.Km)
     if task.pos_rows is not None:
@@ -118,7 +120,7 @@ def _token_blind(matrix: FloatArray) -> FloatArray:
     return blind
 
 
-def _by_content(task: Task, transformer: NumpyTransformer) -> Finding | None:
+def _by_content(task: SequenceTask, transformer: NumpyTransformer) -> Finding | None:
     attended = sharp_attention(transformer, np.eye(3)[None])[0]  # (token asking, token attended to)
     if attended.all():
         return Finding(Mistake.UNIFORM, wording.uniform(flat_matrices(transformer)))
@@ -127,7 +129,7 @@ def _by_content(task: Task, transformer: NumpyTransformer) -> Finding | None:
     return Finding(Mistake.WRONG_TOKENS, wording.attended_tokens(attended))
 
 
-def _by_position(task: Task, transformer: NumpyTransformer) -> Finding | None:
+def _by_position(task: SequenceTask, transformer: NumpyTransformer) -> Finding | None:
     if transformer.pos is None or task.pos_rows is None:
         return None
     batches = task.all_sequences()[1:]

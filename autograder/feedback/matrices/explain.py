@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from autograder.feedback.guard import guarded
+from autograder.feedback.guard import with_fallback
 from autograder.feedback.message import Explained, Message
-from reference.tasks import Task
+from reference.tasks import SequenceTask
 from reference.transformer import BoolArray, NumpyTransformer
 
 
 def explain(
-    task: Task, transformer: NumpyTransformer, right: Sequence[BoolArray], *, half: bool = False
+    task: SequenceTask, transformer: NumpyTransformer, right: Sequence[BoolArray], *, half: bool = False
 ) -> Explained:
     """Say what is wrong. right: per batch of task.all_sequences(), which sequences pass; not all do.
 
@@ -19,11 +19,13 @@ def explain(
     """
     total, passed = sum(len(r) for r in right), int(sum(r.sum() for r in right))
     count = f"{passed} of {total} sequences are right."
-    return guarded(lambda: _explain(task, transformer, right, count, half), lambda: Explained(Message(count)))
+    return with_fallback(
+        lambda: _explain(task, transformer, right, count, half), lambda: Explained(Message(count))
+    )
 
 
 def _explain(
-    task: Task, transformer: NumpyTransformer, right: Sequence[BoolArray], count: str, half: bool
+    task: SequenceTask, transformer: NumpyTransformer, right: Sequence[BoolArray], count: str, half: bool
 ) -> Explained:
     # Loaded here, since an upload that passes has no use for them.
     from autograder.feedback.matrices.find import find, shortest_failure
@@ -42,5 +44,5 @@ def _explain(
 
         return with_picture(sentences, table, task, transformer, batch, index)
 
-    message = guarded(pictured, lambda: Message("\n".join([*sentences, table])))
+    message = with_fallback(pictured, lambda: Message("\n".join([*sentences, table])))
     return Explained(message, ", ".join(finding.mistake.value for finding in findings))

@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from reference.tasks import Batch, Task
+from reference.tasks import Batch, SequenceTask
 from reference.transformer import BoolArray, FloatArray, NumpyTransformer
 
 _STEPS: Final = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0)
@@ -21,12 +21,12 @@ SHORT: Final = 3
 """Length of the sequences on which all factors are tried at once, before the few that pass are verified."""
 
 
-def sharpening(task: Task, transformer: NumpyTransformer) -> float | None:
+def sharpening(task: SequenceTask, transformer: NumpyTransformer) -> float | None:
     """The smallest round number that, multiplied into Km, makes every sequence pass; None if none does."""
     return _first(task, transformer, ROUND_NUMBERS)
 
 
-def shrinking(task: Task, transformer: NumpyTransformer) -> float | None:
+def shrinking(task: SequenceTask, transformer: NumpyTransformer) -> float | None:
     """The smallest round number by which Km can be divided to make every sequence pass, or None."""
     factor = _first(task, transformer, tuple(1 / number for number in ROUND_NUMBERS))
     return None if factor is None else float(f"{1 / factor:.3g}")
@@ -37,7 +37,7 @@ def scaled(transformer: NumpyTransformer, factor: float) -> NumpyTransformer:
     return replace(transformer, Km=factor * transformer.Km)
 
 
-def passes(task: Task, transformer: NumpyTransformer, batches: Sequence[Batch] | None = None) -> bool:
+def passes(task: SequenceTask, transformer: NumpyTransformer, batches: Sequence[Batch] | None = None) -> bool:
     """Whether the notebook's own test passes on every sequence."""
     return all(
         task.judge(transformer.plain_output(batch.inputs), batch.expected).all()
@@ -45,7 +45,7 @@ def passes(task: Task, transformer: NumpyTransformer, batches: Sequence[Batch] |
     )
 
 
-def _first(task: Task, transformer: NumpyTransformer, factors: tuple[float, ...]) -> float | None:
+def _first(task: SequenceTask, transformer: NumpyTransformer, factors: tuple[float, ...]) -> float | None:
     could = _pass_short(task, transformer, np.array(factors))
     for factor, worth_trying in zip(factors, could, strict=True):
         if worth_trying and passes(task, scaled(transformer, factor)):
@@ -53,7 +53,7 @@ def _first(task: Task, transformer: NumpyTransformer, factors: tuple[float, ...]
     return None
 
 
-def _pass_short(task: Task, transformer: NumpyTransformer, factors: FloatArray) -> BoolArray:
+def _pass_short(task: SequenceTask, transformer: NumpyTransformer, factors: FloatArray) -> BoolArray:
     """(len(factors),): which of them pass every sequence of a few tokens."""
     ok = np.ones(len(factors), dtype=bool)
     for batch in task.all_sequences()[:SHORT]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from reference.tasks import TOKEN_NAMES, Batch, Task
+from reference.tasks import TOKEN_NAMES, Batch, SequenceTask
 from reference.transformer import FloatArray, NumpyTransformer
 
 CLS = "CLS"
 
 
-def token_names(task: Task, batch: Batch, index: int) -> list[str]:
+def token_names(task: SequenceTask, batch: Batch, index: int) -> list[str]:
     """The tokens of a sequence as they enter the transformer, CLS in front where there is one."""
     return ([CLS] if task.has_cls else []) + [TOKEN_NAMES[token] for token in batch.tokens[index]]
 
@@ -22,7 +22,7 @@ def plain_attention(transformer: NumpyTransformer, seq: FloatArray) -> FloatArra
         return np.asarray(exps / exps.sum(axis=-1, keepdims=True))
 
 
-def attention_table(task: Task, transformer: NumpyTransformer, batch: Batch, index: int) -> str:
+def attention_table(task: SequenceTask, transformer: NumpyTransformer, batch: Batch, index: int) -> str:
     """One line per token: its attention to each token, its output, the expected output."""
     names = token_names(task, batch, index)
     weights = plain_attention(transformer, batch.inputs[index])

@@ -10,11 +10,11 @@ from autograder.feedback.matrices.attention import break_finding, equal_rows
 from autograder.feedback.matrices.findings import Finding, Mistake, sharp_attention
 from autograder.feedback.matrices.scale import passes, scaled, sharpening, shrinking
 from autograder.feedback.wording import matrices as wording
-from reference.tasks import Batch, Task
+from reference.tasks import Batch, SequenceTask
 from reference.transformer import NumpyTransformer
 
 
-def unique_findings(task: Task, transformer: NumpyTransformer) -> list[Finding]:
+def unique_findings(task: SequenceTask, transformer: NumpyTransformer) -> list[Finding]:
     """What keeps signs from being right; empty if no known mistake explains it."""
     broken = break_finding(task, transformer)
     if broken is not None:
@@ -35,7 +35,7 @@ def unique_findings(task: Task, transformer: NumpyTransformer) -> list[Finding]:
     return [finding] if finding is not None else []
 
 
-def _pattern(task: Task, transformer: NumpyTransformer) -> Finding | None:
+def _pattern(task: SequenceTask, transformer: NumpyTransformer) -> Finding | None:
     batches = task.all_sequences()
     divisor = shrinking(task, transformer)
     if divisor is not None:

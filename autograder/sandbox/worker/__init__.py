@@ -1,1 +1,1 @@
-"""Runs the student's code, in the zygote and its forks: the untrusted side, which holds no secret."""
+"""Runs the student's code, in the fork server and its forks: the untrusted side, which holds no secret."""

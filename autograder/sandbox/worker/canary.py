@@ -1,4 +1,4 @@
-"""An attempt of our own: what student code could do in this jail, tried in a fork of this zygote.
+"""An attempt of our own: what student code could do in this jail, tried in a fork of this fork server.
 
 The contract with the host: REQUEST gives, separated by NUL, the path of a secret, that of results, and the
 grader's process id; ANSWER takes a `Confinement`, the findings, and one byte: whether the environment's
@@ -11,9 +11,9 @@ import os
 from dataclasses import replace
 from typing import Final, NoReturn
 
-from autograder.sandbox.lockdown import confine
-from autograder.sandbox.lockdown.isolation import findings_to_bytes
-from autograder.sandbox.lockdown.probes import is_readable, run_probes
+from autograder.sandbox.jail import confine
+from autograder.sandbox.jail.isolation import findings_to_bytes
+from autograder.sandbox.jail.probes import is_readable, run_probes
 from autograder.sandbox.worker.child import ANSWER, REQUEST, Jail, arrange
 
 _MEMORY_BYTES: Final = 1 << 28

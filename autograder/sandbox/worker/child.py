@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Final, NoReturn
 
 from autograder.sandbox import frames, messages, requests
-from autograder.sandbox.lockdown import Limits, Plan, close_all_but, confine
+from autograder.sandbox.jail import Limits, Plan, close_all_but, confine
 from autograder.sandbox.requests import Request
 from autograder.sandbox.types import (
     Answer,
@@ -39,7 +39,7 @@ _leave = os._exit
 
 @dataclass(frozen=True)
 class Jail:
-    """What the zygote found out about this machine, once. memory_bytes, cpu_seconds: the request's own."""
+    """What the fork server found out about this machine, once. memory_bytes, cpu_seconds: the request's."""
 
     limits: Limits
     plan: Plan
@@ -61,7 +61,7 @@ def arrange(request_fd: int, answer_fd: int) -> None:
     os.chdir("/")
     safe_request, safe_answer = os.dup(request_fd), os.dup(answer_fd)
     low = [fd for fd in (safe_request, safe_answer) if fd <= ANSWER]
-    if low:  # 0, 1, 2 and the zygote's own are open, so that this cannot be
+    if low:  # 0, 1, 2 and the fork server's own are open, so that this cannot be
         raise RuntimeError("file descriptors are not as expected")
     os.dup2(safe_request, REQUEST)
     os.dup2(safe_answer, ANSWER)

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from autograder.assignment import CLASS_NAME, MATRICES
 from autograder.sandbox.types import (
     Answer,
     CountOperations,
@@ -28,7 +29,6 @@ from autograder.sandbox.types import (
 )
 from autograder.sandbox.worker.tensors import FLOATS, Tensor, describe, float_tensor, read_tensor
 
-CLASS_NAME: Final = "PytorchTransformer"
 _FIXED_SEED: Final = 0
 _seed_random = random.seed
 _seed_numpy = np.random.seed
@@ -151,7 +151,7 @@ def gradients(cls: Callable[..., Any], call: Gradients) -> Arrays:
     _backward((output * upstream).sum())  # type: ignore[no-untyped-call] # untyped in torch
     parameters = dict(model.named_parameters())
     arrays: Arrays = {}
-    for name in ("Km", "Qm", "Vm", "pos"):
+    for name in MATRICES:
         gradient = getattr(parameters.get(f"{name}.weight"), "grad", None)
         if isinstance(gradient, Tensor):
             array = read_tensor(gradient)

@@ -9,9 +9,9 @@ from __future__ import annotations
 import ast
 from typing import Any, Final
 
+from autograder.assignment import CLASS_NAME
 from autograder.sandbox.worker.statements import Uses
 
-_CLASS: Final = "PytorchTransformer"
 _TEST: Final = "test"
 LATER_NAMES: Final = frozenset(
     {
@@ -54,8 +54,8 @@ class Shadowed:
 
 def _defines_model(node: ast.stmt) -> bool:
     if isinstance(node, ast.ClassDef):
-        return node.name == _CLASS
+        return node.name == CLASS_NAME
     if not isinstance(node, ast.Assign):
         return False
     owners = [target.value if isinstance(target, ast.Attribute) else target for target in node.targets]
-    return any(isinstance(owner, ast.Name) and owner.id == _CLASS for owner in owners)
+    return any(isinstance(owner, ast.Name) and owner.id == CLASS_NAME for owner in owners)

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Union
+from typing import Any, Union
 
 import numpy as np
 import numpy.typing as npt
 
-from autograder.sandbox.types import Answer, Outcome, Refusal, Refused, Task
+from autograder.assignment import LAYERS, MATRICES, TASK_FACTS, Task
+from autograder.sandbox.types import Answer, Outcome, Refusal, Refused
 from autograder.sandbox.worker.statements import Strength
 from autograder.sandbox.worker.tensors import Tensor, describe, read_tensor
-
-NAMES: Final = ("Km", "Qm", "Vm", "pos")
-_TOKEN_DIM: Final = {Task.CONTENT: 3, Task.POSITION: 3, Task.UNIQUE: 4}
 
 Matrix = npt.NDArray[np.float64]
 State = Mapping[str, Union[Matrix, str]]
@@ -36,9 +34,9 @@ class Snapshots:
 
     def look(self, namespace: Mapping[str, Any], marks: Mapping[Task, Strength]) -> None:
         """After a statement that ran, if only in part; marks: the tasks whose cell it marks."""
-        if not marks and not any(name in namespace for name in NAMES):
+        if not marks and not any(name in namespace for name in MATRICES):
             return
-        state = {name: self._read(namespace[name]) for name in NAMES if namespace.get(name) is not None}
+        state = {name: self._read(namespace[name]) for name in MATRICES if namespace.get(name) is not None}
         if self._at_cls is None and "CLS" in namespace:  # the optional part begins by defining this token
             self._at_cls = state
         for task, strength in marks.items():
@@ -68,14 +66,14 @@ class Snapshots:
     def answer(self, task: Task) -> Outcome:
         """The task's matrices, or why there are none."""
         state = self._state(task)
-        missing = [name for name in NAMES[:3] if not state or name not in state]
+        missing = [name for name in LAYERS if not state or name not in state]
         if task is not Task.CONTENT and not missing and state and "pos" not in state:
             missing = ["pos"]
         if state is None or missing:
             return Refused(Refusal.NO_MATRICES, ", ".join(missing))
         if task is Task.UNIQUE and self._is_left_from_before(state):
             return Refused(Refusal.NO_MATRICES, "they are still those of an earlier part")
-        wanted = NAMES[:3] if task is Task.CONTENT else NAMES
+        wanted = LAYERS if task is Task.CONTENT else MATRICES
         arrays: dict[str, Matrix] = {}
         for name in wanted:
             value = state[name]
@@ -99,13 +97,13 @@ class Snapshots:
 
 def _fits(task: Task, state: State) -> bool:
     """Whether shapes alone allow that these are the task's matrices."""
-    rows = _TOKEN_DIM[task]
+    rows = TASK_FACTS[task].token_dim
     if task is not Task.CONTENT:
         pos = state.get("pos")
         if not isinstance(pos, np.ndarray) or pos.ndim != 2:
             return False
         rows += pos.shape[1]
-    matrices = [state.get(name) for name in NAMES[:3]]
+    matrices = [state.get(name) for name in LAYERS]
     if any(not isinstance(m, np.ndarray) or m.ndim != 2 or m.shape[0] != rows for m in matrices):
         return False
     Vm = matrices[2]

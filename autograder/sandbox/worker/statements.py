@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
+from autograder.assignment import LOG_NAME, Task
 from autograder.sandbox.messages import source_lines
 from autograder.sandbox.requests import LoadLevel
-from autograder.sandbox.types import Cell, Task
+from autograder.sandbox.types import Cell
 
 TRAINING: Final = frozenset({"train_loop", "compare_transformers"})
 """The assignment's own functions for training and for comparing plots."""
-LOG_NAME: Final = "submission_log.json"
 MAX_SYNTAX_ERRORS: Final = 3
 
 _GENERATORS: Final = {

@@ -1,4 +1,4 @@
-"""What torch does only on first use, done once in the zygote: each child would pay for it again."""
+"""What torch does only on first use, done once in the fork server: each child would pay for it again."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""The zygote: imports torch once, then forks one child per attempt and tells the host how each ended.
+"""The fork server: imports torch once, then forks one child per attempt and tells the host how each ended.
 
-The contract with the host, over one socket. Host to zygote: FORK with two file descriptors, those of the
-request and of the answers; PROBE with the same, for a canary; or KILL. Zygote to host: HELLO once torch is
+The contract with the host, over one socket. Host to server: FORK with two file descriptors, those of the
+request and of the answers; PROBE with the same, for a canary; or KILL. Server to host: HELLO once torch is
 there, STARTED after a FORK or PROBE and exactly one ENDED after it, however the child went; TROUBLE with a
-text, when the zygote cannot go on. End of file from the host ends the zygote and its child. It keeps no
+text, when the server cannot go on. End of file from the host ends the server and its child. It keeps no
 state between children.
 """
 
@@ -29,7 +29,7 @@ _SWEEP_SECONDS: Final = 5.0
 
 
 def main(control_fd: int, root: str) -> None:
-    """Be the zygote, until the host closes the socket."""
+    """Be the fork server, until the host closes the socket."""
     control = socket.socket(fileno=control_fd)
     try:
         server = _Server(control, root)
@@ -48,7 +48,7 @@ class _Server:
         self._control = control
         self._child = 0
         gc.disable()  # importing torch makes a million objects, and no garbage
-        from autograder.sandbox.lockdown import Limits, environment_paths, guard_grader, prepare
+        from autograder.sandbox.jail import Limits, environment_paths, guard_grader, prepare
         from autograder.sandbox.worker.torch_import import import_torch
 
         guard_grader()
@@ -146,7 +146,7 @@ def _children() -> list[int]:
 
 
 def _become_subreaper() -> None:
-    """Orphans of the child become children of the zygote, which ends them."""
+    """Orphans of the child become children of the fork server, which ends them."""
     if sys.platform == "linux":
         import ctypes
 

@@ -4,8 +4,8 @@ import errno
 
 import pytest
 
-from autograder.sandbox.lockdown import Confinement, Layer, Limits, Shortfall
-from autograder.sandbox.lockdown.types import LACKING, NOT_ROOT
+from autograder.sandbox.jail import Confinement, Layer, Limits, Shortfall
+from autograder.sandbox.jail.types import LACKING, NOT_ROOT
 
 
 def test_a_confinement_comes_back_from_its_bytes():

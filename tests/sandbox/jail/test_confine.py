@@ -17,9 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from autograder.sandbox.lockdown import Layer, confine, prepare
-from autograder.sandbox.lockdown.libc import permitted_capabilities
-from autograder.sandbox.lockdown.seccomp import is_available
+from autograder.sandbox.jail import Layer, confine, prepare
+from autograder.sandbox.jail.libc import permitted_capabilities
+from autograder.sandbox.jail.seccomp import is_available
 
 from .forbidden import BY_NUMBER, FORBIDDEN, error_number, outcome
 from .jail import LIMITS, Machine, in_jail, linux_only, root_only
@@ -219,7 +219,7 @@ def test_a_layer_that_was_turned_off_is_reported(switch, layer):
 
 
 def test_a_system_that_is_not_linux_has_limits_and_says_what_is_missing(monkeypatch):
-    monkeypatch.setattr("autograder.sandbox.lockdown.libc.ON_LINUX", False)
+    monkeypatch.setattr("autograder.sandbox.jail.libc.ON_LINUX", False)
     monkeypatch.delattr("os.setresuid")
     ending = in_jail(lambda: resource.getrlimit(resource.RLIMIT_FSIZE))
     assert ending.value == (0, 0)

@@ -10,7 +10,7 @@ from autograder.submission.types import Submission
 
 
 @dataclass(frozen=True, eq=False)
-class Evidence:
+class StudentRun:
     """Everything known of one upload.
 
     load: how loading the program went; None if there is no program.

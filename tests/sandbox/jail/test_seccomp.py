@@ -10,9 +10,9 @@ import subprocess
 
 import pytest
 
-from autograder.sandbox.lockdown.libc import Lacking
-from autograder.sandbox.lockdown.seccomp import compile_filter
-from autograder.sandbox.lockdown.syscalls import AARCH64, NEWEST, X86_64
+from autograder.sandbox.jail.libc import Lacking
+from autograder.sandbox.jail.seccomp import compile_filter
+from autograder.sandbox.jail.syscalls import AARCH64, NEWEST, X86_64
 
 ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 TABLES = {"x86_64": X86_64, "aarch64": AARCH64}

@@ -1,4 +1,4 @@
-"""Evidence of an upload, from a real sandbox, and what one check makes of it."""
+"""StudentRun of an upload, from a real sandbox, and what one check makes of it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from autograder.checks.evidence import Evidence
 from autograder.checks.rubric import rubric
-from autograder.grade import interrogate, read
+from autograder.checks.run import StudentRun
+from autograder.grade import read, run_student_code
 from autograder.results.compose import run_checks
-from autograder.sandbox.host import Zygote
+from autograder.sandbox.host import ForkServer
 from autograder.submission.types import Log, Submission, TaskRecord
 from reference.tasks import TASKS, drawn_sequence
 from reference.transformer import NumpyTransformer
@@ -26,18 +26,18 @@ SEEDS = {"attention_by_content": 1997, "attention_by_position": 2017}
 
 
 @cache
-def evidence_of(answer: str, zygote: Zygote, form: str = "log and notebook") -> Evidence:
+def evidence_of(answer: str, fork_server: ForkServer, form: str = "log and notebook") -> StudentRun:
     """What an answer's upload gives, by the answer's name."""
-    return evidence_of_files(FORMS[form](BY_NAME[answer]), zygote)
+    return evidence_of_files(FORMS[form](BY_NAME[answer]), fork_server)
 
 
-def evidence_of_files(files: Files, zygote: Zygote) -> Evidence:
+def evidence_of_files(files: Files, fork_server: ForkServer) -> StudentRun:
     with tempfile.TemporaryDirectory() as folder:
         submission = read(write(files, Path(folder) / "upload"))
-    return interrogate(submission, zygote)
+    return run_student_code(submission, fork_server)
 
 
-def result(evidence: Evidence, number: str) -> dict[str, Any]:
+def result(evidence: StudentRun, number: str) -> dict[str, Any]:
     """What the check of that number says, as results.json has it."""
     outcome = run_checks(rubric(evidence))
     assert outcome.faults == ()
@@ -49,14 +49,14 @@ def full(test: dict[str, Any]) -> bool:
     return bool(test["score"] == test["max_score"])
 
 
-def with_log(evidence: Evidence, **changes: Any) -> Evidence:
+def with_log(evidence: StudentRun, **changes: Any) -> StudentRun:
     """The same evidence with other parts of the log."""
     assert evidence.submission.log is not None
     log = replace(evidence.submission.log, **changes)
     return replace(evidence, submission=replace(evidence.submission, log=log))
 
 
-def log_of_design(task: str, design: NumpyTransformer) -> Evidence:
+def log_of_design(task: str, design: NumpyTransformer) -> StudentRun:
     """A log that holds nothing but one hand-designed answer, recorded as the notebook does."""
 
     def flat(array: np.ndarray) -> np.ndarray:
@@ -67,7 +67,7 @@ def log_of_design(task: str, design: NumpyTransformer) -> Evidence:
     record = TaskRecord(flat(output), flat(design.Qm), flat(design.Km), flat(design.Vm), pos)
     places = {"content": None, "position": None, task.removeprefix("attention_by_"): record}
     log = Log("submission_log.json", True, None, None, **places, problems=())
-    return Evidence(Submission(log, None, ()), None, {})
+    return StudentRun(Submission(log, None, ()), None, {})
 
 
 def told(tests: Sequence[dict[str, Any]]) -> str:

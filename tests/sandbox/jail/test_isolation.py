@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from autograder.sandbox.lockdown.isolation import (
+from autograder.sandbox.jail.isolation import (
     Finding,
     Isolation,
     Level,
