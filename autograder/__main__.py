@@ -18,7 +18,6 @@ from pathlib import Path
 
 from autograder.errors import AutograderError, UsageError
 from autograder.sandbox.launch import launch
-from autograder.sandbox.private import hide_gradescope
 
 GRADED, FAULT, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -70,6 +69,7 @@ def _grade(arguments: list[str]) -> int:
     with _no_collector():
         launched = launch()  # imports torch, while the rest of the grader is imported here
         from autograder.command import grade_command
+        from autograder.sandbox.isolation import hide_gradescope
 
         if on_gradescope:
             hide_gradescope(home)

@@ -11,9 +11,8 @@ from autograder.grade import Graded, grade
 from autograder.results.compose import fault, interrupted
 from autograder.results.write import write
 from autograder.sandbox.host import ForkServer
-from autograder.sandbox.jail import guard_grader
+from autograder.sandbox.jail.confine import guard_grader
 from autograder.sandbox.launch import Launched
-from autograder.sandbox.staff import isolation_line
 from autograder.table import table
 from autograder.text import NAME_LIMIT, clean
 
@@ -33,7 +32,7 @@ def grade_command(
         write(interrupted(), results)
         try:
             graded = grade(upload, sandbox)
-            isolation = isolation_line(sandbox)
+            isolation = sandbox.isolation_line()
             graded.results["extra_data"] = {"isolation": isolation}
             write(graded.results, results)
         except Exception as error:  # the grader's own fault, whatever it is: said, never a silent zero

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from autograder.sandbox.host import ForkServer
-from autograder.sandbox.jail import guard_grader
-from autograder.sandbox.jail.isolation import Isolation, Level, Verdict
+from autograder.sandbox.isolation import Isolation, Level, Verdict
+from autograder.sandbox.jail.confine import guard_grader
 
 _ADVICE = {
     Level.FULL: "Nothing to do.",

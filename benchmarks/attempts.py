@@ -20,8 +20,8 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from autograder.grade import grade
+from autograder.sandbox.calls import Cell
 from autograder.sandbox.host import ForkServer
-from autograder.sandbox.types import Cell
 from benchmarks.grading import UPLOADS
 from benchmarks.measure import cpu_seconds
 

@@ -6,10 +6,9 @@ from pathlib import Path
 
 from autograder.doctor import describe
 from autograder.errors import SandboxFault
-from autograder.sandbox.jail import Confinement, Layer, Shortfall
-from autograder.sandbox.jail.isolation import Finding, Isolation, Probe, Verdict
-from autograder.sandbox.jail.types import LACKING
-from autograder.sandbox.staff import isolation_line, summarize
+from autograder.sandbox.host import ForkServer
+from autograder.sandbox.isolation import Finding, Isolation, Probe, Verdict
+from autograder.sandbox.jail.confine import LACKING, Confinement, Layer, Shortfall
 
 ALL_HELD = tuple(Finding(probe, Verdict.HELD) for probe in Probe)
 SOCKET_OPEN = tuple(
@@ -18,11 +17,11 @@ SOCKET_OPEN = tuple(
 
 
 def test_a_machine_that_holds_everything_is_summed_up_in_two_words():
-    assert summarize(Isolation(ALL_HELD, Confinement(()), imports=True)) == "isolation: full"
+    assert Isolation(ALL_HELD, Confinement(()), imports=True).line == "isolation: full"
 
 
 def test_what_is_open_stands_in_the_one_line():
-    line = summarize(Isolation(SOCKET_OPEN, Confinement(()), imports=True))
+    line = Isolation(SOCKET_OPEN, Confinement(()), imports=True).line
     assert line == "isolation: reduced (student code can open a network connection)"
 
 
@@ -44,17 +43,17 @@ def test_an_environment_that_cannot_be_read_is_named_with_what_to_do():
     assert "outside root's home" in describe(Isolation(ALL_HELD, Confinement(()), imports=False))
 
 
-class _Broken:
+class _Broken(ForkServer):
     def probe(self) -> Isolation:
         raise SandboxFault("the fork server died")
 
 
 def test_a_sandbox_that_fails_costs_the_line_only():
-    assert isolation_line(_Broken()) == "isolation: not known (the fork server died)"
+    assert _Broken().isolation_line() == "isolation: not known (the fork server died)"
 
 
 def test_the_line_for_staff_comes_from_a_running_sandbox(fork_server):
-    assert isolation_line(fork_server).startswith("isolation: ")
+    assert fork_server.isolation_line().startswith("isolation: ")
 
 
 def test_this_machine_can_be_examined():

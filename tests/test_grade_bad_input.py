@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,6 @@ from autograder import settings
 from autograder.grade import grade
 from autograder.results.schema import validate
 from autograder.sandbox.host import DEFAULT_LIMITS, ForkServer
-from autograder.sandbox.limits import RunLimits
-from autograder.sandbox.types import Call, Cell, Transcript
 from tests.answers.answer import SECTIONS
 from tests.answers.bad_code import BAD_CODE, HANGS
 from tests.answers.bad_files import BAD_FILES, BadUpload
@@ -26,22 +23,10 @@ SHORT = dataclasses.replace(SMALL, load_cpu=1.0, call_cpu=0.5, wall_factor=3.0)
 """For what hangs by design: it meets its limits soon."""
 
 
-class Limited:
-    """The session's sandbox with other limits."""
-
-    def __init__(self, fork_server: ForkServer, limits: RunLimits) -> None:
-        self._fork_server = fork_server
-        self._limits = limits
-
-    def run(self, cells: Sequence[Cell], calls: Sequence[Call]) -> Transcript:
-        return self._fork_server.run(cells, calls, limits=self._limits)
-
-
 @pytest.mark.parametrize("bad", [*BAD_FILES, *BAD_CODE], ids=lambda bad: bad.name)
 def test_bad_input_costs_only_what_it_broke(bad: BadUpload, fork_server: ForkServer, tmp_path: Path) -> None:
-    graded = grade(
-        write(bad.files(), tmp_path / "upload"), Limited(fork_server, SHORT if bad in HANGS else SMALL)
-    )
+    upload = write(bad.files(), tmp_path / "upload")
+    graded = grade(upload, fork_server, SHORT if bad in HANGS else SMALL)
     validate(graded.results)
     assert graded.faults == ()
     shares = dict.fromkeys(SECTIONS, 1) | dict(bad.shares)

@@ -7,7 +7,7 @@ import numpy as np
 from autograder.assignment import MATRICES, Task
 from autograder.checks.questions import matrices
 from autograder.checks.run import StudentRun
-from autograder.sandbox.types import Answer
+from autograder.sandbox.calls import Answer
 from autograder.submission.class_source import same_code
 from autograder.submission.shapes import work_out_shapes
 from autograder.submission.types import Origin, ShapeFault

@@ -21,7 +21,7 @@ from typing import NoReturn
 
 from autograder.checks.run import StudentRun
 from autograder.feedback.message import Message
-from autograder.sandbox.types import Outcome
+from autograder.sandbox.calls import Outcome
 
 
 class Check(unittest.TestCase):

@@ -14,7 +14,7 @@ from autograder.checks.base import Check
 from autograder.checks.questions import matrices as matrices_question
 from autograder.checks.run import StudentRun
 from autograder.feedback.matrices.explain import explain
-from autograder.sandbox.types import Answer, Raised, Refusal, Refused
+from autograder.sandbox.calls import Answer, Raised, Refusal, Refused
 from autograder.submission.shapes import check_shapes, work_out_shapes
 from autograder.submission.types import Matrices, ShapeFault
 from reference.tasks import TASKS, Batch, SequenceTask

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from autograder.feedback.numbers import shape_text
-from autograder.sandbox.types import Answer, Sizes
+from autograder.sandbox.calls import Answer, Sizes
 from autograder.text import NAME_LIMIT, clean
 
 TRAINABLE, FROZEN, BUFFER = "trainable", "frozen", "buffer"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from autograder.checks.questions import OTHER, WITH, WITHOUT, cases, describe, questions
 from autograder.checks.run import StudentRun
 from autograder.feedback.model import Run, diagnose_runs
-from autograder.sandbox.types import Answer, Forward
+from autograder.sandbox.calls import Answer, Forward
 
 if TYPE_CHECKING:
     from autograder.feedback.hypotheses.diagnose import Diagnosis

@@ -9,7 +9,7 @@ from autograder.assignment import Task
 from autograder.checks.agreement import disagreements
 from autograder.checks.questions import matrices
 from autograder.checks.run import StudentRun
-from autograder.sandbox.types import Answer, Ended, LoadReport, StatementFate, StatementReport
+from autograder.sandbox.calls import Answer, Ended, LoadReport, StatementFate, StatementReport
 from autograder.submission.types import NoteLevel
 from autograder.text import NAME_LIMIT, clean
 

@@ -24,7 +24,7 @@ from autograder.checks.questions import (
 )
 from autograder.feedback.model import explain_outcome, explain_runs
 from autograder.feedback.numbers import agree, difference
-from autograder.sandbox.types import Answer
+from autograder.sandbox.calls import Answer
 
 SECTION = "pytorch_transformer"
 

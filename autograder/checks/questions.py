@@ -12,7 +12,7 @@ from typing import Final
 
 from autograder import settings
 from autograder.assignment import MODEL_RECORD_SEED, MODEL_RECORD_SEQ_LEN, MODEL_RECORD_SIZES, TEST_SEED, Task
-from autograder.sandbox.types import (
+from autograder.sandbox.calls import (
     Call,
     CountOperations,
     Describe,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from autograder.sandbox.types import Ended, LoadReport, Outcome
+from autograder.sandbox.calls import Ended, LoadReport, Outcome
 from autograder.submission.types import Submission
 
 

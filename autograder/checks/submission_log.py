@@ -12,7 +12,7 @@ from autograder.assignment import MODEL_RECORD_ITEMS, TASK_FACTS, Section, Task
 from autograder.checks.base import Check
 from autograder.checks.questions import RECORDED
 from autograder.feedback.numbers import agree, difference, shape_text
-from autograder.sandbox.types import Answer
+from autograder.sandbox.calls import Answer
 from autograder.submission.shapes import work_out_shapes
 from autograder.submission.types import Fault, Log, ModelRecord, ShapeFault, TaskRecord
 from reference.tasks import TASKS, drawn_sequence

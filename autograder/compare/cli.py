@@ -19,8 +19,8 @@ from autograder.compare.plan import PART_STEPS, SETTINGS, sizes_of
 from autograder.compare.progress import shown
 from autograder.errors import UsageError
 from autograder.grade import read
+from autograder.sandbox.calls import TaskMatrices
 from autograder.sandbox.host import ForkServer
-from autograder.sandbox.types import TaskMatrices
 from autograder.submission.types import Submission
 from autograder.text import NAME_LIMIT, clean
 from reference.tasks import TASKS

@@ -11,8 +11,8 @@ from autograder import settings
 from autograder.assignment import Task
 from autograder.compare.plan import PART_STEPS, training
 from autograder.errors import SandboxFault
+from autograder.sandbox.calls import Answer, Cell, Ended, Outcome, Raised, Refused, Sizes
 from autograder.sandbox.host import DEFAULT_LIMITS, ForkServer
-from autograder.sandbox.types import Answer, Cell, Ended, Outcome, Raised, Refused, Sizes
 from autograder.text import clean
 from reference.transformer import NumpyTransformer
 

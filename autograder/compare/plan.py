@@ -10,7 +10,7 @@ import numpy as np
 
 from autograder import settings
 from autograder.assignment import TASK_FACTS, Task
-from autograder.sandbox.types import Sizes, Train
+from autograder.sandbox.calls import Sizes, Train
 from reference.tasks import TASKS, TOKEN_NAMES, SequenceTask
 from reference.transformer import FloatArray, NumpyTransformer
 

@@ -10,7 +10,7 @@ from autograder import settings
 from autograder.feedback.guard import with_fallback
 from autograder.feedback.message import Explained, Message
 from autograder.feedback.numbers import agree, difference
-from autograder.sandbox.types import Answer, Call, Ended, FloatArray, Forward, LoadReport, Outcome
+from autograder.sandbox.calls import Answer, Call, Ended, FloatArray, Forward, LoadReport, Outcome
 
 if TYPE_CHECKING:  # a model that is right pays nothing for its neighbours' mistakes
     from autograder.feedback.hypotheses.diagnose import Diagnosis

@@ -13,7 +13,7 @@ from autograder.assignment import CLASS_NAME, GIVEN_CLASS_NAME, MATRICES
 from autograder.feedback.translate_products import explain_product
 from autograder.feedback.wording import endings, names, tensors
 from autograder.feedback.wording.rules import Words
-from autograder.sandbox.types import (
+from autograder.sandbox.calls import (
     Answer,
     Call,
     Ended,

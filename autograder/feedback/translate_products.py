@@ -6,7 +6,7 @@ import re
 
 from autograder.feedback.wording import products
 from autograder.feedback.wording.rules import Words
-from autograder.sandbox.types import Call, Forward, Gradients, Raised, RecordedOutput, Sizes
+from autograder.sandbox.calls import Call, Forward, Gradients, Raised, RecordedOutput, Sizes
 
 _SHAPES = re.compile(r"mat1 and mat2 shapes cannot be multiplied \((\d+)x(\d+) and (\d+)x(\d+)\)")
 

@@ -19,7 +19,7 @@ from autograder.regrade.grader import real_grader
 from autograder.regrade.run import Options, Outcome, regrade
 from autograder.regrade.table import as_json
 from autograder.regrade.types import GraderFactory, Status
-from autograder.sandbox.jail import guard_grader
+from autograder.sandbox.jail.confine import guard_grader
 
 DONE, FAULT, USAGE, INTERRUPTED = 0, 1, 2, 130
 _MENTIONED = 10

@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import functools
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from autograder.errors import GraderFault, UploadError
 from autograder.regrade.types import Done, GradeFunction, Task, Verdict
 from autograder.regrade.uploads import unpacked
-from autograder.sandbox.types import (
-    Call,
-    Cell,
+from autograder.sandbox.calls import (
     End,
-    Ended,
-    LoadReport,
-    Sandbox,
-    StatementFate,
-    Transcript,
 )
 
 _TIMES = frozenset({End.CPU_TIME, End.WALL_TIME})
@@ -49,46 +42,21 @@ def real_grader() -> Iterator[GradeFunction]:
     from autograder.regrade.fingerprint import fingerprint
     from autograder.results.schema import validate
     from autograder.sandbox.host import ForkServer
-    from autograder.sandbox.jail import guard_grader
-    from autograder.sandbox.staff import isolation_line
+    from autograder.sandbox.jail.confine import guard_grader
 
     guard_grader()
     with ForkServer() as fork_server:
-        isolation = functools.cache(isolation_line)  # of the machine, not of the upload
+        isolation = functools.cache(fork_server.isolation_line)  # of the machine, not of the upload
 
         def one(upload: Path) -> Verdict:
-            watched = Watched(fork_server)
-            graded = grade(upload, watched)
-            graded.results["extra_data"] = {"isolation": isolation(fork_server)}
+            graded = grade(upload, fork_server)
+            graded.results["extra_data"] = {"isolation": isolation()}
             return Verdict(
                 results=validate(graded.results),
                 faults=graded.faults,
                 diagnoses=tuple(dict.fromkeys(graded.diagnoses)),  # one mistake fails several checks
-                timed_out=watched.timed_out,
+                timed_out=graded.timed_out,
                 fingerprint=fingerprint(graded.submission),
             )
 
         yield one
-
-
-class Watched:
-    """A sandbox that notes whether a time limit was met in it."""
-
-    def __init__(self, sandbox: Sandbox) -> None:
-        self._sandbox = sandbox
-        self.timed_out = False
-
-    def run(self, cells: Sequence[Cell], calls: Sequence[Call]) -> Transcript:
-        """As the sandbox itself."""
-        transcript = self._sandbox.run(cells, calls)
-        self.timed_out = self.timed_out or _met_a_time_limit(transcript)
-        return transcript
-
-
-def _met_a_time_limit(transcript: Transcript) -> bool:
-    load = transcript.load
-    stopped = isinstance(load, LoadReport) and any(
-        statement.fate is StatementFate.STOPPED for statement in load.statements
-    )
-    endings = [item for item in (load, *transcript.outcomes) if isinstance(item, Ended)]
-    return stopped or any(ending.reason in _TIMES for ending in endings)

@@ -26,7 +26,7 @@ from typing import Final
 from autograder.errors import GraderFault, SandboxFault
 from autograder.regrade.grader import grade_task
 from autograder.regrade.types import Done, GradeFunction, GraderFactory, Task
-from autograder.sandbox.jail import libc
+from autograder.sandbox.jail import linux
 from autograder.settings import CALL_CPU_SECONDS, LOAD_CPU_SECONDS, MAX_FAILED_ATTEMPTS, WALL_FACTOR
 
 WATCHDOG_SECONDS: Final = 60 + WALL_FACTOR * (
@@ -178,8 +178,8 @@ def _work(pipe: Connection, factory: GraderFactory, room: Path) -> None:
 
 
 def _end_with_parent() -> None:
-    with contextlib.suppress(libc.Lacking):
-        libc.prctl(libc.PR_SET_PDEATHSIG, signal.SIGTERM)
+    with contextlib.suppress(linux.Lacking):
+        linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGTERM)
     parent = multiprocessing.parent_process()
     if parent is not None and os.getppid() != parent.pid:  # it was gone before it could be told
         raise SystemExit(0)

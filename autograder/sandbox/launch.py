@@ -77,3 +77,17 @@ def launch() -> Launched:
             ours.close()
             raise SandboxFault(f"the fork server cannot be started: {error}") from error
     return Launched(process, ours)
+
+
+def receive_exactly(control: socket.socket, count: int) -> bytes:
+    """So many bytes of the fork server's. Raises SandboxFault if it is gone."""
+    parts = b""
+    while len(parts) < count:
+        try:
+            part = control.recv(count - len(parts))
+        except OSError as error:
+            raise SandboxFault(f"the fork server does not answer: {error}") from error
+        if not part:
+            raise SandboxFault("the fork server died")
+        parts += part
+    return parts

@@ -7,7 +7,7 @@ import re
 import textwrap
 from typing import Final
 
-from autograder.sandbox.types import Cell
+from autograder.sandbox.calls import Cell
 from autograder.settings import MAX_CODE_BYTES
 from autograder.submission.newer_python import readable
 from autograder.submission.notebook import Reading, refused

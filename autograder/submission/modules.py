@@ -13,7 +13,7 @@ from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 from typing import Final
 
-from autograder.sandbox.types import Cell
+from autograder.sandbox.calls import Cell
 
 _TAKEN: Final = sys.stdlib_module_names | {"numpy", "torch", "matplotlib", "einops"}
 """What a file of the upload cannot be taken for: the program means the real one."""

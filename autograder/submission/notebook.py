@@ -8,7 +8,7 @@ import warnings
 from dataclasses import dataclass
 from typing import Any
 
-from autograder.sandbox.types import Cell
+from autograder.sandbox.calls import Cell
 from autograder.settings import MAX_CODE_BYTES
 from autograder.submission.json_reader import JsonFault, read_json
 from autograder.submission.log import is_notebook

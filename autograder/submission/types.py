@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from autograder.assignment import Section
-from autograder.sandbox.types import Cell
+from autograder.sandbox.calls import Cell
 
 FlatArray = npt.NDArray[np.float64]
 

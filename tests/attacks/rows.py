@@ -7,8 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from autograder.sandbox.host import DEFAULT_LIMITS
-from autograder.sandbox.types import (
+from autograder.sandbox.calls import (
     Call,
     Cell,
     CountOperations,
@@ -18,6 +17,7 @@ from autograder.sandbox.types import (
     Sizes,
     Weights,
 )
+from autograder.sandbox.host import DEFAULT_LIMITS
 
 LEAK: Final = "LEAKED"
 MARK: Final = "attack-left-this"

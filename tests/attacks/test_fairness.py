@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from autograder.grade import grade
-from autograder.sandbox.jail import Limits, environment_paths, prepare
-from autograder.sandbox.types import Answer
+from autograder.sandbox.calls import Answer
+from autograder.sandbox.jail.confine import Limits, environment_paths, prepare
 
 from .base import Files, honest, log
 from .machines import MACHINES, Machine, fork_server_on

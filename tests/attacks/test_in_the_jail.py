@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from autograder.sandbox.calls import Answer, Ended, Outcome, Raised, Refused
 from autograder.sandbox.host import DEFAULT_LIMITS, ForkServer
-from autograder.sandbox.private import hide_from_other_users
-from autograder.sandbox.types import Answer, Ended, Outcome, Raised, Refused
+from autograder.sandbox.isolation import hide_from_other_users
 
 from .cheats import CHEATS
 from .endings import ENDINGS

@@ -8,7 +8,7 @@ import pytest
 
 from autograder.checks.source_kinds import Loop
 from autograder.checks.vectorized import loops
-from autograder.sandbox.types import Cell
+from autograder.sandbox.calls import Cell
 from autograder.submission.types import Origin, Program
 from tests.answers.every import RIGHT
 from tests.answers.upload import script_text

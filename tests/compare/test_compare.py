@@ -18,8 +18,8 @@ from autograder.assignment import Task
 from autograder.compare.learn import learn
 from autograder.compare.plan import SETTINGS, sizes_of, training
 from autograder.compare.progress import shown
+from autograder.sandbox.calls import Cell
 from autograder.sandbox.host import ForkServer
-from autograder.sandbox.types import Cell
 from reference.solutions import SOLUTIONS
 from reference.tasks import TASKS
 from tests.answers.answer import PLAIN_FORWARD, Answer

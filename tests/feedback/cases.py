@@ -10,7 +10,7 @@ import numpy as np
 
 from autograder import settings
 from autograder.feedback.hypotheses.diagnose import Observation
-from autograder.sandbox.types import FloatArray, Sizes, Weights
+from autograder.sandbox.calls import FloatArray, Sizes, Weights
 from reference.cases import (
     COINCIDING_SIZES,
     EXTRA_WITH_POSITIONS,

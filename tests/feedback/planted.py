@@ -14,7 +14,7 @@ from torch import nn
 
 from autograder.feedback.hypotheses.diagnose import Observation
 from autograder.feedback.hypotheses.space import CHOICES, SPACE, Choice
-from autograder.sandbox.types import FloatArray
+from autograder.sandbox.calls import FloatArray
 
 POSITIONS = {
     "right": "x = torch.cat([seq, self.pos.weight[:n]], dim=1)",

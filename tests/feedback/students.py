@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from autograder.feedback.translate import Explanation, explain
-from autograder.sandbox.types import (
+from autograder.sandbox.calls import (
     Answer,
     Call,
     Forward,

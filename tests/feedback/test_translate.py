@@ -6,7 +6,7 @@ import pytest
 
 from autograder.feedback.translate import Explanation, explain
 from autograder.feedback.wording import endings
-from autograder.sandbox.types import (
+from autograder.sandbox.calls import (
     Answer,
     Cell,
     End,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from autograder.feedback.wording import endings
-from autograder.sandbox.types import Gradients, Sizes
+from autograder.sandbox.calls import Gradients, Sizes
 from tests.feedback.students import ASSERT, FORWARD, SIZES, explained, forward_call, of_forward, source
 
 # What is changed in forward, by what, and what the message has to hold.

@@ -8,7 +8,7 @@ import pytest
 
 from autograder.feedback.translate import layer_named_like
 from autograder.feedback.wording import endings
-from autograder.sandbox.types import Answer, RecordedOutput, Sizes
+from autograder.sandbox.calls import Answer, RecordedOutput, Sizes
 from tests.feedback.students import (
     ASSERT,
     FORWARD,

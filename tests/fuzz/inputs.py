@@ -11,7 +11,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from autograder.sandbox import frames
+from autograder.sandbox import wire
 
 from ..sandbox.frame_samples import ANSWER, MESSAGES, encoded
 from ..submission.samples import CLASS, IMPORTS, log_bytes, log_values, notebook_bytes
@@ -133,11 +133,11 @@ _INNER = st.sampled_from([*SAMPLES["log"], _CODE]) | _LOG | _NOTEBOOK | _CODE_TE
 @st.composite
 def _bent_frame(draw: st.DrawFn) -> bytes:
     """A frame whose header fits its payload, so that the payload is what is looked at."""
-    kind = draw(st.integers(frames.LOAD, frames.ENDED))
-    payloads = [data[frames.HEADER.size :] for data in _FRAMES]
+    kind = draw(st.integers(wire.LOAD, wire.ENDED))
+    payloads = [data[wire.HEADER.size :] for data in _FRAMES]
     payload = draw(st.binary(max_size=300) | mutated(*payloads))
-    index = frames.LOAD_INDEX if kind == frames.LOAD else 3
-    return frames.HEADER.pack(frames.MAGIC, kind, index, len(payload)) + payload
+    index = wire.LOAD_INDEX if kind == wire.LOAD else 3
+    return wire.HEADER.pack(wire.MAGIC, kind, index, len(payload)) + payload
 
 
 _STEP = st.binary(min_size=1, max_size=1)

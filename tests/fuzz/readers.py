@@ -11,9 +11,9 @@ from enum import Enum
 from pathlib import Path
 
 from autograder.errors import UploadError
-from autograder.sandbox import frames, messages
-from autograder.sandbox.frames import FrameError, FrameReader
-from autograder.sandbox.types import Answer, Ended, LoadReport, Raised, Refused
+from autograder.sandbox import wire
+from autograder.sandbox.calls import Answer, Ended, LoadReport, Raised, Refused
+from autograder.sandbox.wire import FrameError, FrameReader
 from autograder.submission.class_source import class_source, same_code
 from autograder.submission.collect import collect
 from autograder.submission.from_log import rebuild
@@ -84,11 +84,11 @@ def frame(data: bytes) -> Ending:
         reader.feed(stream[start : start + step])
         try:
             while (found := reader.next()) is not None:
-                message = messages.decode(found, CELLS, MAX_TEXT)
+                message = wire.decode(found, CELLS, MAX_TEXT)
                 assert isinstance(message, (LoadReport, Answer, Raised, Refused, Ended))
         except FrameError:
             return Ending.NAMED_ERROR
-        assert reader.pending <= frames.HEADER.size + MAX_PAYLOAD
+        assert reader.pending <= wire.HEADER.size + MAX_PAYLOAD
     # The host takes what is left when the pipe ends for garbage.
     return Ending.NAMED_ERROR if reader.pending else Ending.VALID
 

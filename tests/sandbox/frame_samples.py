@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from autograder.sandbox import frames, messages
-from autograder.sandbox.types import (
+from autograder.sandbox import wire
+from autograder.sandbox.calls import (
     Answer,
     Cell,
     End,
@@ -26,7 +26,7 @@ MAX_PAYLOAD = 10_000
 
 RAISED = Raised("ValueError", "bad", (Place("cell 1", 2, "y = 2"), Place("cell 2", 9, "")))
 REPORT = StatementReport(Place("cell 1", 1, "x = 1"), StatementFate.FAILED, RAISED)
-MESSAGES: tuple[messages.Message, ...] = (
+MESSAGES: tuple[wire.Message, ...] = (
     RAISED,
     Refused(Refusal.NOT_A_TENSOR, "a list of 3"),
     Ended(End.MEMORY, "MemoryError"),
@@ -35,7 +35,7 @@ MESSAGES: tuple[messages.Message, ...] = (
 ANSWER = Answer({"a": np.eye(3), "b": np.zeros((2, 0), bool)})
 
 
-def encoded(message: messages.Message) -> bytes:
+def encoded(message: wire.Message) -> bytes:
     """The frame of a message: the load's own index, or that of some call."""
-    index = frames.LOAD_INDEX if isinstance(message, LoadReport) else 3
-    return messages.encode(index, message, LABELS, MAX_TEXT)
+    index = wire.LOAD_INDEX if isinstance(message, LoadReport) else 3
+    return wire.encode(index, message, LABELS, MAX_TEXT)

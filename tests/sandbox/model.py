@@ -7,8 +7,8 @@ from typing import Final
 
 import numpy as np
 
+from autograder.sandbox.calls import Cell, Forward, Sizes, Weights
 from autograder.sandbox.host import DEFAULT_LIMITS
-from autograder.sandbox.types import Cell, Forward, Sizes, Weights
 
 SHORT: Final = replace(DEFAULT_LIMITS, load_cpu=0.5, call_cpu=1.0, wall_factor=20.0)
 """Limits that a test can wait for, if what it runs computes."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from autograder.sandbox.host import ForkServer
-from autograder.sandbox.types import (
+from autograder.sandbox.calls import (
     Answer,
     Call,
     Cell,
@@ -22,6 +21,7 @@ from autograder.sandbox.types import (
     Sizes,
     Weights,
 )
+from autograder.sandbox.host import ForkServer
 
 SIZES = Sizes(input_dim=3, qk_dim=4, v_dim=2, pos_dim=2, max_seq_len=6)
 PLAIN = Sizes(input_dim=3, qk_dim=4, v_dim=2, pos_dim=None, max_seq_len=6)

@@ -12,9 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from autograder.sandbox import frames
-from autograder.sandbox.host import ForkServer
-from autograder.sandbox.types import (
+from autograder.sandbox import wire
+from autograder.sandbox.calls import (
     Answer,
     Call,
     End,
@@ -25,6 +24,7 @@ from autograder.sandbox.types import (
     Refused,
     Transcript,
 )
+from autograder.sandbox.host import ForkServer
 from tests.sandbox.model import HONEST, IMPATIENT, SHORT, TRIGGER, program
 
 
@@ -114,12 +114,12 @@ def frame(kind: int, index: int, length: int, payload: bytes) -> str:
 GARBAGE = {
     "noise": "os.write(4, b'x' * 1000)",
     "a flood": "while True: os.write(4, b'AGF1' * 10_000)",
-    "a frame of another call": frame(frames.REFUSED, 7, 3, bytes(3)),
-    "a second load report": frame(frames.LOAD, frames.LOAD_INDEX, 9, bytes(9)),
-    "a frame longer than allowed": frame(frames.ANSWER, 1, 2**32 - 1, b""),
-    "a frame that claims a giant array": frame(frames.ANSWER, 1, 25, b"\1\0\0\0\0\0\1\2" + b"\xff" * 17),
+    "a frame of another call": frame(wire.REFUSED, 7, 3, bytes(3)),
+    "a second load report": frame(wire.LOAD, wire.LOAD_INDEX, 9, bytes(9)),
+    "a frame longer than allowed": frame(wire.ANSWER, 1, 2**32 - 1, b""),
+    "a frame that claims a giant array": frame(wire.ANSWER, 1, 25, b"\1\0\0\0\0\0\1\2" + b"\xff" * 17),
     "half a frame": "os.write(4, b'AGF1\\x02\\x01'), os._exit(0)",
-    "a refusal that is none": frame(frames.REFUSED, 1, 3, b"\xff\0\0"),
+    "a refusal that is none": frame(wire.REFUSED, 1, 3, b"\xff\0\0"),
 }
 
 
@@ -134,7 +134,7 @@ def test_garbage_in_the_channel_ends_the_attempt(fork_server: ForkServer, action
 
 
 def test_a_forged_answer_stands_for_its_own_call_and_no_other(fork_server: ForkServer) -> None:
-    forged = frame(frames.REFUSED, 1, 3, bytes(3))
+    forged = frame(wire.REFUSED, 1, 3, bytes(3))
     got = run(fork_server, f"while True: {forged}", (HONEST, TRIGGER, HONEST, HONEST))
     assert isinstance(got.outcomes[1], Refused)
     assert got.outcomes[2] == Ended(End.GARBAGE, "a frame came out of turn")

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from autograder.assignment import Task
-from autograder.sandbox.forms import has_form
-from autograder.sandbox.types import (
+from autograder.sandbox.calls import (
     Answer,
     Call,
     CountOperations,
@@ -42,7 +41,7 @@ NUMBERS = np.array([1, 2], dtype=np.int64)
     ],
 )
 def test_what_the_worker_sends_has_the_form(call: Call, arrays: dict[str, np.ndarray]) -> None:
-    assert has_form(call, Answer(arrays))
+    assert call.accepts(Answer(arrays))
 
 
 @pytest.mark.parametrize(
@@ -63,4 +62,4 @@ def test_what_the_worker_sends_has_the_form(call: Call, arrays: dict[str, np.nda
     ],
 )
 def test_a_forged_answer_has_not(call: Call, arrays: dict[str, np.ndarray]) -> None:
-    assert not has_form(call, Answer(arrays))
+    assert not call.accepts(Answer(arrays))

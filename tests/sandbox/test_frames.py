@@ -7,9 +7,9 @@ import struct
 import numpy as np
 import pytest
 
-from autograder.sandbox import frames, messages
-from autograder.sandbox.frames import FrameError, FrameReader
-from autograder.sandbox.types import Answer, Refusal, Refused
+from autograder.sandbox import wire
+from autograder.sandbox.calls import Answer, Refusal, Refused
+from autograder.sandbox.wire import FrameError, FrameReader
 
 from .frame_samples import CELLS, LABELS, MAX_PAYLOAD, MAX_TEXT, MESSAGES, RAISED, encoded
 
@@ -19,21 +19,21 @@ def decode(data: bytes, index: int = 3) -> object:
     reader.feed(data)
     frame = reader.next()
     assert frame is not None
-    assert frame.index in (index, frames.LOAD_INDEX)
+    assert frame.index in (index, wire.LOAD_INDEX)
     assert reader.pending == 0
-    return messages.decode(frame, CELLS, MAX_TEXT)
+    return wire.decode(frame, CELLS, MAX_TEXT)
 
 
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
-def test_what_is_encoded_is_decoded(message: messages.Message) -> None:
+def test_what_is_encoded_is_decoded(message: wire.Message) -> None:
     assert decode(encoded(message)) == message
 
 
-@pytest.mark.parametrize("dtype", messages.DTYPES, ids=str)
+@pytest.mark.parametrize("dtype", wire.DTYPES, ids=str)
 @pytest.mark.parametrize("shape", [(), (0,), (3,), (2, 0, 4), (2, 3)])
 def test_arrays_come_back_with_dtype_and_shape(dtype: np.dtype, shape: tuple[int, ...]) -> None:
     array = (np.arange(np.prod(shape, dtype=int)) % 2).astype(dtype).reshape(shape)
-    got = decode(messages.encode(3, Answer({"a": array, "b": array.copy()}), LABELS, MAX_TEXT))
+    got = decode(wire.encode(3, Answer({"a": array, "b": array.copy()}), LABELS, MAX_TEXT))
     assert isinstance(got, Answer)
     assert list(got.arrays) == ["a", "b"]
     assert got.arrays["b"].dtype == dtype
@@ -42,13 +42,13 @@ def test_arrays_come_back_with_dtype_and_shape(dtype: np.dtype, shape: tuple[int
 
 
 def test_a_text_is_cut_at_a_whole_character() -> None:
-    got = decode(messages.encode(3, Refused(Refusal.NO_CLASS, "é" * 99), LABELS, MAX_TEXT))
+    got = decode(wire.encode(3, Refused(Refusal.NO_CLASS, "é" * 99), LABELS, MAX_TEXT))
     assert got == Refused(Refusal.NO_CLASS, "é" * 50)
 
 
 def test_a_frame_that_comes_in_single_bytes_is_read() -> None:
     reader = FrameReader(MAX_PAYLOAD)
-    data = messages.encode(3, RAISED, LABELS, MAX_TEXT)
+    data = wire.encode(3, RAISED, LABELS, MAX_TEXT)
     for byte in data[:-1]:
         reader.feed(bytes([byte]))
         assert reader.next() is None
@@ -57,18 +57,16 @@ def test_a_frame_that_comes_in_single_bytes_is_read() -> None:
 
 
 def answer(payload: bytes) -> bytes:
-    return frames.HEADER.pack(frames.MAGIC, frames.ANSWER, 3, len(payload)) + payload
+    return wire.HEADER.pack(wire.MAGIC, wire.ANSWER, 3, len(payload)) + payload
 
 
 ONE_ARRAY = struct.pack("<IH", 1, 0)
 WRONG = {
     "no magic": b"AGF2" + bytes(9),
-    "unknown kind": frames.HEADER.pack(frames.MAGIC, 9, 3, 0),
-    "a load frame with a call's index": frames.HEADER.pack(frames.MAGIC, frames.LOAD, 3, 0),
-    "a call's frame with the load's index": frames.HEADER.pack(
-        frames.MAGIC, frames.ANSWER, frames.LOAD_INDEX, 0
-    ),
-    "longer than allowed": frames.HEADER.pack(frames.MAGIC, frames.ANSWER, 3, MAX_PAYLOAD + 1),
+    "unknown kind": wire.HEADER.pack(wire.MAGIC, 9, 3, 0),
+    "a load frame with a call's index": wire.HEADER.pack(wire.MAGIC, wire.LOAD, 3, 0),
+    "a call's frame with the load's index": wire.HEADER.pack(wire.MAGIC, wire.ANSWER, wire.LOAD_INDEX, 0),
+    "longer than allowed": wire.HEADER.pack(wire.MAGIC, wire.ANSWER, 3, MAX_PAYLOAD + 1),
     "empty payload": answer(b""),
     "a rest": answer(struct.pack("<I", 0) + b"x"),
     "too many arrays": answer(struct.pack("<I", 2**31)),

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from autograder.assignment import Task
+from autograder.sandbox.calls import Answer, Cell, LoadReport, Raised, StatementFate, TaskMatrices
 from autograder.sandbox.host import ForkServer
-from autograder.sandbox.types import Answer, Cell, LoadReport, Raised, StatementFate, TaskMatrices
 from tests.sandbox.model import HONEST, SHORT, program
 
 

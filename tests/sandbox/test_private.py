@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from autograder.sandbox.private import hide_from_other_users, hide_gradescope
+from autograder.sandbox.isolation import hide_from_other_users, hide_gradescope
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes somebody else")
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from autograder.sandbox.calls import Answer
 from autograder.sandbox.host import ForkServer
-from autograder.sandbox.jail.isolation import Level, Probe, Verdict
+from autograder.sandbox.isolation import Level, Probe, Verdict
 from autograder.sandbox.jail.seccomp import is_available
-from autograder.sandbox.types import Answer
 from tests.attacks.machines import MACHINES, Machine, fork_server_on
 
 from .model import HONEST, program

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from autograder.assignment import Task
+from autograder.sandbox.calls import Answer, Cell, Outcome, Refusal, Refused, TaskMatrices
 from autograder.sandbox.host import ForkServer
-from autograder.sandbox.types import Answer, Cell, Outcome, Refusal, Refused, TaskMatrices
 
 IMPORT = "import numpy as np\nTO_SAVE = {}"
 CONTENT = "Km = {scale} * np.eye(3)\nQm, Vm = np.eye(3), np.eye(3)"

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from autograder.sandbox.calls import Answer, Cell, Forward, Sizes
 from autograder.sandbox.host import ForkServer
-from autograder.sandbox.types import Answer, Cell, Forward, Sizes
 from tests.sandbox.test_calls import MODEL, expected_output, sequence, weights
 
 ROOT = Path(__file__).resolve().parents[2]

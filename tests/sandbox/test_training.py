@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pytest
 import torch
 
+from autograder.sandbox.calls import Answer, Cell, Raised, Refusal, Refused, Sizes, Train
 from autograder.sandbox.host import ForkServer
-from autograder.sandbox.types import Answer, Cell, Raised, Refusal, Refused, Sizes, Train
 
 MODEL = """
 import torch

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from autograder.sandbox.types import Cell
+from autograder.sandbox.calls import Cell
 from autograder.submission.class_source import ClassSource, class_source, same_code
 from autograder.submission.types import ModelRecord, Origin, Program
 

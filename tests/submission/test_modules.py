@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from autograder.sandbox.types import Cell
+from autograder.sandbox.calls import Cell
 from autograder.submission.modules import with_modules, written_module
 
 

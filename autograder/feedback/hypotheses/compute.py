@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from autograder.feedback.hypotheses.positions import Layout, layouts
 from autograder.feedback.hypotheses.space import Choice, IntArray, keys_of
-from autograder.sandbox.types import FloatArray, Sizes, Weights
+from autograder.sandbox.calls import FloatArray, Sizes, Weights
 
 BoolArray = npt.NDArray[np.bool_]
 

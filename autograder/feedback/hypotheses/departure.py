@@ -11,7 +11,7 @@ import numpy as np
 
 from autograder.feedback.hypotheses.compute import Observation, output_of
 from autograder.feedback.wording import departure as wording
-from autograder.sandbox.types import FloatArray
+from autograder.sandbox.calls import FloatArray
 
 _NEAR = 1e-3
 """Above what float32 leaves after the least squares, below any fault worth naming."""

@@ -15,7 +15,7 @@ from autograder.feedback.hypotheses.compute import BoolArray, Observation, evalu
 from autograder.feedback.hypotheses.departure import departure
 from autograder.feedback.hypotheses.space import RIGHT, Fault, IntArray, combinations_of, faults_of
 from autograder.feedback.wording.model import sentence, together
-from autograder.sandbox.types import FloatArray
+from autograder.sandbox.calls import FloatArray
 from autograder.settings import MODEL_ATOL, RTOL
 
 __all__ = ["Diagnosis", "Fault", "Observation", "diagnose"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from autograder.feedback.hypotheses.space import Choice, keys_of
-from autograder.sandbox.types import FloatArray, Sizes, Weights
+from autograder.sandbox.calls import FloatArray, Sizes, Weights
 
 
 @dataclass(frozen=True)

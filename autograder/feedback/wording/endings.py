@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from autograder.feedback.wording.rules import Words
-from autograder.sandbox.types import End, Refusal
+from autograder.sandbox.calls import End, Refusal
 
 REFUSED: Final[dict[Refusal, Words]] = {
     Refusal.NO_CLASS: Words(

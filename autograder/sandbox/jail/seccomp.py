@@ -16,7 +16,7 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
-from .libc import MACHINE, PR_SET_NO_NEW_PRIVS, Lacking, prctl, syscall
+from .linux import MACHINE, PR_SET_NO_NEW_PRIVS, Lacking, prctl, syscall
 from .syscalls import AARCH64, NEWEST, X86_64
 
 _TABLES: Final = {"x86_64": X86_64, "aarch64": AARCH64}

@@ -1,7 +1,7 @@
 """One attempt: reads a request, loads the program, answers the calls in order, and leaves.
 
-The contract with the host: file descriptor REQUEST gives the request (see `requests`), and ANSWER takes
-a LOAD frame and then one frame per call (see `frames`). The child is confined before any student code
+The contract with the host: file descriptor REQUEST gives the request (see `wire`), and ANSWER takes
+a LOAD frame and then one frame per call (see `wire`). The child is confined before any student code
 runs. How it ends otherwise is for the host to see.
 """
 
@@ -16,10 +16,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final, NoReturn
 
-from autograder.sandbox import frames, messages, requests
-from autograder.sandbox.jail import Limits, Plan, close_all_but, confine
-from autograder.sandbox.requests import Request
-from autograder.sandbox.types import (
+from autograder.sandbox import wire
+from autograder.sandbox.calls import (
     Answer,
     Call,
     Outcome,
@@ -28,11 +26,17 @@ from autograder.sandbox.types import (
     TaskMatrices,
     Train,
 )
+from autograder.sandbox.isolation import findings_to_bytes, is_readable, run_probes
+from autograder.sandbox.jail.confine import Limits, Plan, close_all_but, confine
+from autograder.sandbox.wire import Request
 from autograder.sandbox.worker import errors, model, torch_import, training
 from autograder.sandbox.worker.loader import Loader, Program
 
 REQUEST: Final = 3
 ANSWER: Final = 4
+_PROBE_MEMORY_BYTES: Final = 1 << 28
+_PROBE_CPU_SECONDS: Final = 10
+_PROBE_REQUEST_BYTES: Final = 1 << 14
 _write = os.write
 _leave = os._exit
 
@@ -55,6 +59,24 @@ def run(request_fd: int, answer_fd: int, jail: Jail) -> NoReturn:
         _leave(70)
 
 
+def probe(request_fd: int, answer_fd: int, jail: Jail) -> NoReturn:
+    """Try what student code could do in this jail. Never returns, whatever happens.
+
+    REQUEST gives, separated by NUL, the path of a secret, that of results, and the grader's process id;
+    ANSWER takes a `Confinement`, the findings, and one byte: whether the environment can be imported from.
+    """
+    try:
+        arrange(request_fd, answer_fd)
+        secret, results, grader = os.read(REQUEST, _PROBE_REQUEST_BYTES).split(b"\0")
+        limits = replace(jail.limits, memory_bytes=_PROBE_MEMORY_BYTES, cpu_seconds=_PROBE_CPU_SECONDS)
+        confinement = confine(limits, jail.plan)
+        findings = run_probes(os.fsdecode(secret), os.fsdecode(results), (os.getppid(), int(grader)))
+        imports = bytes([all(is_readable(path) for path in limits.readable)])
+        os.write(ANSWER, confinement.to_bytes() + findings_to_bytes(findings) + imports)
+    finally:
+        os._exit(0)
+
+
 def arrange(request_fd: int, answer_fd: int) -> None:
     """Have a session of its own, the two pipes at REQUEST and ANSWER, /dev/null, and no other descriptor."""
     os.setsid()
@@ -75,10 +97,10 @@ def arrange(request_fd: int, answer_fd: int) -> None:
 
 
 def _read_request() -> Request:
-    (length,) = requests.LENGTH.unpack(_read_exactly(requests.LENGTH.size))
+    (length,) = wire.LENGTH.unpack(_read_exactly(wire.LENGTH.size))
     body = _read_exactly(length)
     os.close(REQUEST)
-    return requests.decode(body)
+    return wire.decode_request(body)
 
 
 def _read_exactly(count: int) -> bytes:
@@ -101,12 +123,12 @@ def _answer_all(request: Request, jail: Jail) -> None:
         torch_import.complete()
     model.seed_all(0)
     program = Loader(request, labels).load(request.cells)
-    _send(messages.encode(frames.LOAD_INDEX, program.report, labels, max_text))
+    _send(wire.encode(wire.LOAD_INDEX, program.report, labels, max_text))
     for index, call in enumerate(request.calls):
         outcome = _sendable(_outcome(program, call, labels, request), request.limits.answer)
-        frame = messages.encode(index, outcome, labels, max_text)
+        frame = wire.encode(index, outcome, labels, max_text)
         if len(frame) > request.limits.answer:
-            frame = messages.encode(index, _too_large(outcome), labels, max_text)
+            frame = wire.encode(index, _too_large(outcome), labels, max_text)
         _send(frame)
 
 
@@ -126,11 +148,11 @@ def _outcome(program: Program, call: Call, labels: Mapping[str, int], request: R
 def _sendable(outcome: Outcome, max_bytes: int) -> Outcome:
     """The outcome, or why its arrays cannot be sent: found here, since a frame copies them three times."""
     if isinstance(outcome, Answer):
-        odd = [array.dtype for array in outcome.arrays.values() if array.dtype not in messages.DTYPES]
+        odd = [array.dtype for array in outcome.arrays.values() if array.dtype not in wire.DTYPES]
         if odd:
             return Refused(Refusal.BAD_DTYPE, str(odd[0]))
         too_many_bytes = sum(array.nbytes for array in outcome.arrays.values()) > max_bytes
-        if too_many_bytes or not messages.can_be_sent(outcome):
+        if too_many_bytes or not wire.can_be_sent(outcome):
             return _too_large(outcome)
     return outcome
 

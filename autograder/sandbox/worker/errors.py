@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Final, cast
 
-from autograder.sandbox.types import End, Ended, Place, Raised
+from autograder.sandbox.calls import End, Ended, Place, Raised
 
 MAX_PLACES: Final = 8
 _ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]{4,}")

@@ -19,9 +19,8 @@ from typing import Any, Final
 
 import torch
 
-from autograder.sandbox.messages import source_lines
-from autograder.sandbox.requests import LoadLevel, Request
-from autograder.sandbox.types import Cell, LoadReport, Place, StatementFate, StatementReport
+from autograder.sandbox.calls import Cell, LoadReport, Place, StatementFate, StatementReport
+from autograder.sandbox.wire import LoadLevel, Request, source_lines
 from autograder.sandbox.worker.errors import missing_name, own_places, raised
 from autograder.sandbox.worker.shadowed import LATER_NAMES, Shadowed
 from autograder.sandbox.worker.snapshots import Snapshots

@@ -16,7 +16,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from autograder.assignment import CLASS_NAME, MATRICES
-from autograder.sandbox.types import (
+from autograder.sandbox.calls import (
     Answer,
     CountOperations,
     Describe,
@@ -116,7 +116,7 @@ def checked(output: Any) -> torch.Tensor:
 
 
 def describe_model(cls: Callable[..., Any], call: Describe) -> Arrays:
-    """See types.Describe."""
+    """See calls.Describe."""
     model = build(cls, call.sizes)
     if any(_is_lazy(parameter) for parameter in model.parameters()):  # the first call gives them shapes
         model(_zeros(1, call.sizes.input_dim))
@@ -131,14 +131,14 @@ def describe_model(cls: Callable[..., Any], call: Describe) -> Arrays:
 
 
 def forward(cls: Callable[..., Any], call: Forward) -> Arrays:
-    """See types.Forward."""
+    """See calls.Forward."""
     model = build(cls, call.sizes)
     load_weights(model, call.weights)
     return {"output": read_tensor(checked(model(float_tensor(call.seq))))}
 
 
 def gradients(cls: Callable[..., Any], call: Gradients) -> Arrays:
-    """See types.Gradients."""
+    """See calls.Gradients."""
     model = build(cls, call.sizes)
     load_weights(model, call.weights)
     output = checked(model(float_tensor(call.seq)))
@@ -160,7 +160,7 @@ def gradients(cls: Callable[..., Any], call: Gradients) -> Arrays:
 
 
 def count_operations(cls: Callable[..., Any], call: CountOperations) -> Arrays:
-    """See types.CountOperations."""
+    """See calls.CountOperations."""
     model = build(cls, call.sizes)
     counts = []
     for seq_len in call.seq_lens:
@@ -173,7 +173,7 @@ def count_operations(cls: Callable[..., Any], call: CountOperations) -> Arrays:
 
 
 def recorded_output(cls: Callable[..., Any], call: RecordedOutput) -> Arrays:
-    """See types.RecordedOutput."""
+    """See calls.RecordedOutput."""
     model = build(cls, call.sizes, call.seed)
     output = read_tensor(checked(model(_randn(call.seq_len, call.sizes.input_dim))))
     flat = output.astype(np.float64).reshape(-1)

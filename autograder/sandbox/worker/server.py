@@ -48,16 +48,16 @@ class _Server:
         self._control = control
         self._child = 0
         gc.disable()  # importing torch makes a million objects, and no garbage
-        from autograder.sandbox.jail import Limits, environment_paths, guard_grader, prepare
+        from autograder.sandbox.jail.confine import Limits, environment_paths, guard_grader, prepare
         from autograder.sandbox.worker.torch_import import import_torch
 
         guard_grader()
         import_torch()
-        from autograder.sandbox.worker import canary, child, other_versions, stubs, warm
+        from autograder.sandbox.worker import child, other_versions, stubs, warm
 
         warm.up()
         limits = Limits(readable=environment_paths(), memory_bytes=0, cpu_seconds=0)
-        self._runs = {FORK: child.run, PROBE: canary.run}
+        self._runs = {FORK: child.run, PROBE: child.probe}
         self._jail = child.Jail(limits, prepare(limits))
         _become_subreaper()
         stubs.install()

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from autograder.assignment import LAYERS, MATRICES, TASK_FACTS, Task
-from autograder.sandbox.types import Answer, Outcome, Refusal, Refused
+from autograder.sandbox.calls import Answer, Outcome, Refusal, Refused
 from autograder.sandbox.worker.statements import Strength
 from autograder.sandbox.worker.tensors import Tensor, describe, read_tensor
 

@@ -13,9 +13,8 @@ from enum import IntEnum
 from typing import Final
 
 from autograder.assignment import LOG_NAME, Task
-from autograder.sandbox.messages import source_lines
-from autograder.sandbox.requests import LoadLevel
-from autograder.sandbox.types import Cell
+from autograder.sandbox.calls import Cell
+from autograder.sandbox.wire import LoadLevel, source_lines
 
 TRAINING: Final = frozenset({"train_loop", "compare_transformers"})
 """The assignment's own functions for training and for comparing plots."""

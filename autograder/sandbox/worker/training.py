@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 
-from autograder.sandbox.types import Answer, Refusal, Sizes, Train
+from autograder.sandbox.calls import Answer, Refusal, Sizes, Train
 from autograder.sandbox.worker.model import Arrays, Refuse, build, checked, model_class
 from autograder.sandbox.worker.tensors import Tensor, float_tensor, read_tensor
 
@@ -47,7 +47,7 @@ class ReferenceModel(torch.nn.Module):
 
 
 def answer(namespace: Mapping[str, Any], call: Train) -> Answer:
-    """See types.Train. Raises Refuse, and whatever the student's code raises."""
+    """See calls.Train. Raises Refuse, and whatever the student's code raises."""
     model = _in_training.pop("model", None)
     if not call.resume:
         model = build(_class(namespace, call.reference), call.sizes, call.seed)

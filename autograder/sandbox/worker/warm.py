@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing
 import torch
 
-from autograder.sandbox.types import CountOperations, Gradients, Sizes, Weights
+from autograder.sandbox.calls import CountOperations, Gradients, Sizes, Weights
 from autograder.sandbox.worker import model
 
 PRELOADED: typing.Final = (dataclasses, datetime, inspect, json, linecache, random, numpy.typing)

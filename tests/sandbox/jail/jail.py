@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from autograder.sandbox.jail import (
+from autograder.sandbox.jail.confine import (
     Confinement,
     Limits,
     close_all_but,
@@ -25,7 +25,7 @@ from autograder.sandbox.jail import (
     environment_paths,
     prepare,
 )
-from autograder.sandbox.jail.libc import permitted_capabilities, set_capabilities
+from autograder.sandbox.jail.linux import permitted_capabilities, set_capabilities
 
 LIMITS = Limits(readable=environment_paths(), memory_bytes=256 << 20, cpu_seconds=10)
 SECONDS = 20.0

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from autograder.sandbox.jail import Layer, confine, prepare
-from autograder.sandbox.jail.libc import permitted_capabilities
+from autograder.sandbox.jail.confine import Layer, confine, prepare
+from autograder.sandbox.jail.linux import permitted_capabilities
 from autograder.sandbox.jail.seccomp import is_available
 
 from .forbidden import BY_NUMBER, FORBIDDEN, error_number, outcome
@@ -219,7 +219,7 @@ def test_a_layer_that_was_turned_off_is_reported(switch, layer):
 
 
 def test_a_system_that_is_not_linux_has_limits_and_says_what_is_missing(monkeypatch):
-    monkeypatch.setattr("autograder.sandbox.jail.libc.ON_LINUX", False)
+    monkeypatch.setattr("autograder.sandbox.jail.linux.ON_LINUX", False)
     monkeypatch.delattr("os.setresuid")
     ending = in_jail(lambda: resource.getrlimit(resource.RLIMIT_FSIZE))
     assert ending.value == (0, 0)

@@ -4,7 +4,7 @@ import os
 import stat
 from pathlib import Path
 
-from autograder.sandbox.jail import guard_grader
+from autograder.sandbox.jail.confine import guard_grader
 
 from .jail import linux_only
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from autograder.sandbox.jail.isolation import (
+from autograder.sandbox.isolation import (
     Finding,
     Isolation,
     Level,

@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from autograder.sandbox.jail.libc import Lacking
+from autograder.sandbox.jail.linux import Lacking
 from autograder.sandbox.jail.seccomp import compile_filter
 from autograder.sandbox.jail.syscalls import AARCH64, NEWEST, X86_64
 

@@ -4,8 +4,7 @@ import errno
 
 import pytest
 
-from autograder.sandbox.jail import Confinement, Layer, Limits, Shortfall
-from autograder.sandbox.jail.types import LACKING, NOT_ROOT
+from autograder.sandbox.jail.confine import LACKING, NOT_ROOT, Confinement, Layer, Limits, Shortfall
 
 
 def test_a_confinement_comes_back_from_its_bytes():

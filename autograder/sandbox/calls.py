@@ -1,4 +1,4 @@
-"""What goes into the sandbox and what comes out: plain data, shared by the host and the checks.
+"""What goes into the sandbox and what comes out: plain data, shared by the host, the worker and the checks.
 
 A `Cell` list goes in, with the `Call`s to make; a `Transcript` comes out, one `Outcome` per call.
 Matrices are in NumPy's orientation throughout, (in, out): the worker transposes for `nn.Linear`.
@@ -6,15 +6,15 @@ Matrices are in NumPy's orientation throughout, (in, out): the worker transposes
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Protocol, Union
+from typing import Any, Union
 
 import numpy as np
 import numpy.typing as npt
 
-from autograder.assignment import CLASS_NAME, Task
+from autograder.assignment import CLASS_NAME, LAYERS, MATRICES, Task
 
 FloatArray = npt.NDArray[np.floating[Any]]
 
@@ -29,6 +29,27 @@ class Cell:
 
     label: str
     source: str
+
+
+@dataclass(frozen=True)
+class RunLimits:
+    """What one run of a program may use. Times in seconds, sizes in bytes.
+
+    load_cpu: CPU time for the program's statements, before the running one is stopped.
+    call_cpu: CPU time for one call. wall_factor: wall-clock limits are the CPU limits times this.
+    failed_attempts: after so many attempts that died, the calls left are not run.
+    memory: address space beyond what the fork server has mapped.
+    answer: one answer. text: one text from the student's code. items: numbers in one matrix.
+    """
+
+    load_cpu: float
+    call_cpu: float
+    wall_factor: float
+    failed_attempts: int
+    memory: int
+    answer: int
+    text: int
+    items: int
 
 
 @dataclass(frozen=True)
@@ -58,6 +79,9 @@ class Weights:
 
 
 # --- Calls: what the host asks of the student's code. ---
+#
+# Each knows its answer's form (names, dtypes, dimensions): the student's code shares a process with what
+# sends answers, so that one of another form is no fault of the grader's, but garbage in the channel.
 
 
 @dataclass(frozen=True)
@@ -66,6 +90,13 @@ class Describe:
     that requires grad), "frozen NAME" (one that does not) or "buffer NAME", NAME as in state_dict()."""
 
     sizes: Sizes
+
+    def accepts(self, answer: Answer) -> bool:
+        """Whether the answer has the form above."""
+        return all(
+            name.startswith(("trainable ", "frozen ", "buffer ")) and _integers(array)
+            for name, array in answer.arrays.items()
+        )
 
 
 @dataclass(frozen=True)
@@ -78,6 +109,10 @@ class Forward:
     sizes: Sizes
     weights: Weights
     seq: FloatArray
+
+    def accepts(self, answer: Answer) -> bool:
+        """Whether the answer has the form above."""
+        return set(answer.arrays) == {"output"} and _floats(answer.arrays["output"])
 
 
 @dataclass(frozen=True)
@@ -92,6 +127,10 @@ class Gradients:
     seq: FloatArray
     upstream: FloatArray
 
+    def accepts(self, answer: Answer) -> bool:
+        """Whether the answer has the form above."""
+        return set(answer.arrays) <= set(MATRICES) and _floats(*answer.arrays.values())
+
 
 @dataclass(frozen=True)
 class CountOperations:
@@ -103,6 +142,11 @@ class CountOperations:
     sizes: Sizes
     seq_lens: tuple[int, ...]
 
+    def accepts(self, answer: Answer) -> bool:
+        """Whether the answer has the form above."""
+        counts = answer.arrays.get("counts")
+        return len(answer.arrays) == 1 and counts is not None and _integers(counts, len(self.seq_lens))
+
 
 @dataclass(frozen=True)
 class RecordedOutput:
@@ -113,6 +157,12 @@ class RecordedOutput:
     sizes: Sizes
     seq_len: int
 
+    def accepts(self, answer: Answer) -> bool:
+        """Whether the answer has the form above."""
+        if set(answer.arrays) != {"shape", "output"}:
+            return False
+        return _integers(answer.arrays["shape"]) and _floats(answer.arrays["output"])
+
 
 @dataclass(frozen=True)
 class TaskMatrices:
@@ -120,6 +170,10 @@ class TaskMatrices:
     there is one, "pos", as float64 in the shape the student gave them; Refused(NO_MATRICES) if none."""
 
     task: Task
+
+    def accepts(self, answer: Answer) -> bool:
+        """Whether the answer has the form above."""
+        return set(LAYERS) <= set(answer.arrays) <= set(MATRICES) and _floats(*answer.arrays.values())
 
 
 @dataclass(frozen=True)
@@ -144,6 +198,14 @@ class Train:
     ignored: int = 0
     reference: bool = False
     resume: bool = False
+
+    def accepts(self, answer: Answer) -> bool:
+        """Whether the answer has the form above."""
+        losses = answer.arrays.get("losses")
+        right_length = losses is not None and losses.shape == (len(self.lengths),)
+        return (
+            right_length and set(answer.arrays) <= {*MATRICES, "losses"} and _floats(*answer.arrays.values())
+        )
 
 
 Call = Union[Describe, Forward, Gradients, CountOperations, RecordedOutput, TaskMatrices, Train]
@@ -256,6 +318,14 @@ class LoadReport:
     definitions_only: bool
 
 
+def met_time_limit(load: LoadReport | Ended | None, outcomes: Iterable[Outcome]) -> bool:
+    """Whether a program, in loading or in a call, was stopped for its time."""
+    if isinstance(load, LoadReport) and any(each.fate is StatementFate.STOPPED for each in load.statements):
+        return True
+    endings = [item for item in (load, *outcomes) if isinstance(item, Ended)]
+    return any(ending.reason in (End.CPU_TIME, End.WALL_TIME) for ending in endings)
+
+
 @dataclass(frozen=True)
 class Transcript:
     """What came of one program. outcomes stand in the order of the calls."""
@@ -264,13 +334,10 @@ class Transcript:
     outcomes: tuple[Outcome, ...]
 
 
-class Sandbox(Protocol):
-    """Where student code runs. Implemented by `sandbox.host.ForkServer`."""
+def _integers(array: npt.NDArray[Any], length: int | None = None) -> bool:
+    right_length = array.ndim == 1 and length in (None, len(array))
+    return array.dtype == np.int64 and right_length and bool((array >= 0).all())
 
-    def run(self, cells: Sequence[Cell], calls: Sequence[Call]) -> Transcript:
-        """Load the cells and make the calls, in order, in a child that is gone when this returns.
 
-        Raises SandboxFault if the sandbox itself fails; whatever the student's code does is an
-        Outcome.
-        """
-        ...
+def _floats(*arrays: npt.NDArray[Any]) -> bool:
+    return all(array.dtype.kind == "f" for array in arrays)

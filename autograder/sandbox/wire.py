@@ -1,44 +1,164 @@
-"""What the frames hold: outcomes and load reports as bytes.
+"""What travels between the host and a child: the request as a pickle, the answers as frames.
 
-Encoding is the child's, decoding the host's, which trusts nothing: lengths are exact, counts capped,
-dtypes whitelisted. Places are sent as cell number and line only: the host takes label and text from its
-own copy of the program. `FrameError` is all that decoding ever raises.
+Requests go from the trusted side to the untrusted one only, so that a pickle will do; nothing else is ever
+unpickled. Layout: u64 length of what follows, and that.
+
+Answers are strict, binary, and read as if an enemy had written them. A frame is a header (magic, kind, index
+of the call, length of the payload) and a payload of exactly that length. One frame of kind LOAD comes first,
+then one per call, in the order of the calls. Lengths are exact, counts capped, dtypes whitelisted. Places are
+sent as cell number and line only: the host takes label and text from its own copy of the program.
+`FrameError` is all that reading an answer ever raises.
 """
 
 from __future__ import annotations
 
+import io
+import pickle
 import struct
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
 from typing import Any, Final, Union
 
 import numpy as np
 import numpy.typing as npt
 
-from autograder.sandbox.frames import (
-    ANSWER,
-    ENDED,
-    HEADER,
-    LOAD,
-    MAGIC,
-    RAISED,
-    REFUSED,
-    Frame,
-    FrameError,
-)
-from autograder.sandbox.types import (
+from autograder.assignment import Task
+from autograder.sandbox.calls import (
     Answer,
+    Call,
     Cell,
+    CountOperations,
+    Describe,
     End,
     Ended,
+    Forward,
+    Gradients,
     LoadReport,
     Outcome,
     Place,
     Raised,
+    RecordedOutput,
     Refusal,
     Refused,
+    RunLimits,
+    Sizes,
     StatementFate,
     StatementReport,
+    TaskMatrices,
+    Train,
+    Weights,
 )
+
+# --- The request. ---
+
+LENGTH: Final = struct.Struct("<Q")
+
+
+class LoadLevel(Enum):
+    """How much of the program runs."""
+
+    ALL = "all statements"
+    DEFINITIONS = "imports, functions, classes, assignments"
+    NAMES = "imports, functions, classes"
+
+
+@dataclass(frozen=True)
+class Request:
+    """One attempt: load the cells at this level, make these calls, within these limits."""
+
+    cells: tuple[Cell, ...]
+    calls: tuple[Call, ...]
+    level: LoadLevel
+    limits: RunLimits
+
+
+_CLASSES: Final[dict[str, Any]] = {
+    cls.__name__: cls
+    for cls in (
+        *(Request, LoadLevel, RunLimits, Cell, Sizes, Weights, Task),
+        *(Describe, Forward, Gradients, CountOperations, RecordedOutput, TaskMatrices, Train),
+    )
+}
+"""By name: the grader's modules cannot be imported any more where a request is read."""
+_OWN_MODULES: Final = __name__.partition(".")[0] + "."
+
+
+def encode_request(request: Request) -> bytes:
+    """The request as bytes, its length first."""
+    body = pickle.dumps(request, protocol=5)
+    return LENGTH.pack(len(body)) + body
+
+
+def decode_request(body: bytes) -> Request:
+    """The request of these bytes, without the length in front."""
+    request: Request = _Unpickler(io.BytesIO(body)).load()
+    return request
+
+
+class _Unpickler(pickle.Unpickler):  # the contract above says who writes what it reads
+    def find_class(self, module: str, name: str) -> Any:
+        """A class of the request's, or one of NumPy's, which makes the arrays."""
+        return _CLASSES[name] if module.startswith(_OWN_MODULES) else super().find_class(module, name)
+
+
+# --- Frames. ---
+
+MAGIC: Final = b"AGF1"
+HEADER: Final = struct.Struct("<4sBII")
+LOAD_INDEX: Final = 0xFFFFFFFF
+LOAD, ANSWER, RAISED, REFUSED, ENDED = range(1, 6)
+
+
+class FrameError(Exception):
+    """The bytes are not a frame, or its payload is no message; only `host` sees this."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A frame whose header is right; its payload is not yet looked at."""
+
+    kind: int
+    index: int
+    payload: bytes
+
+
+class FrameReader:
+    """Cuts a stream into frames. Holds at most one frame and what came with it."""
+
+    def __init__(self, max_payload: int) -> None:
+        self._max_payload = max_payload
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> None:
+        """Take what the pipe gave."""
+        self._buffer += data
+
+    def next(self) -> Frame | None:
+        """The next whole frame, None if there is none yet; FrameError if there never will be."""
+        if not MAGIC.startswith(self._buffer[: len(MAGIC)]):
+            raise FrameError("no frame begins here")
+        if len(self._buffer) < HEADER.size:
+            return None
+        _, kind, index, length = HEADER.unpack_from(self._buffer)
+        if not LOAD <= kind <= ENDED or (kind == LOAD) != (index == LOAD_INDEX):
+            raise FrameError("unknown kind of frame")
+        if length > self._max_payload:
+            raise FrameError("the frame is too long")
+        end = HEADER.size + length
+        if len(self._buffer) < end:
+            return None
+        payload = bytes(self._buffer[HEADER.size : end])
+        del self._buffer[:end]
+        return Frame(kind, index, payload)
+
+    @property
+    def pending(self) -> int:
+        """Bytes that came and are no whole frame."""
+        return len(self._buffer)
+
+
+# --- What frames hold. ---
 
 DTYPES: Final[tuple[np.dtype[Any], ...]] = tuple(
     np.dtype(code) for code in ("<f2", "<f4", "<f8", "<i8", "<i4", "|u1", "|b1")

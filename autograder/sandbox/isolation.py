@@ -1,0 +1,319 @@
+"""How far this machine isolates the student's code: found by trying, from inside a real jail.
+
+The host sends a probe through a fork server into a jail (`probe`); there `run_probes` tries what the jail
+forbids, and a few bytes come back. A probe that succeeds does no harm. `doctor` and the staff's line of every
+result say what was found.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import select
+import socket
+import struct
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Final
+
+from autograder.errors import SandboxFault
+from autograder.sandbox.jail.confine import Confinement, Layer
+from autograder.sandbox.jail.linux import MACHINE, ON_LINUX, checked, syscall
+from autograder.sandbox.launch import receive_exactly
+from autograder.sandbox.worker.server import ENDED, KILL, PROBE, REPORT
+
+_SECONDS: Final = 30.0
+_OF_OTHERS: Final = 0o077
+_PROCESS_VM_READV: Final = {"x86_64": 310, "aarch64": 270}
+_PTRACE: Final = {"x86_64": 101, "aarch64": 117}
+_PTRACE_SEIZE: Final = 0x4206
+_BYTES_READ: Final = 16
+
+
+class Probe(Enum):
+    """Something forbidden that is tried in the jail; the value says what the code could do if it is open."""
+
+    READ_SECRET = "read the grader's files"  # noqa: S105  (words for staff, no secret)
+    WRITE_RESULTS = "write results.json"
+    SOCKET = "open a network connection"
+    FORK = "start processes"
+    SIGNAL_PARENT = "send signals to the grader"
+    PARENT_MEMORY = "read the grader's memory"
+
+
+class Verdict(Enum):
+    """What became of a probe. ERROR: it could not be tried, so nothing is known."""
+
+    HELD = 0
+    OPEN = 1
+    ERROR = 2
+
+
+class Level(Enum):
+    """FULL: every probe was held. NONE: not one was. REDUCED: anything between."""
+
+    FULL = "full"
+    REDUCED = "reduced"
+    NONE = "none"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One probe and what became of it."""
+
+    probe: Probe
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Isolation:
+    """What a jail on this machine holds. confinement None: the jail could not be entered at all.
+
+    imports: code in the jail can import the environment's modules, as honest code may have to.
+    """
+
+    findings: tuple[Finding, ...]
+    confinement: Confinement | None
+    imports: bool
+
+    @property
+    def level(self) -> Level:
+        """In one word."""
+        held = sum(finding.verdict is Verdict.HELD for finding in self.findings)
+        if not held:
+            return Level.NONE
+        return Level.FULL if held == len(Probe) else Level.REDUCED
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """What does not hold, in words: first what is open, then what could not be tried."""
+        can = [
+            f"student code can {finding.probe.value}"
+            for finding in self.findings
+            if _is(finding, Verdict.OPEN)
+        ]
+        unknown = [
+            f"not known: {finding.probe.value}" for finding in self.findings if _is(finding, Verdict.ERROR)
+        ]
+        return (*can, *unknown) if self.findings else ("the probes could not be run",)
+
+    @property
+    def line(self) -> str:
+        """For the staff's output of every result: "isolation: reduced (student code can ...)"."""
+        line = f"isolation: {self.level.value}"
+        return line if self.level is Level.FULL else f"{line} ({'; '.join(self.missing)})"
+
+
+def findings_to_bytes(findings: Iterable[Finding]) -> bytes:
+    """One byte per probe, in the order of `Probe`; a probe that is not there is an ERROR."""
+    verdicts = {finding.probe: finding.verdict for finding in findings}
+    return bytes(verdicts.get(probe, Verdict.ERROR).value for probe in Probe)
+
+
+def findings_from_bytes(raw: bytes) -> tuple[Finding, ...]:
+    """Undo `findings_to_bytes`. Raises ValueError if raw is not what that gives."""
+    if len(raw) != len(Probe):
+        raise ValueError(f"findings are {len(Probe)} bytes long, these are {len(raw)}")
+    return tuple(Finding(probe, Verdict(value)) for probe, value in zip(Probe, raw, strict=True))
+
+
+def _is(finding: Finding, verdict: Verdict) -> bool:
+    return finding.verdict is verdict
+
+
+# --- The host's side. ---
+
+_UNKNOWN: Final = Isolation((), None, imports=False)
+
+
+def probe(control: socket.socket) -> Isolation:
+    """What a jail holds here: what cannot be tried is not held. Raises SandboxFault."""
+    with tempfile.TemporaryDirectory(prefix="canary-") as folder:
+        secret, results = Path(folder, "secret"), Path(folder, "results.json")
+        secret.touch()
+        results.touch()
+        request = b"\0".join([os.fsencode(secret), os.fsencode(results), str(os.getpid()).encode()])
+        raw = _ask(control, request)
+    confinement, findings = raw[: len(Layer)], raw[len(Layer) : -1]
+    try:
+        return Isolation(
+            findings_from_bytes(findings), Confinement.from_bytes(confinement), imports=raw[-1:] == b"\1"
+        )
+    except ValueError:
+        return _UNKNOWN
+
+
+def _ask(control: socket.socket, request: bytes) -> bytes:
+    """Fork, wait until the fork is gone, and return what it wrote: a few bytes, which any pipe holds."""
+    request_read, request_write = os.pipe()
+    answer_read, answer_write = os.pipe()
+    try:
+        try:
+            os.write(request_write, request)
+            socket.send_fds(control, [PROBE], [request_read, answer_write])
+        except OSError as error:
+            raise SandboxFault(f"the fork server is gone: {error}") from error
+        finally:
+            os.close(request_read)
+            os.close(answer_write)
+        _wait_for_the_end(control)
+        os.set_blocking(answer_read, False)
+        try:
+            return os.read(answer_read, 1 << 10)
+        except BlockingIOError:
+            return b""
+    finally:
+        os.close(request_write)
+        os.close(answer_read)
+
+
+def _wait_for_the_end(control: socket.socket) -> None:
+    if _hears_the_end(control):
+        return
+    control.sendall(KILL)
+    if not _hears_the_end(control):
+        raise SandboxFault("the fork server does not end its child")
+
+
+def _hears_the_end(control: socket.socket) -> bool:
+    while select.select([control], [], [], _SECONDS)[0]:
+        if REPORT.unpack(receive_exactly(control, REPORT.size))[0] == ENDED:
+            return True
+    return False
+
+
+# --- Inside the jail. ---
+
+
+def run_probes(secret: str, results: str, processes: Sequence[int]) -> tuple[Finding, ...]:
+    """Every probe, tried. secret, results: files of the grader's; processes: the jail's parent first, then
+    others that hold something of worth. Never raises."""
+    attempts: dict[Probe, tuple[Callable[[], None], ...]] = {
+        Probe.READ_SECRET: (lambda: _read(secret),),
+        Probe.WRITE_RESULTS: (lambda: _append(results), lambda: _rename(results), lambda: _create(results)),
+        Probe.SOCKET: (lambda: _socket(socket.AF_INET), lambda: _socket(socket.AF_UNIX)),
+        Probe.FORK: (_fork,),
+        Probe.SIGNAL_PARENT: tuple(_bound(_signal, process) for process in processes),
+        Probe.PARENT_MEMORY: tuple(
+            _bound(way, process) for process in processes for way in (_open_memory, _copy_memory, _trace)
+        ),
+    }
+    return tuple(Finding(probe, _verdict(ways)) for probe, ways in attempts.items())
+
+
+def is_readable(path: str) -> bool:
+    """Whether honest code can read there: a file or a folder of the environment."""
+    try:
+        os.close(os.open(path, os.O_RDONLY))
+    except OSError:
+        return False
+    return True
+
+
+def _verdict(ways: Sequence[Callable[[], None]]) -> Verdict:
+    """OPEN if one way works, HELD if the kernel refuses all."""
+    verdict = Verdict.HELD
+    for way in ways:
+        try:
+            way()
+        except OSError:
+            continue
+        except Exception:
+            verdict = Verdict.ERROR
+        else:
+            return Verdict.OPEN
+    return verdict
+
+
+def _bound(way: Callable[[int], None], process: int) -> Callable[[], None]:
+    return lambda: way(process)
+
+
+def _read(path: str) -> None:
+    Path(path).read_bytes()
+
+
+def _append(path: str) -> None:
+    os.close(os.open(path, os.O_WRONLY | os.O_APPEND))
+
+
+def _rename(path: str) -> None:
+    Path(path).rename(path)
+
+
+def _create(path: str) -> None:
+    Path(f"{path}.new").touch(exist_ok=False)
+
+
+def _socket(family: int) -> None:
+    socket.socket(family, socket.SOCK_STREAM).close()
+
+
+def _fork() -> None:
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+
+
+def _signal(process: int) -> None:
+    os.kill(process, 0)
+
+
+def _open_memory(process: int) -> None:
+    os.close(os.open(f"/proc/{process}/mem", os.O_RDONLY))
+
+
+def _copy_memory(process: int) -> None:
+    """Copy from an address that is mapped here, and thus in the process this one was forked from."""
+    if not ON_LINUX:
+        return _not_there()
+    here, source = ctypes.create_string_buffer(_BYTES_READ), ctypes.create_string_buffer(_BYTES_READ)
+    local = struct.pack("@PN", ctypes.addressof(here), _BYTES_READ)
+    remote = struct.pack("@PN", ctypes.addressof(source), _BYTES_READ)
+    syscall(_PROCESS_VM_READV[MACHINE], process, local, 1, remote, 1, 0)
+    return None
+
+
+def _trace(process: int) -> None:
+    """Seize, which does not stop the process, and which ends with this one."""
+    if not ON_LINUX:
+        return _not_there()
+    syscall(_PTRACE[MACHINE], _PTRACE_SEIZE, process, 0, 0)
+    return None
+
+
+def _not_there() -> None:
+    """The kernel has no such call, so it cannot be made."""
+    checked(-1)
+
+
+# --- Where a jail of another user, but no Landlock, is all there is. ---
+
+
+def hide_from_other_users(paths: Iterable[Path]) -> None:
+    """Take what is at these paths from all but its owner, where this process is root; else do nothing.
+
+    For what Landlock does not hide where there is none. Of a folder, its own bits are enough. Never raises.
+    """
+    if os.geteuid() != 0:
+        return
+    for path in paths:
+        try:
+            path.chmod(path.stat().st_mode & 0o7777 & ~_OF_OTHERS)
+        except OSError:
+            continue
+
+
+def hide_gradescope(home: Path) -> None:
+    """Hide the upload, its metadata, the results and the grader's source. home: /autograder.
+
+    The environment inside the source stays open: the student's code imports from it.
+    """
+    source = home / "source"
+    mine = [path for path in source.iterdir() if path.name != ".venv"] if source.is_dir() else []
+    names = ("submission", "results", "submission_metadata.json")
+    hide_from_other_users([*(home / name for name in names), *mine])
