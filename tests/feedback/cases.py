@@ -9,6 +9,7 @@ from functools import cache
 import numpy as np
 
 from autograder import settings
+from autograder.assignment import TEST_SEED
 from autograder.feedback.hypotheses.diagnose import Observation
 from autograder.sandbox.calls import FloatArray, Sizes, Weights
 from reference.cases import (
@@ -25,7 +26,7 @@ from reference.cases import (
 def graded_cases() -> tuple[Observation, ...]:
     """With the reference's outputs."""
     drawn = (
-        *equivalence_cases(settings.NOTEBOOK_TEST_SEED),
+        *equivalence_cases(TEST_SEED),
         *random_cases(EXTRA_WITHOUT_POSITIONS, settings.EXTRA_CASES_SEED),
         *random_cases(EXTRA_WITH_POSITIONS, settings.EXTRA_CASES_SEED),
         *random_cases((*OTHER_SIZES, *COINCIDING_SIZES), settings.OTHER_SIZES_SEED),
