@@ -25,10 +25,15 @@ class Cell:
 
     label: what the student calls it ("cell 4", "solution.py"), bounded and free of control characters.
     source: Python source; line n of it is line n of what the student sees.
+    file: "" for a cell of the program itself; otherwise the path of a file beside it, "utils/attention.py",
+    which is not run but where the program imports, runs or opens it. Files stand nearest first.
+    executed: False if the notebook says that it was never run, while others were.
     """
 
     label: str
     source: str
+    file: str = ""
+    executed: bool = True
 
 
 @dataclass(frozen=True)
