@@ -58,8 +58,20 @@ MAX_FAILED_ATTEMPTS: Final = 3
 MEMORY_BYTES: Final = 1024 * MIB
 """Address space of the student's code beyond what the fork server has mapped."""
 MAX_ANSWER_BYTES: Final = 16 * MIB
+UPLOAD_CPU_SECONDS: Final = 75.0
+"""CPU time of all programs, attempts and calls of one upload together."""
+UPLOAD_WALL_SECONDS: Final = 150.0
+"""The same by the clock: what half a CPU takes for it."""
 MAX_TEXT_BYTES: Final = 4 * KIB
 """One text that comes from the student's code: an error's message, a name."""
+
+# --- Limits of the grader's own work. An honest upload comes nowhere near them. ---
+PART_CPU_SECONDS: Final = 8.0
+"""CPU time for one part: reading a file, choosing, judging a check, explaining a mistake."""
+GRADE_WALL_SECONDS: Final = 235.0
+"""The last resort: a grader that takes longer is ended, and its results say so."""
+GRADER_MEMORY_BYTES: Final = 512 * MIB
+"""Address space of the grader's process beyond what it has mapped at its start."""
 
 # --- What results.json may hold. Gradescope keeps it in a database and shows it on one page. ---
 MAX_OUTPUT_BYTES: Final = 64 * KIB

@@ -1,0 +1,96 @@
+"""Bounds of the grader's own work: CPU time for each part of it, and memory for its process.
+
+What reads, chooses, judges or explains runs inside `within`, so that an upload made to be slow costs its own
+file or check alone. `limit_memory` makes what is made to be large a MemoryError, in the same place.
+"""
+
+from __future__ import annotations
+
+import resource
+import signal
+import threading
+import time
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Final
+
+_AGAIN: Final = 0.1
+"""Share of its time after which a part that swallowed OutOfTime is told again."""
+_SOON: Final = 0.01
+"""Seconds after which the clock is looked at again where it rang between two parts."""
+
+
+class OutOfTime(BaseException):
+    """A part of the grader's work used up its CPU time. No Exception: whoever bounds a part catches it."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"it took more than {seconds:g} s")
+        self.seconds = seconds
+
+
+TOO_MUCH: Final = (OutOfTime, MemoryError, RecursionError)
+"""What the bounds raise: more time, memory or nesting than a part may have."""
+
+
+class within:  # noqa: N801 (used as a statement, like contextlib's own)
+    """`with within(seconds):` raises OutOfTime inside once the block has used so much CPU time.
+
+    Parts may lie in one another: each keeps its own time and that of those around it. In the main thread
+    only, where signals arrive; in another one it bounds nothing.
+    """
+
+    _open: Final[list[within]] = []
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._deadline = 0.0
+
+    def __enter__(self) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            return
+        if not within._open:
+            signal.signal(signal.SIGPROF, _ring)
+        self._deadline = time.process_time() + self.seconds
+        within._open.append(self)
+        _set_clock()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self in within._open:
+            del within._open[within._open.index(self) :]
+            _set_clock()
+
+
+def _set_clock() -> None:
+    deadlines = [part._deadline for part in within._open]
+    left = max(min(deadlines) - time.process_time(), _SOON) if deadlines else 0.0
+    signal.setitimer(signal.ITIMER_PROF, left)
+
+
+def _ring(number: int, frame: FrameType | None) -> None:
+    if frame is not None and frame.f_globals is globals():  # between two parts: not the moment to raise
+        signal.setitimer(signal.ITIMER_PROF, _SOON)
+        return
+    now = time.process_time()
+    late = next((part for part in within._open if part._deadline <= now), None)
+    if late is not None:
+        late._deadline = now + _AGAIN * late.seconds
+    _set_clock()
+    if late is not None:
+        raise OutOfTime(late.seconds)
+
+
+def limit_memory(extra_bytes: int) -> None:
+    """Let this process map at most so much more than it has now, where the system can tell how much that is.
+
+    The limit is soft: a process started from here may lift it for itself.
+    """
+    try:
+        pages = int(Path("/proc/self/statm").read_bytes().split()[0])
+    except OSError:
+        return
+    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+    wanted = pages * resource.getpagesize() + extra_bytes
+    soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
