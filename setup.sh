@@ -7,6 +7,7 @@
 #
 #   PYTHON=...            the Python to use (3.10 to 3.13), if not the first one found
 #   TORCH_INDEX_URL=...   a package index with CPU builds of torch, instead of PyTorch's own
+#   TORCH_BUILD=any       takes the CUDA build where there is no other, some 5 GB: tests/pythons.sh asks for it
 #
 # `.venv/.ready` is written last and holds the requirements the environment was made from: without it, or
 # with other requirements in it, the environment is not used. Run again after a failure; a second run after
@@ -108,14 +109,17 @@ install_torch() {
     pip install --quiet --dry-run --ignore-installed --report "$plan" "torch==$version" 2>>"$reason" ||
         { cat -- "$reason" >&2; fail "Neither $torch_index nor pip's own sources gave torch $version." \
             "Check the network, or set TORCH_INDEX_URL to an index with CPU builds."; }
-    "$venv/bin/python" -I - "$plan" <<'PYTHON' || { cat -- "$reason" >&2; fail \
+    [[ ${TORCH_BUILD:-cpu} == any ]] || "$venv/bin/python" -I - "$plan" <<'PYTHON' || { cat -- "$reason" >&2; fail \
+        "There is no CPU build of torch $version for $("$venv/bin/python" -I -c \
+            'import sys; print("Python %d.%d" % sys.version_info[:2])') on pip's own sources or $torch_index." \
         "pip's torch $version is a CUDA build, several GB that grading has no use for; nothing was installed." \
-        "Make $torch_index reachable, or set TORCH_INDEX_URL to an index with CPU builds."; }
+        "Make $torch_index reachable, set TORCH_INDEX_URL to an index with CPU builds, or choose another PYTHON."; }
 import json, re, sys
 with open(sys.argv[1], encoding="utf-8") as file:
     names = [item["metadata"]["name"].lower() for item in json.load(file)["install"]]
 sys.exit(any(re.match(r"nvidia|cuda|triton|pytorch-triton", name) for name in names))
 PYTHON
+    [[ ${TORCH_BUILD:-cpu} == cpu ]] || say "taking that: a CUDA build takes some 5 GB"
     pip install --quiet --no-deps --no-compile "torch==$version"
 }
 
@@ -152,7 +156,8 @@ make_environment() {
     "$venv/bin/python" -I -c '
 import sys, torch
 assert torch.ones(2).sum() == 2
-sys.exit(torch.version.cuda and f"torch {torch.__version__} is a CUDA build")'
+if sys.argv[1] != "any":
+    sys.exit(torch.version.cuda and f"torch {torch.__version__} is a CUDA build")' "${TORCH_BUILD:-cpu}"
 
     step="writing $venv/.ready"
     rm -f -- "$venv/torch.log" "$venv/torch-plan.json"

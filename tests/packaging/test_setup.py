@@ -125,11 +125,20 @@ def test_a_cuda_build_is_refused_before_it_is_installed(checkout: Path, wheels: 
     make_wheel(wheels, "nvidia_cublas", "1.0", "")
     result = setup(checkout, wheels)
     assert result.returncode == 1
-    assert "CUDA build" in result.stderr
+    assert "There is no CPU build of torch 9.1.0 for Python {}.{}".format(*sys.version_info) in result.stderr
     assert "TORCH_INDEX_URL" in result.stderr
     assert not list((checkout / ".venv").glob("lib/*/site-packages/*nvidia*"))
     assert not list((checkout / ".venv").glob("lib/*/site-packages/torch"))
     assert not is_ready(checkout)
+
+
+def test_a_cuda_build_is_taken_when_it_is_asked_for(checkout: Path, wheels: Path) -> None:
+    make_torch(wheels, "9.1.0", cuda="13.0", requires="nvidia-cublas")
+    make_wheel(wheels, "nvidia_cublas", "1.0", "")
+    result = setup(checkout, wheels, TORCH_BUILD="any")
+    assert result.returncode == 0, result.stderr
+    assert "a CUDA build takes some 5 GB" in result.stdout
+    assert is_ready(checkout)
 
 
 def test_a_cuda_build_in_disguise_is_refused(checkout: Path, wheels: Path) -> None:
