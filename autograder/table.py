@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shutil
 import textwrap
-from html.parser import HTMLParser
 from typing import Any
+
+from autograder.text import text_of_html
 
 MIN_WIDTH, MAX_WIDTH = 60, 110
 
@@ -38,33 +39,9 @@ def _points(points: float) -> str:
 
 def _wrapped(text: str, text_format: str, width: int, indent: str) -> list[str]:
     if text_format == "html":
-        text = _words(text)
+        text = text_of_html(text)
     lines: list[str] = []
     for line in text.splitlines():
         lead = indent + line[: len(line) - len(line.lstrip())]
         lines += textwrap.wrap(line, width, initial_indent=indent, subsequent_indent=lead) or [""]
     return lines
-
-
-class _Words(HTMLParser):
-    """Collects the text of an HTML message; what stands for a picture is its text alternative."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.parts: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag in {"p", "div", "br", "tr", "li", "pre"}:
-            self.parts.append("\n")
-        elif tag in {"td", "th"}:
-            self.parts.append("  ")
-
-    def handle_data(self, data: str) -> None:
-        self.parts.append(data)
-
-
-def _words(html: str) -> str:
-    words = _Words()
-    words.feed(html)
-    words.close()
-    return "\n".join(line for line in "".join(words.parts).splitlines() if line.strip())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 import re
 import sys
@@ -10,14 +9,15 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from autograder.regrade.types import Score, TestScore
+from autograder.text import text_of_html
 
 MESSAGE_CHARS: Final = 2000
 """Of one test's message in the report; OUT/results has the whole of it."""
 _MAX_TESTS: Final = 500
 _DATA_URI: Final = re.compile(r"data:[\w/+.;=-]*,[\w+/=%-]{80,}")
-_ELEMENT: Final = re.compile(r"<(script|style)\b.*?</\1\s*>|<!--.*?-->", re.IGNORECASE | re.DOTALL)
-_LINE_END: Final = re.compile(r"<(?:br|/p|/div|/tr|/li|/h[1-6]|/pre|/figcaption)\b[^<>]*>", re.IGNORECASE)
-_TAG: Final = re.compile(r"</?[a-z][^<>]*>", re.IGNORECASE)
+_MARKUP: Final = re.compile(r"<(?:br|/p|/div|/tr|/li|/h[1-6]|/pre|/figcaption)\b[^<>]*>", re.IGNORECASE)
+_MAX_READ: Final = 256 * 1024
+"""Characters of one output that are looked at, before anything is made of them."""
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
@@ -73,10 +73,9 @@ def number(value: Any) -> float | None:
 
 def plain_text(output: str, output_format: str) -> str:
     """A test's output as text that may be shown anywhere once escaped: no markup, no figures, bounded."""
-    text = _DATA_URI.sub("", output)
-    if output_format in ("html", "simple_format") or _LINE_END.search(text):
-        text = _LINE_END.sub("\n", _ELEMENT.sub("", text))
-        text = html.unescape(_TAG.sub("", text))
+    text = _DATA_URI.sub("", output[:_MAX_READ])
+    if output_format in ("html", "simple_format") or _MARKUP.search(text):
+        text = text_of_html(text)
     lines = (line.rstrip() for line in _CONTROL.sub("", text).strip().splitlines())
     return bounded(re.sub(r"\n{3,}", "\n\n", "\n".join(lines)), MESSAGE_CHARS)
 
