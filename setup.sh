@@ -171,11 +171,6 @@ if command -v flock >/dev/null; then
     exec 9<"$root/requirements.txt"
     flock 9
 fi
-if [[ -f $root/source.tar ]]; then # the bundle has the packages in one archive, see autograder/bundle.py
-    step="unpacking $root/source.tar"
-    tar -xf "$root/source.tar" -C "$root"
-    rm -- "$root/source.tar"
-fi
 if is_ready; then
     say "the environment is ready, nothing to do"
     exit 0

@@ -1,7 +1,4 @@
-"""The edge: arguments in, exit status and a table out.
-
-    python -m autograder [SUBMISSION] [--results FILE] [--html FILE]
-    python -m autograder regrade | bundle | doctor | compare ...
+"""The edge: arguments in, exit status and a table out. `./run_autograder --help` lists the commands.
 
 Exit status: 0 graded (whatever the score), 1 the grader itself failed, 2 wrong usage.
 """
@@ -11,25 +8,36 @@ from __future__ import annotations
 import argparse
 import contextlib
 import gc
+import importlib
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Final
 
 from autograder.errors import AutograderError, UsageError
 from autograder.sandbox.launch import launch
 
 GRADED, FAULT, USAGE, INTERRUPTED = 0, 1, 2, 130
 
+COMMANDS: Final = {
+    "grade": ("autograder.__main__", "grade one submission; this word may be left out"),
+    "regrade": ("autograder.regrade.cli", "grade a whole class again, and show whose grade moves and why"),
+    "compare": ("autograder.compare.cli", "train the student's model on each task, and draw what it learns"),
+    "bundle": ("autograder.bundle", "write the zip to upload to Gradescope"),
+    "doctor": ("autograder.doctor", "say what this machine can isolate, and what it cannot"),
+}
+"""Per command, the module whose `main(arguments)` runs it, and its line in the list."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and give its exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    command: Callable[[list[str]], int] = _grade
-    if arguments and arguments[0] in COMMANDS:
-        command = COMMANDS[arguments.pop(0)]
     try:
-        return command(arguments)
+        if arguments[:1] in (["-h"], ["--help"], ["--version"]):
+            return _about(arguments[0])
+        command = arguments.pop(0) if arguments[:1] and arguments[0] in COMMANDS else "grade"
+        return grade(arguments) if command == "grade" else _run(command, arguments)
     except UsageError as error:
         print(f"run_autograder: {error}", file=sys.stderr)
         return USAGE
@@ -41,13 +49,45 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
-def _grade(arguments: list[str]) -> int:
-    home = Path(os.environ.get("AUTOGRADER_HOME", "/autograder"))
+def _about(option: str) -> int:
+    from autograder.version import version_line
+
     parser = argparse.ArgumentParser(
         prog="run_autograder",
+        usage="%(prog)s [COMMAND] ...",
+        description='The autograder of "Implement Transformer from Scratch".',
+        epilog="Each command has its own --help. Exit status: 0 done, 1 the grader failed, 2 wrong usage.",
+    )
+    parser.add_argument(
+        "--version", action="version", version=version_line(), help="say which grader this is"
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    for name, (_, line) in COMMANDS.items():
+        commands.add_parser(name, help=line)
+    parser.parse_args([option])
+    return GRADED
+
+
+def _run(command: str, arguments: list[str]) -> int:
+    try:
+        module = importlib.import_module(COMMANDS[command][0])
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "autograder":
+            raise
+        raise UsageError(
+            f"{command} is not in the bundle, which holds what grading needs: run it from the checkout"
+        ) from error
+    status: int = module.main(arguments)
+    return status
+
+
+def grade(arguments: list[str]) -> int:
+    """Grade one submission."""
+    home = Path(os.environ.get("AUTOGRADER_HOME", "/autograder"))
+    parser = argparse.ArgumentParser(
+        prog="run_autograder grade",
         description="Grade one submission. Without SUBMISSION: as Gradescope does, from "
         f"{home}/submission into {home}/results/results.json.",
-        epilog="Other commands: regrade, bundle, doctor, compare (each with --help).",
     )
     parser.add_argument("submission", nargs="?", type=Path, help="a folder, .ipynb, .py, .json or .zip")
     parser.add_argument("--results", type=Path, metavar="FILE", help="where results.json goes")
@@ -61,10 +101,10 @@ def _grade(arguments: list[str]) -> int:
     if on_gradescope and not upload.is_dir():
         raise UsageError(
             f"name a submission: a folder, .ipynb, .py, .json or .zip (there is no {upload}, "
-            "which is where Gradescope puts one)"
+            "which is where Gradescope puts one), or a command (see --help)"
         )
     if not os.path.lexists(upload):
-        raise UsageError(f"there is no {upload}: name a folder, .ipynb, .py, .json or .zip")
+        raise UsageError(f"there is no {upload}: name a folder, .ipynb, .py, .json or .zip{_meant(upload)}")
 
     with _no_collector():
         launched = launch()  # imports torch, while the rest of the grader is imported here
@@ -76,6 +116,14 @@ def _grade(arguments: list[str]) -> int:
         return grade_command(upload, results, options.html, launched)
 
 
+def _meant(name: Path) -> str:
+    """The command that a word which names no file may have been meant for, as the end of a sentence."""
+    import difflib
+
+    near = difflib.get_close_matches(str(name), COMMANDS, n=1)
+    return f". Did you mean the command {near[0]}?" if near else ""
+
+
 @contextlib.contextmanager
 def _no_collector() -> Iterator[None]:
     """One upload leaves little garbage; looking for it, and once more as Python ends, costs a twentieth."""
@@ -85,49 +133,6 @@ def _no_collector() -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
-
-
-def _bundle(arguments: list[str]) -> int:
-    from autograder.bundle import build
-
-    parser = argparse.ArgumentParser(
-        prog="run_autograder bundle", description="Write the zip to upload to Gradescope."
-    )
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.zip")
-    options = parser.parse_args(arguments)
-    names = build(options.output, Path(__file__).resolve().parent.parent)
-    print(f"{options.output}: {len(names)} files, {options.output.stat().st_size:,} bytes")
-    return GRADED
-
-
-def _regrade(arguments: list[str]) -> int:
-    from autograder.regrade.cli import main as regrade
-
-    return regrade(arguments)
-
-
-def _compare(arguments: list[str]) -> int:
-    from autograder.compare.cli import main as compare
-
-    return compare(arguments)
-
-
-def _doctor(arguments: list[str]) -> int:
-    from autograder.doctor import describe, examine
-
-    argparse.ArgumentParser(
-        prog="run_autograder doctor", description="What this machine can isolate, and what it cannot."
-    ).parse_args(arguments)
-    print(describe(examine()))
-    return GRADED
-
-
-COMMANDS: dict[str, Callable[[list[str]], int]] = {
-    "bundle": _bundle,
-    "compare": _compare,
-    "doctor": _doctor,
-    "regrade": _regrade,
-}
 
 
 if __name__ == "__main__":

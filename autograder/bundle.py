@@ -1,92 +1,153 @@
-"""The zip that a course uploads to Gradescope.
+"""`run_autograder bundle`: the zip that a course uploads to Gradescope, or the folder for its manual Docker.
 
-Gradescope wants `setup.sh` and `run_autograder` at the root of the zip, unpacks it into
-/autograder/source while it builds the image, and runs `setup.sh` there. The packages are in the zip as one
-`source.tar`, which `setup.sh` unpacks: a zip compresses each file by itself, and a hundred small modules
-that share their words take a third less as one. The zip is deterministic: the same sources give the same
-bytes on every machine, so that two bundles can be compared by their checksum.
+Gradescope wants `setup.sh` and `run_autograder` at the root of the zip, unpacks it into /autograder/source
+while it builds the image, and runs `setup.sh` there. What is packed has graded a perfect upload first. The
+zip is deterministic: the same sources give the same bytes on every machine.
 """
 
 from __future__ import annotations
 
-import io
-import tarfile
+import argparse
+import json
+import subprocess
+import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from autograder.errors import UsageError
+from autograder.errors import GraderFault, UsageError
+from autograder.version import PROJECT, grading_files, version_line
 
 SCRIPTS: Final = ("run_autograder", "setup.sh")
-FILES: Final = (*SCRIPTS, "LICENSE", "requirements.txt")
-FOLDERS: Final = ("autograder", "reference")
-STAFF_ONLY: Final = ("autograder/regrade/", "autograder/bundle.py")
-"""What nobody calls in a container that grades one upload."""
-
-ARCHIVE: Final = "source.tar"
-
+PERFECT: Final = "tests/submissions/perfect"
+_WHOLE: Final = (*SCRIPTS, "LICENSE", "requirements.txt", "autograder/__main__.py", "reference/__init__.py")
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 """The earliest time that a zip can hold, given to every member."""
 _REGULAR: Final = 0o100000
+_TRIAL_SECONDS: Final = 600
+_START: Final = (
+    "import sys; sys.path.insert(0, sys.argv.pop(1)); from autograder.__main__ import main; sys.exit(main())"
+)
+DOCKERFILE: Final = """\
+# docker build --platform linux/amd64 -t USER/NAME:TAG . && docker push USER/NAME:TAG
+FROM gradescope/autograder-base:ubuntu-22.04
+COPY source /autograder/source
+RUN cp /autograder/source/run_autograder /autograder/ && mkdir -p /autograder/submission /autograder/results
+RUN bash /autograder/source/setup.sh
+"""
 
 
-def build(destination: Path, root: Path) -> list[str]:
-    """Write the bundle of the sources in root to destination; give the names of the files in it, sorted.
+def main(arguments: Sequence[str]) -> int:
+    """Run the command and give its exit status. Raises UsageError and GraderFault."""
+    parser = argparse.ArgumentParser(
+        prog="run_autograder bundle",
+        description="Grade a perfect upload with what is packed, then write the zip to upload to Gradescope.",
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, default=Path("autograder.zip"), metavar="FILE.zip",
+        help="the zip (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--docker", type=Path, metavar="DIR",
+        help="instead of a zip, a new folder with the Dockerfile of an image to push yourself",
+    )  # fmt: skip
+    options = parser.parse_args(arguments)
+    if options.docker is not None:
+        target, (names, points) = options.docker, write_docker(options.docker, PROJECT)
+        size = sum((target / "source" / name).stat().st_size for name in names)
+    else:
+        target, (names, points) = options.output, write_zip(options.output, PROJECT)
+        size = target.stat().st_size
+    print(f"{target}: {len(names)} files, {size:,} bytes, {points:g} points in total, {version_line()}")
+    return 0
 
-    destination is replaced in one step, or left as it was. Raises UsageError if it cannot be written, or if
-    root is not a whole checkout.
+
+def write_zip(destination: Path, root: Path) -> tuple[list[str], float]:
+    """Write the zip of the sources in root; give the names of its files and the points of all checks.
+
+    destination is replaced in one step, or left as it was. Raises UsageError if it cannot be written or
+    root is not a whole checkout, GraderFault with the reason if what is packed does not grade.
     """
-    names = sorted(_names(root))
-    if destination.is_dir():
+    if destination.is_dir() or destination.suffix.lower() != ".zip":
+        what = "a folder" if destination.is_dir() else "no zip"
         raise UsageError(
-            f"{destination} is a folder: name the zip to write, {destination / 'autograder.zip'}"
+            f"{destination} is {what}: name the zip to write, such as {destination.with_suffix('.zip')}"
         )
     try:
         with tempfile.TemporaryDirectory(dir=destination.absolute().parent, prefix=".bundle-") as folder:
             partial = Path(folder, "bundle.zip")
-            with zipfile.ZipFile(partial, "w") as bundle:
-                for name in FILES:
-                    bundle.writestr(_member(name), (root / name).read_bytes(), zipfile.ZIP_DEFLATED, 9)
-                packages = _tar(root, [name for name in names if name not in FILES])
-                bundle.writestr(_member(ARCHIVE), packages, zipfile.ZIP_DEFLATED, 9)
+            names = pack(partial, root)
+            points = try_out(partial, root, Path(folder))
             partial.replace(destination)
     except OSError as error:
         raise UsageError(f"{destination} cannot be written: {error.strerror}") from error
+    return names, points
+
+
+def write_docker(folder: Path, root: Path) -> tuple[list[str], float]:
+    """Write a Dockerfile and the tree it copies into folder, new or empty; otherwise as `write_zip`."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder} holds something already: name a new or an empty folder")
+    with tempfile.TemporaryDirectory(prefix="bundle-") as place:
+        names, points = write_zip(Path(place, "bundle.zip"), root)
+        try:
+            unpack(Path(place, "bundle.zip"), folder / "source")
+            (folder / "Dockerfile").write_text(DOCKERFILE, encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"{folder} cannot be written: {error.strerror}") from error
+    return names, points
+
+
+def pack(bundle: Path, root: Path) -> list[str]:
+    """Zip what grading needs and give the sorted names. Raises UsageError if root is no whole checkout."""
+    missing = [name for name in (*_WHOLE, PERFECT) if not (root / name).exists()]
+    if missing:
+        raise UsageError(f"{root} is not a whole checkout of the autograder: it has no {missing[0]}")
+    names = sorted([*SCRIPTS, "LICENSE", *grading_files(root)])
+    with zipfile.ZipFile(bundle, "w") as archive:
+        for name in names:
+            archive.writestr(_member(name), (root / name).read_bytes(), zipfile.ZIP_DEFLATED, 9)
     return names
 
 
-def _names(root: Path) -> Iterator[str]:
-    for name in FILES:
-        if not (root / name).is_file():
-            raise UsageError(f"{root} is not a whole checkout of the autograder: it has no {name}")
-        yield name
-    for folder in FOLDERS:
-        if not (root / folder).is_dir():
-            raise UsageError(f"{root} is not a whole checkout of the autograder: it has no folder {folder}")
-        for path in (root / folder).rglob("*"):
-            inside = path.relative_to(root)
-            if path.is_file() and not _is_rubbish(inside) and not inside.as_posix().startswith(STAFF_ONLY):
-                yield inside.as_posix()
+def unpack(bundle: Path, folder: Path) -> None:
+    """Unpack the bundle into folder, with the modes that it notes."""
+    with zipfile.ZipFile(bundle) as archive:
+        archive.extractall(folder)
+        for member in archive.infolist():
+            (folder / member.filename).chmod(member.external_attr >> 16 & 0o777)
 
 
-def _is_rubbish(inside: Path) -> bool:
-    """Whether this is a cache, an editor's backup or a hidden file."""
-    hidden = any(part.startswith(".") or part == "__pycache__" for part in inside.parts)
-    return hidden or inside.name.endswith((".pyc", "~", ".orig", ".rej"))
+def try_out(bundle: Path, root: Path, folder: Path) -> float:
+    """Grade root's perfect upload with what is in the bundle; give the points of all checks together.
 
-
-def _tar(root: Path, names: list[str]) -> bytes:
-    """Return the files as a tar whose every header but name and size is the default: root's, mode 644."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
-        for name in names:
-            content = (root / name).read_bytes()
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
-    return buffer.getvalue()
+    folder: where to unpack and write. Raises GraderFault with the reason if anything goes wrong in it, or
+    if a check fails the upload.
+    """
+    unpack(bundle, folder / "trial")
+    results = folder / "results.json"
+    command = [sys.executable, "-I", "-X", "utf8", "-c", _START, str(folder / "trial")]
+    done = subprocess.run(  # noqa: S603 our own interpreter, our own arguments
+        [*command, str(root / PERFECT), "--results", str(results)],
+        stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", timeout=_TRIAL_SECONDS, check=False,
+    )  # fmt: skip
+    if done.returncode != 0 or not results.is_file():
+        reason = done.stderr.strip()
+        raise GraderFault(f"nothing was written: {PERFECT} cannot be graded with these sources.\n{reason}")
+    tests: list[dict[str, Any]] = json.loads(results.read_text(encoding="utf-8"))["tests"]
+    failed = [
+        f"  {test.get('number', test['name'])}: {test.get('score', 0):g} of {test.get('max_score', 0):g}, "
+        + test.get("output", "").partition("\n")[0]
+        for test in tests
+        if test.get("status") == "failed"
+    ]
+    if failed:
+        raise GraderFault(
+            "\n".join([f"nothing was written: {PERFECT} has to pass every check, and fails these.", *failed])
+        )
+    return float(sum(test.get("max_score", 0) for test in tests))
 
 
 def _member(name: str) -> zipfile.ZipInfo:

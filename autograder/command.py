@@ -15,6 +15,7 @@ from autograder.sandbox.jail.confine import guard_grader
 from autograder.sandbox.launch import Launched
 from autograder.table import table
 from autograder.text import NAME_LIMIT, clean
+from autograder.version import version_line
 
 GRADED, FAULT = 0, 1
 
@@ -33,11 +34,11 @@ def grade_command(
         try:
             graded = grade(upload, sandbox)
             isolation = sandbox.isolation_line()
-            graded.results["extra_data"] = {"isolation": isolation}
+            graded.results["extra_data"]["isolation"] = isolation
             write(graded.results, results)
         except Exception as error:  # the grader's own fault, whatever it is: said, never a silent zero
             return _failed(error, results)
-    print(isolation)
+    print(f"{isolation}; {version_line()}")
     print(table(graded.results))
     print(f"results: {results}")
     if html is not None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
+from collections.abc import Sequence
+
 from autograder.sandbox.host import ForkServer
 from autograder.sandbox.isolation import Isolation, Level, Verdict
 from autograder.sandbox.jail.confine import guard_grader
+from autograder.version import version_line
 
 _ADVICE = {
     Level.FULL: "Nothing to do.",
@@ -21,6 +25,15 @@ _NO_IMPORTS = (
     "The jail's user cannot read the Python environment: a module that is not loaded yet cannot be imported "
     "by student code. Put the environment, and the Python it is made from, outside root's home."
 )
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command and give its exit status. Raises SandboxFault."""
+    argparse.ArgumentParser(
+        prog="run_autograder doctor", description="Say what this machine can isolate, and what it cannot."
+    ).parse_args(arguments)
+    print(f"{version_line()}\n{describe(examine())}")
+    return 0
 
 
 def examine() -> Isolation:

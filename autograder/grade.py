@@ -17,6 +17,7 @@ from autograder.sandbox.calls import RunLimits, met_time_limit
 from autograder.sandbox.host import ForkServer
 from autograder.submission.collect import collect
 from autograder.submission.types import Note, NoteLevel, Submission
+from autograder.version import version_line
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,9 @@ def grade(upload: Path, sandbox: ForkServer, limits: RunLimits | None = None) ->
     submission = read(upload)
     evidence = run_student_code(submission, sandbox, limits)
     checks = rubric(evidence)
-    outcome = run_checks(checks, output=with_fallback(lambda: preamble(evidence), str))
+    header = with_fallback(lambda: preamble(evidence), str)
+    outcome = run_checks(checks, output=f"{header}\n\nGraded by {version_line()}.".lstrip())
+    outcome.results["extra_data"] = {"version": version_line()}
     diagnoses = tuple(check.diagnosis for check in checks if check.diagnosis)
     timed_out = met_time_limit(evidence.load, evidence.outcomes.values())
     return Graded(outcome.results, outcome.faults, diagnoses, submission, timed_out)

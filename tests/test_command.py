@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from autograder.__main__ import COMMANDS
 from autograder.results.schema import validate
 from tests.answers.write import SUBMISSIONS
 
@@ -80,6 +81,32 @@ def test_without_arguments_gradescope_s_folders_are_used(tmp_path: Path) -> None
 def test_a_report_for_a_person_is_written_where_it_is_wanted(tmp_path: Path) -> None:
     assert run(SUBMISSIONS / "blank", "--html", "report.html", cwd=tmp_path).returncode == 0
     assert "<html" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_help_lists_every_command_with_a_line_each(tmp_path: Path) -> None:
+    told = run("--help", cwd=tmp_path, COLUMNS="100").stdout
+    for command, (_, line) in COMMANDS.items():
+        assert f"    {command} " in told
+        assert line in told
+
+
+def test_grade_is_the_command_that_may_be_left_out(tmp_path: Path) -> None:
+    (tmp_path / "bundle").mkdir()
+    assert run("grade", "bundle", cwd=tmp_path).returncode == 0
+    assert read(tmp_path / "results.json")["score"] == 0
+
+
+def test_a_misspelt_command_is_told_what_it_may_have_meant(tmp_path: Path) -> None:
+    ran = run("bundel", cwd=tmp_path)
+    assert ran.returncode == 2
+    assert "Did you mean the command bundle?" in ran.stderr
+
+
+def test_the_line_for_staff_names_the_version(tmp_path: Path) -> None:
+    told = run("--version", cwd=tmp_path).stdout.strip()
+    first = run(SUBMISSIONS / "blank", cwd=tmp_path).stdout.partition("\n")[0]
+    assert first.startswith("isolation: ")
+    assert first.endswith(f"; {told}")
 
 
 @pytest.mark.parametrize("arguments", [["missing"], ["--no-such-option"], []])

@@ -50,7 +50,7 @@ def real_grader() -> Iterator[GradeFunction]:
 
         def one(upload: Path) -> Verdict:
             graded = grade(upload, fork_server)
-            graded.results["extra_data"] = {"isolation": isolation()}
+            graded.results["extra_data"]["isolation"] = isolation()
             return Verdict(
                 results=validate(graded.results),
                 faults=graded.faults,

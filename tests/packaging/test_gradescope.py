@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from autograder.bundle import build
+from autograder.bundle import pack
 
 ROOT = Path(__file__).parents[2]
 UPLOAD = ROOT / "tests" / "submissions" / "perfect"
@@ -53,7 +53,7 @@ class Container:
 def container(tmp_path: Path) -> Iterator[Container]:
     """The image after Gradescope has unpacked the bundle, and a submission in it."""
     folder = tmp_path / "autograder"
-    build(tmp_path / "bundle.zip", ROOT)
+    pack(tmp_path / "bundle.zip", ROOT)
     with zipfile.ZipFile(tmp_path / "bundle.zip") as bundle:
         bundle.extractall(folder / "source")
     for name in ("results", "submission"):

@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tarfile
 import time
 import zipfile
 from collections.abc import Sequence
@@ -174,15 +173,6 @@ def test_a_run_that_is_killed_leaves_nothing_that_looks_ready(checkout: Path, wh
     assert process.wait(60) == -signal.SIGKILL
     assert not is_ready(checkout)
     assert setup(checkout, wheels).returncode == 0
-
-
-def test_a_bundle_is_unpacked_once(checkout: Path, wheels: Path) -> None:
-    make_torch(wheels, "9.1.0+cpu")
-    with tarfile.open(checkout / "source.tar", "w") as archive:
-        archive.addfile(tarfile.TarInfo("autograder/grade.py"))
-    assert setup(checkout, wheels).returncode == 0
-    assert (checkout / "autograder" / "grade.py").is_file()
-    assert not (checkout / "source.tar").exists()
 
 
 def test_a_python_that_is_not_there_is_named(checkout: Path, wheels: Path) -> None:
