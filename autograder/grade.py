@@ -14,7 +14,7 @@ from autograder.errors import UploadError
 from autograder.feedback.guard import with_fallback
 from autograder.results.compose import run_checks
 from autograder.sandbox.calls import RunLimits, met_time_limit
-from autograder.sandbox.host import ForkServer
+from autograder.sandbox.host import Allowance, ForkServer
 from autograder.submission.collect import collect
 from autograder.submission.types import Note, NoteLevel, Submission
 from autograder.version import version_line
@@ -67,5 +67,5 @@ def run_student_code(
     if submission.program is None:
         return StudentRun(submission, load=None, outcomes={})
     asked = questions()
-    transcript = sandbox.run(submission.program.cells, tuple(asked.values()), limits)
+    transcript = sandbox.run(submission.program.cells, tuple(asked.values()), limits, allowance=Allowance())
     return StudentRun(submission, transcript.load, dict(zip(asked, transcript.outcomes, strict=True)))

@@ -11,11 +11,6 @@ from pathlib import Path
 from autograder.errors import GraderFault, UploadError
 from autograder.regrade.types import Done, GradeFunction, Task, Verdict
 from autograder.regrade.uploads import unpacked
-from autograder.sandbox.calls import (
-    End,
-)
-
-_TIMES = frozenset({End.CPU_TIME, End.WALL_TIME})
 
 
 def grade_task(task: Task, grade: GradeFunction, room: Path) -> Done:

@@ -276,6 +276,7 @@ class End(Enum):
     FORBIDDEN = "it did something that is not allowed here"
     GARBAGE = "it wrote into the grader's channel"
     NOT_RUN = "it was not tried, after too many attempts that died"
+    USED_UP = "it was not run to its end: the program used up its time"
 
 
 @dataclass(frozen=True)
@@ -328,7 +329,7 @@ def met_time_limit(load: LoadReport | Ended | None, outcomes: Iterable[Outcome])
     if isinstance(load, LoadReport) and any(each.fate is StatementFate.STOPPED for each in load.statements):
         return True
     endings = [item for item in (load, *outcomes) if isinstance(item, Ended)]
-    return any(ending.reason in (End.CPU_TIME, End.WALL_TIME) for ending in endings)
+    return any(ending.reason in (End.CPU_TIME, End.WALL_TIME, End.USED_UP) for ending in endings)
 
 
 @dataclass(frozen=True)

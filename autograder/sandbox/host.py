@@ -1,12 +1,11 @@
 """The trusted side of the sandbox: runs a program, and turns every ending of a child into an outcome.
 
-Waits for the process, and looks at the pipe now and then: to wake at every answer would cost the grader
-a sixth of its CPU time. Whatever comes is an ending, never an exception. Only the fork server's own failure
-is raised.
+Whatever comes is an ending, never an exception. Only the fork server's own failure is raised.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import select
 import signal
@@ -40,7 +39,7 @@ from autograder.sandbox.wire import (
     LoadLevel,
     Request,
     decode,
-    encode_request,
+    encode_order,
 )
 from autograder.sandbox.worker.server import ENDED, FORK, HELLO, KILL, REPORT, STARTED
 
@@ -59,6 +58,28 @@ DEFAULT_LIMITS: Final = RunLimits(
 )
 
 _NEXT_LEVEL: Final = {LoadLevel.ALL: LoadLevel.DEFINITIONS, LoadLevel.DEFINITIONS: LoadLevel.NAMES}
+
+
+@dataclass
+class Allowance:
+    """What is left of one upload's time, for all its programs, attempts and calls together, in seconds."""
+
+    wall_left: float = settings.UPLOAD_WALL_SECONDS
+    cpu_left: float = settings.UPLOAD_CPU_SECONDS
+
+    def __post_init__(self) -> None:
+        self._wall, self._cpu = self.wall_left, self.cpu_left
+
+    def use(self, wall: float, cpu: float) -> None:
+        """So much of it is gone."""
+        self.wall_left -= wall
+        self.cpu_left -= cpu
+
+    def end_at(self, wall: float = 0.0, cpu: float = 0.0) -> Ended | None:
+        """What a call comes to once so much more uses up the time; None while there is more."""
+        if cpu >= self.cpu_left:
+            return Ended(End.USED_UP, f"{self._cpu:g} s of CPU time")
+        return Ended(End.USED_UP, f"{self._wall:g} s") if wall >= self.wall_left else None
 
 
 class ForkServer:
@@ -84,15 +105,17 @@ class ForkServer:
         calls: Sequence[Call],
         limits: RunLimits | None = None,
         heard: Callable[[], None] | None = None,
+        allowance: Allowance | None = None,
     ) -> Transcript:
         """Load the cells and make the calls, in order, in a child that is gone when this returns.
 
         Whatever the student's code does is an Outcome. limits: for this run only. heard: called at each
-        call's outcome. Raises SandboxFault if the sandbox itself fails.
+        call's outcome. allowance: what is left of the upload's time; None: no bound but those of the calls.
+        Raises SandboxFault if the sandbox itself fails.
         """
         control = self._await_ready()
         try:
-            return _run(control, tuple(cells), tuple(calls), limits or self._limits, heard)
+            return _run(control, tuple(cells), tuple(calls), limits or self._limits, allowance, heard)
         except BaseException:  # what is still on its way would be taken for the next run's
             self.close()
             raise
@@ -151,6 +174,7 @@ def _run(
     cells: tuple[Cell, ...],
     calls: tuple[Call, ...],
     limits: RunLimits,
+    allowance: Allowance | None,
     heard: Callable[[], None] | None,
 ) -> Transcript:
     """Attempt after attempt, until every call has its outcome."""
@@ -158,31 +182,38 @@ def _run(
     outcomes: list[Outcome] = []
     level = LoadLevel.ALL
     end = None
+    allowance = allowance or Allowance(math.inf, math.inf)
     for _ in range(limits.failed_attempts):
-        attempt = run_attempt(control, Request(cells, calls[len(outcomes) :], level, limits), heard)
+        end = allowance.end_at()
+        if end is not None:
+            break
+        left = calls[len(outcomes) :]
+        cpu_seconds = min(2 * limits.load_cpu + len(left) * limits.call_cpu, allowance.cpu_left)
+        request = Request(cells, level, limits, math.ceil(cpu_seconds) + 1)
+        attempt = run_attempt(control, request, left, allowance, heard)
         load = load or attempt.load
         outcomes += attempt.outcomes
         end = attempt.end
         if end is None:
             break
+        if end.reason is End.USED_UP:
+            break
         if attempt.load is None:
             level = _NEXT_LEVEL.get(level, level)
         else:
             outcomes.append(end)
-    missing = len(calls) - len(outcomes)
-    outcomes += [Ended(End.NOT_RUN)] * missing
+    not_run = end if end is not None and end.reason is End.USED_UP else Ended(End.NOT_RUN)
+    outcomes += [not_run] * (len(calls) - len(outcomes))
     return Transcript(load or end or Ended(End.NOT_RUN), tuple(outcomes))
 
 
 # --- One attempt. ---
 
 _CHUNK: Final = 1 << 16
-_MUCH: Final = 1 << 12
-"""The least that a pipe holds: where so much came at once, a child may be waiting to write more."""
 _ANSWERS_TOGETHER: Final = 4
 """All answers of an attempt are at most so many of the largest ones."""
 _LOOK_SECONDS: Final = 0.02
-"""How often the answers and the child's CPU clock are looked at, before the end wakes us in any case."""
+"""How often the child's CPU clock is looked at; what it writes wakes us in any case."""
 _DEATH_SECONDS: Final = 30.0
 """How long the fork server may take to end a child."""
 LOAD_GRACE: Final = 2.0
@@ -198,11 +229,14 @@ class Attempt:
     end: Ended | None = None
 
 
-def run_attempt(control: socket.socket, request: Request, heard: Callable[[], None] | None = None) -> Attempt:
-    """Fork, talk, and return when the child is gone. Raises SandboxFault if the fork server fails.
-
-    heard: called at each call's outcome.
-    """
+def run_attempt(
+    control: socket.socket,
+    request: Request,
+    calls: Sequence[Call],
+    allowance: Allowance,
+    heard: Callable[[], None] | None,
+) -> Attempt:
+    """Fork, talk, and return when the child is gone. Raises SandboxFault if the fork server fails."""
     request_read, request_write = os.pipe()
     answer_read, answer_write = os.pipe()
     try:
@@ -215,7 +249,7 @@ def run_attempt(control: socket.socket, request: Request, heard: Callable[[], No
             os.close(answer_write)
         os.set_blocking(request_write, False)
         os.set_blocking(answer_read, False)
-        return _Talk(control, request, request_write, answer_read, heard).run()
+        return _Talk(control, request, calls, allowance, (request_write, answer_read), heard).run()
     finally:
         os.close(request_write)
         os.close(answer_read)
@@ -226,23 +260,26 @@ class _Talk:
         self,
         control: socket.socket,
         request: Request,
-        request_write: int,
-        answer_read: int,
+        calls: Sequence[Call],
+        allowance: Allowance,
+        pipes: tuple[int, int],
         heard: Callable[[], None] | None,
     ) -> None:
         self._control = control
         self._heard = heard
-        self._request = request
+        self._cells = request.cells
+        self._calls = calls
         self._limits = request.limits
-        self._write_fd = request_write
-        self._read_fd = answer_read
-        self._unsent = memoryview(encode_request(request))
+        self._allowance = allowance
+        self._begun = time.monotonic()
+        self._write_fd, self._read_fd = pipes
+        self._unsent = memoryview(encode_order(request))
         self._frames = FrameReader(request.limits.answer)
         self._result = Attempt()
         self._received = 0
         self._child = 0
         self._gone = False
-        self._came = 0
+        self._open = True
         self._begin_phase(0.0)
 
     def run(self) -> Attempt:
@@ -257,7 +294,7 @@ class _Talk:
 
     @property
     def _complete(self) -> bool:
-        return self._result.load is not None and len(self._result.outcomes) == len(self._request.calls)
+        return self._result.load is not None and len(self._result.outcomes) == len(self._calls)
 
     @property
     def _finished(self) -> bool:
@@ -268,18 +305,20 @@ class _Talk:
         loading = self._result.load is None
         limit = self._limits.load_cpu if loading else self._limits.call_cpu
         self._cpu_limit = cpu_now + limit * (LOAD_GRACE if loading else 1.0)
-        self._deadline = time.monotonic() + limit * self._limits.wall_factor
+        allowed = self._begun + self._allowance.wall_left
+        self._deadline = min(time.monotonic() + limit * self._limits.wall_factor, allowed)
 
     def _wait(self) -> None:
         """Until the fork server reports, more of the request can go out, or it is time for a look."""
+        readers = [self._control.fileno(), *([self._read_fd] if self._open else [])]
         writers = [self._write_fd] if self._unsent else []
         timeout = max(0.0, min(self._deadline - time.monotonic(), _LOOK_SECONDS))
-        at_once = self._came >= _MUCH
-        reported, writable, _ = select.select([self._control], writers, [], 0.0 if at_once else timeout)
+        readable, writable, _ = select.select(readers, writers, [], timeout)
         if writable:
             self._send()
-        self._came = self._receive()
-        if reported:
+        if self._read_fd in readable:
+            self._receive()
+        if self._control.fileno() in readable:
             self._hear()
 
     def _send(self) -> None:
@@ -290,15 +329,16 @@ class _Talk:
         except OSError:  # the child is gone, or closed its end: the control socket will tell
             self._unsent = memoryview(b"")
 
-    def _receive(self) -> int:
-        """Take one chunk of what the child wrote, if there is any; gives its bytes."""
+    def _receive(self) -> bool:
+        """Take one chunk of what the child wrote; whether there was one."""
         try:
             data = os.read(self._read_fd, _CHUNK)
         except BlockingIOError:
-            return 0
+            return False
+        self._open = bool(data)
         if data and not self._finished:
             self._take(data)
-        return len(data)
+        return self._open
 
     def _take(self, data: bytes) -> None:
         self._received += len(data)
@@ -316,23 +356,30 @@ class _Talk:
         expected = LOAD_INDEX if self._result.load is None else len(self._result.outcomes)
         if frame.index != expected:
             raise FrameError("a frame came out of turn")
-        message = decode(frame, self._request.cells, self._limits.text)
+        message = decode(frame, self._cells, self._limits.text)
         if isinstance(message, LoadReport):
             self._result.load = message
         else:
-            if isinstance(message, Answer) and not self._request.calls[expected].accepts(message):
+            if isinstance(message, Answer) and not self._calls[expected].accepts(message):
                 raise FrameError("the answer has not the form of its call")
             self._result.outcomes.append(message)
             if self._heard is not None:
                 self._heard()
+        if not self._complete:
+            self._unsent = memoryview(encode_order(self._calls[len(self._result.outcomes)]))
+            self._send()
         self._begin_phase(_cpu_seconds(self._child))
 
     def _check_limits(self) -> None:
         if self._complete:
             return
-        if _cpu_seconds(self._child) > self._cpu_limit:
+        cpu, now = _cpu_seconds(self._child), time.monotonic()
+        used_up = self._allowance.end_at(now - self._begun, cpu)
+        if used_up is not None:
+            self._result.end = used_up
+        elif cpu > self._cpu_limit:
             self._result.end = Ended(End.CPU_TIME, self._phase_limit(1.0))
-        elif time.monotonic() >= self._deadline:
+        elif now >= self._deadline:
             self._result.end = Ended(End.WALL_TIME, self._phase_limit(self._limits.wall_factor))
 
     def _phase_limit(self, factor: float) -> str:
@@ -359,6 +406,7 @@ class _Talk:
             self._child = pid
         elif tag == ENDED:
             self._gone = True
+            self._allowance.use(time.monotonic() - self._begun, cpu_seconds)
             while not self._finished and self._receive():
                 pass
             if not self._finished:
@@ -376,6 +424,8 @@ class _Talk:
         name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
         if number == signal.SIGSYS:
             return Ended(End.FORBIDDEN, name)
+        if number == signal.SIGXCPU and (used_up := self._allowance.end_at()) is not None:
+            return used_up
         if number == signal.SIGXCPU or (number == signal.SIGKILL and cpu_seconds >= self._cpu_limit):
             return Ended(End.CPU_TIME, self._phase_limit(1.0))
         if number == signal.SIGKILL and peak_kib * 1024 > self._limits.memory // 2:

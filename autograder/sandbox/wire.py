@@ -1,7 +1,8 @@
-"""What travels between the host and a child: the request as a pickle, the answers as frames.
+"""What travels between the host and a child: orders as pickles, answers as frames.
 
-Requests go from the trusted side to the untrusted one only, so that a pickle will do; nothing else is ever
-unpickled. Layout: u64 length of what follows, and that.
+Orders are one request, then call after call, each once the one before is answered: a program cannot know what
+it will be asked. They go from the trusted side to the untrusted one only, so that a pickle will do; nothing
+else is ever unpickled. Layout: u64 length of what follows, and that.
 
 Answers are strict, binary, and read as if an enemy had written them. A frame is a header (magic, kind, index
 of the call, length of the payload) and a payload of exactly that length. One frame of kind LOAD comes first,
@@ -50,7 +51,7 @@ from autograder.sandbox.calls import (
     Weights,
 )
 
-# --- The request. ---
+# --- Orders. ---
 
 LENGTH: Final = struct.Struct("<Q")
 
@@ -65,12 +66,15 @@ class LoadLevel(Enum):
 
 @dataclass(frozen=True)
 class Request:
-    """One attempt: load the cells at this level, make these calls, within these limits."""
+    """One attempt: load the cells at this level, within these limits; then the calls come, one by one.
+
+    cpu_seconds: of the whole attempt.
+    """
 
     cells: tuple[Cell, ...]
-    calls: tuple[Call, ...]
     level: LoadLevel
     limits: RunLimits
+    cpu_seconds: int
 
 
 _CLASSES: Final[dict[str, Any]] = {
@@ -84,16 +88,15 @@ _CLASSES: Final[dict[str, Any]] = {
 _OWN_MODULES: Final = __name__.partition(".")[0] + "."
 
 
-def encode_request(request: Request) -> bytes:
-    """The request as bytes, its length first."""
-    body = pickle.dumps(request, protocol=5)
+def encode_order(order: Request | Call) -> bytes:
+    """A request or a call as bytes, its length first."""
+    body = pickle.dumps(order, protocol=5)
     return LENGTH.pack(len(body)) + body
 
 
-def decode_request(body: bytes) -> Request:
-    """The request of these bytes, without the length in front."""
-    request: Request = _Unpickler(io.BytesIO(body)).load()
-    return request
+def decode_order(body: bytes) -> Any:
+    """The request or call of these bytes, without the length in front."""
+    return _Unpickler(io.BytesIO(body)).load()
 
 
 class _Unpickler(pickle.Unpickler):  # the contract above says who writes what it reads

@@ -16,15 +16,17 @@ from autograder.sandbox import wire
 from autograder.sandbox.calls import (
     Answer,
     Call,
+    Cell,
     End,
     Ended,
+    Gradients,
     LoadReport,
     Outcome,
     Raised,
     Refused,
     Transcript,
 )
-from autograder.sandbox.host import ForkServer
+from autograder.sandbox.host import Allowance, ForkServer
 from tests.sandbox.model import HONEST, IMPATIENT, SHORT, TRIGGER, program
 
 
@@ -283,3 +285,49 @@ def memory_kib(pid: int) -> int:
         for line in Path(f"/proc/{pid}/status").read_text().splitlines()
         if line[:5] == "VmRSS"
     )
+
+
+def test_all_attempts_of_an_upload_share_one_allowance_by_the_clock(fork_server: ForkServer) -> None:
+    slow = program("time.sleep(2)")
+    allowance = Allowance(wall_left=3.0)
+    got = fork_server.run(slow, [HONEST, TRIGGER, TRIGGER, HONEST], SHORT, allowance=allowance)
+    used_up = Ended(End.USED_UP, "3 s")
+    assert [type(outcome) for outcome in got.outcomes[:2]] == [Answer, Answer]
+    assert got.outcomes[2:] == (used_up, used_up)
+    again = fork_server.run(program(), [HONEST], SHORT, allowance=allowance)
+    assert again == Transcript(used_up, (used_up,))
+
+
+def test_all_attempts_of_an_upload_share_one_allowance_of_cpu_time(fork_server: ForkServer) -> None:
+    burn = "def burn():\n    while time.process_time() < 0.5: pass\n    os._exit(1)"
+    dies = program("burn()", burn)
+    allowance = Allowance(cpu_left=0.7)
+    got = fork_server.run(dies, [TRIGGER, TRIGGER, TRIGGER, TRIGGER], SHORT, allowance=allowance)
+    used_up = Ended(End.USED_UP, "0.7 s of CPU time")
+    assert got.outcomes[0] == Ended(End.EXIT, "exit status 1")
+    assert got.outcomes[2:] == (used_up, used_up)
+
+
+_LOOK_AROUND = """
+import gc, select
+def look_around():
+    waiting = select.select([3], [], [], 0.2)[0]
+    kinds = {type(held).__name__ for held in gc.get_objects()}
+    frame = sys._getframe()
+    while frame is not None:
+        kinds |= {type(held).__name__ for held in frame.f_locals.values()}
+        frame = frame.f_back
+    raise ValueError(f"{len(waiting)} {sorted(kinds & {'Forward', 'Gradients', 'Sizes'})}")
+"""
+
+
+def test_a_call_is_nowhere_before_it_is_asked(fork_server: ForkServer) -> None:
+    later = Gradients(HONEST.sizes, HONEST.weights, HONEST.seq, np.ones((2, 2)))
+    cells = [*program("look_around()", _LOOK_AROUND), Cell("cell 3", "look_around()")]
+    got = fork_server.run(cells, [TRIGGER, later], SHORT)
+    assert isinstance(got.load, LoadReport)
+    [failed] = got.load.statements
+    assert failed.error is not None
+    assert failed.error.message == "0 []"
+    assert isinstance(got.outcomes[0], Raised)
+    assert got.outcomes[0].message == "0 ['Forward', 'Sizes']"

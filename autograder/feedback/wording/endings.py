@@ -115,6 +115,10 @@ ENDED: Final[dict[End, Words]] = {
         "This was not tried, after too many attempts that died.",
         "Mend what the other messages tell; the rest follows.",
     ),
+    End.USED_UP: Words(
+        "Not run: your program used up its time ({detail} for the whole upload).",
+        "Look for sleep, training, or slow loops, in the cells and in the model.",
+    ),
 }
 
 FROM_LOG: Final = Words(

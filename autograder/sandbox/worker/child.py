@@ -1,20 +1,20 @@
 """One attempt: reads a request, loads the program, answers the calls in order, and leaves.
 
-The contract with the host: file descriptor REQUEST gives the request (see `wire`), and ANSWER takes
-a LOAD frame and then one frame per call (see `wire`). The child is confined before any student code
+The contract with the host: file descriptor REQUEST gives the request and then call after call, and ANSWER
+takes a LOAD frame and then one frame per call (see `wire`). The child is confined before any student code
 runs. How it ends otherwise is for the host to see.
 """
 
 from __future__ import annotations
 
 import gc
-import math
+import itertools
 import os
 import signal
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from autograder.sandbox import wire
 from autograder.sandbox.calls import (
@@ -37,6 +37,7 @@ ANSWER: Final = 4
 _PROBE_MEMORY_BYTES: Final = 1 << 28
 _PROBE_CPU_SECONDS: Final = 10
 _PROBE_REQUEST_BYTES: Final = 1 << 14
+_read = os.read
 _write = os.write
 _leave = os._exit
 
@@ -53,7 +54,7 @@ def run(request_fd: int, answer_fd: int, jail: Jail) -> NoReturn:
     """Be the child. Never returns, whatever happens."""
     try:
         arrange(request_fd, answer_fd)
-        _answer_all(_read_request(), jail)
+        _answer_all(_read_order(), jail)
         _leave(0)
     finally:
         _leave(70)
@@ -96,17 +97,18 @@ def arrange(request_fd: int, answer_fd: int) -> None:
     gc.enable()
 
 
-def _read_request() -> Request:
-    (length,) = wire.LENGTH.unpack(_read_exactly(wire.LENGTH.size))
-    body = _read_exactly(length)
-    os.close(REQUEST)
-    return wire.decode_request(body)
+def _read_order() -> Any:
+    """The request, or the next call; None when the host asks no more."""
+    head = _read_exactly(wire.LENGTH.size)
+    return wire.decode_order(_read_exactly(*wire.LENGTH.unpack(head))) if head else None
 
 
 def _read_exactly(count: int) -> bytes:
     parts = bytearray()
     while len(parts) < count:
-        part = os.read(REQUEST, min(count - len(parts), 1 << 20))
+        part = _read(REQUEST, min(count - len(parts), 1 << 20))
+        if not part and not parts:
+            return b""
         if not part:
             raise EOFError("the host is gone")
         parts += part
@@ -117,22 +119,24 @@ def _answer_all(request: Request, jail: Jail) -> None:
     labels = {cell.label: number for number, cell in enumerate(request.cells)}
     max_text = request.limits.text
     limits = request.limits
-    cpu_seconds = math.ceil(2 * limits.load_cpu + len(request.calls) * limits.call_cpu) + 1
-    confine(replace(jail.limits, memory_bytes=limits.memory, cpu_seconds=cpu_seconds), jail.plan)
+    confine(replace(jail.limits, memory_bytes=limits.memory, cpu_seconds=request.cpu_seconds), jail.plan)
     if any(torch_import.META_DEVICE in cell.source for cell in request.cells):
         torch_import.complete()
     model.seed_all(0)
     program = Loader(request, labels).load(request.cells)
     _send(wire.encode(wire.LOAD_INDEX, program.report, labels, max_text))
-    for index, call in enumerate(request.calls):
-        outcome = _sendable(_outcome(program, call, labels, request), request.limits.answer)
+    for index in itertools.count():
+        call = _read_order()
+        if call is None:
+            return
+        outcome = _sendable(_outcome(program, call, labels, max_text), limits.answer)
         frame = wire.encode(index, outcome, labels, max_text)
-        if len(frame) > request.limits.answer:
+        if len(frame) > limits.answer:
             frame = wire.encode(index, _too_large(outcome), labels, max_text)
         _send(frame)
 
 
-def _outcome(program: Program, call: Call, labels: Mapping[str, int], request: Request) -> Outcome:
+def _outcome(program: Program, call: Call, labels: Mapping[str, int], max_text: int) -> Outcome:
     try:
         if isinstance(call, TaskMatrices):
             return program.snapshots.answer(call.task)
@@ -142,7 +146,7 @@ def _outcome(program: Program, call: Call, labels: Mapping[str, int], request: R
     except model.Refuse as refusal:
         return Refused(refusal.reason, refusal.detail)
     except BaseException as error:
-        return errors.out_of_memory(error) or errors.raised(error, labels, request.limits.text)
+        return errors.out_of_memory(error) or errors.raised(error, labels, max_text)
 
 
 def _sendable(outcome: Outcome, max_bytes: int) -> Outcome:
