@@ -7,8 +7,8 @@ import traceback
 from pathlib import Path
 
 from autograder.errors import UsageError
-from autograder.grade import Graded, grade
-from autograder.results.compose import fault, interrupted
+from autograder.grade import grade
+from autograder.results.runner import Graded, failed, interrupted
 from autograder.results.write import write
 from autograder.sandbox.host import ForkServer
 from autograder.sandbox.jail.confine import guard_grader
@@ -62,7 +62,7 @@ def _failed(error: Exception, results: Path) -> int:
     print(
         "The grader itself failed: this is no verdict. The traceback says where; rerun it.", file=sys.stderr
     )
-    write(fault(error), results)
+    write(failed(error), results)
     return FAULT
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from autograder.checks.preamble import preamble
 from autograder.checks.questions import questions
@@ -12,27 +11,12 @@ from autograder.checks.rubric import rubric
 from autograder.checks.run import StudentRun
 from autograder.errors import UploadError
 from autograder.feedback.guard import with_fallback
-from autograder.results.compose import run_checks
+from autograder.results.runner import Graded, run_checks
 from autograder.sandbox.calls import RunLimits, met_time_limit
 from autograder.sandbox.host import Allowance, ForkServer
 from autograder.submission.collect import collect
 from autograder.submission.types import Note, NoteLevel, Submission
 from autograder.version import version_line
-
-
-@dataclass(frozen=True)
-class Graded:
-    """results: a complete results.json. faults: what the grader itself got wrong, for staff.
-
-    diagnoses: short stable names of the mistakes that were recognised. timed_out: the student's code met a
-    limit on time.
-    """
-
-    results: dict[str, Any]
-    faults: tuple[str, ...]
-    diagnoses: tuple[str, ...]
-    submission: Submission
-    timed_out: bool
 
 
 def grade(upload: Path, sandbox: ForkServer, limits: RunLimits | None = None) -> Graded:
@@ -43,13 +27,11 @@ def grade(upload: Path, sandbox: ForkServer, limits: RunLimits | None = None) ->
     """
     submission = read(upload)
     evidence = run_student_code(submission, sandbox, limits)
-    checks = rubric(evidence)
     header = with_fallback(lambda: preamble(evidence), str)
-    outcome = run_checks(checks, output=f"{header}\n\nGraded by {version_line()}.".lstrip())
-    outcome.results["extra_data"] = {"version": version_line()}
-    diagnoses = tuple(check.diagnosis for check in checks if check.diagnosis)
+    graded = run_checks(rubric(evidence), output=f"{header}\n\nGraded by {version_line()}.".lstrip())
+    graded.results["extra_data"] = {"version": version_line()}
     timed_out = met_time_limit(evidence.load, evidence.outcomes.values())
-    return Graded(outcome.results, outcome.faults, diagnoses, submission, timed_out)
+    return replace(graded, submission=submission, timed_out=timed_out)
 
 
 def read(upload: Path) -> Submission:

@@ -73,9 +73,7 @@ class SequenceTask:
         """Every sequence, one batch per length from 1 to max_len, in lexical order. Cached."""
         return _all_sequences(self)
 
-    def judge(
-        self, output: npt.ArrayLike, expected: npt.ArrayLike, *, rtol: float = 1e-3, atol: float = 1e-8
-    ) -> BoolArray:
+    def judge(self, output: npt.ArrayLike, expected: npt.ArrayLike, *, rtol: float, atol: float) -> BoolArray:
         """(n,): which sequences the notebook's own test passes.
 
         output: (n, L or L + 1, columns) from the transformer, the CLS row included; expected:

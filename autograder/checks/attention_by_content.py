@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from gradescope_utils.autograder_utils.decorators import number, partial_credit, tags, visibility, weight
+from gradescope_utils.autograder_utils.decorators import number, tags, visibility, weight
 
 from autograder.assignment import Task
 from autograder.checks.hand_designed import HandDesigned
@@ -25,10 +23,10 @@ class AttentionByContent(HandDesigned):
         """Attention by content: the matrices have the right shapes"""
         self.check_shapes()
 
-    @partial_credit(20)
+    @weight(20)
     @number("3.2")
     @tags(SECTION)
     @visibility("visible")
-    def test_every_sequence(self, set_score: Callable[[float], None]) -> None:
+    def test_every_sequence(self) -> None:
         """Attention by content: copies each token of every sequence of length 1 to 6"""
-        self.check_sequences(20, "3.1", set_score)
+        self.check_sequences("3.1")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from gradescope_utils.autograder_utils.decorators import number, partial_credit, tags, visibility, weight
+from gradescope_utils.autograder_utils.decorators import number, tags, visibility, weight
 
 from autograder.assignment import Task
 from autograder.checks.hand_designed import HandDesigned
@@ -25,10 +23,10 @@ class AttentionByPosition(HandDesigned):
         """Attention by position: the matrices and position encodings have the right shapes"""
         self.check_shapes()
 
-    @partial_credit(20)
+    @weight(20)
     @number("4.2")
     @tags(SECTION)
     @visibility("visible")
-    def test_every_sequence(self, set_score: Callable[[float], None]) -> None:
+    def test_every_sequence(self) -> None:
         """Attention by position: copies the first token of every sequence of length 1 to 4"""
-        self.check_sequences(20, "4.1", set_score)
+        self.check_sequences("4.1")

@@ -10,8 +10,8 @@ To add a check, write a test method in the module of its section, with gradescop
         self.fail("what was expected, what came, where, what to do next")
 
 `self.fail(message)` costs the points, `self.skipTest(reason)` says why the check cannot be made,
-and any other exception counts as the grader's own fault. With `@partial_credit(points)` instead of
-`@weight`, the method takes `set_score` and calls it before it fails or returns.
+and any other exception counts as the grader's own fault. For a part of the points, call
+`self.earn(share)`, 0 to 1, before failing: the points themselves stand in the decorator alone.
 """
 
 from __future__ import annotations
@@ -27,17 +27,21 @@ from autograder.sandbox.calls import Outcome
 class Check(unittest.TestCase):
     """A section of the rubric, bound to the upload it judges.
 
-    evidence is the instance's own: nothing of one upload can reach the next one. diagnosis is the short
-    stable name of the mistake that a failed check has recognised, or "".
+    evidence is the instance's own: nothing of one upload can reach the next one. share: of the points, 0 to
+    1; None: all if the check passes, none if it fails. diagnosis is the short stable name of the mistake
+    that a failed check has recognised, or "".
     """
-
-    maxDiff = None
 
     def __init__(self, method: str, evidence: StudentRun) -> None:
         super().__init__(method)
         self.evidence = evidence
         self.output_format = "text"
+        self.share: float | None = None
         self.diagnosis = ""
+
+    def earn(self, share: float) -> None:
+        """Have this share of the points, 0 to 1, whether the check then passes or fails."""
+        self.share = share
 
     def outcome(self, question: str) -> Outcome:
         """What came of a question; the caller has made sure that there is a program."""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
-from gradescope_utils.autograder_utils.decorators import number, partial_credit, tags, visibility
+from gradescope_utils.autograder_utils.decorators import number, tags, visibility, weight
 
 from autograder import settings
 from autograder.assignment import MODEL_RECORD_ITEMS, TASK_FACTS, Section, Task
@@ -30,13 +28,12 @@ TASKS_RECORDED = tuple(
 class SubmissionLog(Check):
     """submission_log.json, as the notebook writes it."""
 
-    @partial_credit(4)
+    @weight(4)
     @number("1.1")
     @tags(SECTION)
     @visibility("visible")
-    def test_schema(self, set_score: Callable[[float], None]) -> None:
+    def test_schema(self) -> None:
         """submission_log.json is there and holds every section that the notebook writes"""
-        set_score(0.0)
         log = self.evidence.submission.log
         if log is None:
             self.fail(
@@ -46,34 +43,32 @@ class SubmissionLog(Check):
         problems = [problem for problem in log.problems if problem.fault is not Fault.NOT_FINITE]
         broken = {problem.section for problem in problems}
         if None not in broken:
-            set_score(4.0 * sum(section not in broken for section in Section) / len(Section))
+            self.earn(sum(section not in broken for section in Section) / len(Section))
         self.fail_with([f"{problem.where}: {problem.message}" for problem in problems])
 
-    @partial_credit(2)
+    @weight(2)
     @number("1.2")
     @tags(SECTION)
     @visibility("visible")
-    def test_arrays_fit(self, set_score: Callable[[float], None]) -> None:
+    def test_arrays_fit(self) -> None:
         """The arrays of the log fit together and hold only finite numbers"""
-        set_score(0.0)
         log = self.needs_log()
         lines = {section: _array_faults(log, section) for section in Section if section is not Section.TIME}
-        set_score(round(2.0 * sum(not faults for faults in lines.values()) / len(lines), 2))
+        self.earn(sum(not faults for faults in lines.values()) / len(lines))
         self.fail_with([line for faults in lines.values() for line in faults])
 
-    @partial_credit(4)
+    @weight(4)
     @number("1.3")
     @tags(SECTION)
     @visibility("visible")
-    def test_recorded_outputs(self, set_score: Callable[[float], None]) -> None:
+    def test_recorded_outputs(self) -> None:
         """The recorded outputs are what the recorded matrices and the code give"""
-        set_score(0.0)
         log = self.needs_log()
         model = self.model_record(log.model)
         tasks = [
             _task_record(_record(log, section), section, task, seed) for section, task, seed in TASKS_RECORDED
         ]
-        set_score((0 if model else 2.0) + sum(1.0 for line in tasks if not line))
+        self.earn((0 if model else 0.5) + sum(0.5 / len(tasks) for line in tasks if not line))
         self.fail_with([line for line in [model, *tasks] if line])
 
     def needs_log(self) -> Log:

@@ -10,6 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from autograder import settings
+from reference.tasks import SequenceTask
+from reference.transformer import BoolArray
+
 Array = npt.NDArray[Any]
 
 
@@ -22,6 +26,11 @@ def agree(got: Array, expected: Array, *, rtol: float, atol: float) -> bool:
     if got.shape != expected.shape or not np.isfinite(got).all():
         return False
     return bool(np.all(_excess(got, expected, rtol, atol) <= 0))
+
+
+def passes(task: SequenceTask, output: npt.ArrayLike, expected: npt.ArrayLike) -> BoolArray:
+    """(n,): which sequences of a hand-designed task pass the notebook's own test (`SequenceTask.judge`)."""
+    return task.judge(output, expected, rtol=settings.RTOL, atol=settings.TASK_ATOL)
 
 
 def difference(got: Array, expected: Array, *, rtol: float, atol: float, show: bool = True) -> str:

@@ -1,239 +1,406 @@
-"""gradescope-utils' runner, with its known faults repaired.
+"""Runs the checks of one upload and makes results.json of what they say.
 
-Each test of the suite becomes exactly one entry of results.json, whatever happens to it; `verdict` says
-whose fault each ending is. The grader's own are said so in the output, cost 0 and are noted in `faults`:
-besides stray exceptions, a partial-credit test that passes without a score, a score outside 0..points,
-and a class or module whose setup fails, whose tests are entered as not graded.
+How a check ends, and whose fault that is:
+
+    it returns                          all its points, or the share it earned
+    AssertionError with a message       the student's: the message, and the share it earned, else 0
+    SkipTest                            not graded: the reason, 0
+    bounds.TOO_MUCH                     not graded: it took too much time or memory, 0
+    NotAttempted                        an optional part left alone: the reason, 0 of 0, no red
+    anything else                       the grader's: said so, 0, traceback on the staff's output
+
+An AssertionError without a message gives a student nothing to act on: it is a bare `assert` of the
+grader's own code, and counts as the grader's. Points, number, tags, visibility, hide_errors and
+leaderboard are those of gradescope-utils' decorators; its partial_credit, whose score is in points, is
+honoured beside `Check.earn`, which takes a share.
 """
 
 from __future__ import annotations
 
-import json
+import contextlib
+import html
+import io
 import math
+import sys
 import time
-from collections.abc import Iterable, Iterator
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from enum import Enum
+from numbers import Real
+from pathlib import PurePath
 from typing import Any, Final
-from unittest import TestCase, TestSuite
-from unittest.util import strclass
+from unittest import SkipTest, TestCase
 
-from gradescope_utils.autograder_utils.json_test_runner import JSONTestResult, JSONTestRunner
+from gradescope_utils.autograder_utils.decorators import partial_credit
 
+from autograder.bounds import TOO_MUCH, OutOfTime, within
 from autograder.errors import GraderFault
-from autograder.results import credit
-from autograder.results.blame import NOT_YOUR_FAULT, describe
-from autograder.results.output import FORMATS, as_printed, bounded, joined, safe
-from autograder.results.verdict import Ending, Verdict, ending_of
-from autograder.settings import MAX_OUTPUT_BYTES, MAX_RESULTS_BYTES
+from autograder.results.schema import FORMATS, MARKUP, VISIBILITIES, bounded, safe
+from autograder.settings import MAX_OUTPUT_BYTES, MAX_RESULTS_BYTES, PART_CPU_SECONDS
+from autograder.submission.types import Submission
 
-_MAX_MESSAGES: Final = 5
-"""Failed subtests of one test that are shown."""
-_NEVER_RUN: Final = "The check was never run, and the runner gave no reason."
-_UNEXPECTED: Final = "This check passes when what it tries fails, and it did not fail."
+NOT_YOUR_FAULT: Final = (
+    "The grader itself failed in this check. This is not your fault, and the 0 shown here says nothing "
+    "about your work. Please tell the course staff: they can look into it and rerun the autograder."
+)
+_INTERRUPTED: Final = (
+    "Grading was interrupted before it finished. This is not your fault, and the 0 shown here is not a "
+    "verdict on your work. Please submit again, or ask the course staff to rerun the autograder."
+)
+_FAILED: Final = (
+    "The grader itself failed before it could finish. This is not your fault, and the 0 shown here is not "
+    "a verdict on your work. Please tell the course staff: they can look into it and rerun the autograder."
+)
+_NOT_JUDGED: Final = (
+    "Not graded: judging this part of your upload took more time or memory than the grader has for it. Make "
+    "what you upload smaller and simpler; if nothing in it is out of the ordinary, tell the course staff."
+)
+_SLACK: Final = 1e-9
+"""A score this far outside its range, relative to the points, is rounding and is pulled inside."""
+_MAX_FRAMES: Final = 3
+_MAX_TEXT: Final = 600
 
 
-class GradingResult(JSONTestResult):  # type: ignore[misc]  # gradescope-utils ships no types
-    """Collects the endings of each test and enters it once, when it stops.
+class NotAttempted(SkipTest):
+    """An optional part that the student left alone: it is no zero."""
 
-    results, leaderboard: the lists that are filled. faults: one line for staff per fault of the grader.
+
+@dataclass(frozen=True)
+class Graded:
+    """What grading one upload gave, from here to the tables of a regrade.
+
+    results: a complete results.json. faults: what the grader itself got wrong, a line each, for staff.
+    diagnoses: short stable names of the mistakes recognised, each once. submission: what was graded.
+    timed_out: whether the student's code met a limit on time.
     """
 
-    def __init__(
-        self, results: list[dict[str, Any]], leaderboard: list[dict[str, Any]], output_limit: int
-    ) -> None:
-        super().__init__(None, True, 1, results, leaderboard, "")
-        self.buffer = True
-        self.faults: list[str] = []
-        self._output_limit = output_limit
-        self._current: TestCase | None = None
-        self._endings: list[Ending] = []
-        self._entered: set[int] = set()
-        self._blocked: dict[str, Ending] = {}
-
-    def startTest(self, test: TestCase) -> None:  # noqa: N802  # unittest's name
-        """Begin with no score from an earlier run."""
-        credit.forget(test)
-        self._current = test
-        self._endings = []
-        super().startTest(test)
-
-    def stopTest(self, test: TestCase) -> None:  # noqa: N802  # unittest's name
-        """Enter the test, and forget its score."""
-        if self._current is not None:
-            self._enter(test, self._endings)
-        self._mirrorOutput = False  # what a check prints is in its output, or hidden
-        super().stopTest(test)
-        credit.forget(test)
-        self._current = None
-
-    def addSuccess(self, test: TestCase) -> None:  # noqa: N802, D102  # unittest's
-        self._endings.append(Ending(Verdict.PASSED))
-
-    def addFailure(self, test: TestCase, err: Any) -> None:  # noqa: N802, D102  # unittest's
-        self._endings.append(ending_of(err[1]))
-
-    def addError(self, test: Any, err: Any) -> None:  # noqa: N802  # unittest's name
-        """Note an error; one without a test is the setup or teardown of a class or module."""
-        if isinstance(test, TestCase):
-            self._endings.append(ending_of(err[1]))
-        else:
-            ending = Ending(Verdict.FAULT, describe(err[1]))
-            self._blocked[_scope(test)] = ending
-            self._fault(test.id(), ending.text)
-
-    def addSkip(self, test: Any, reason: str) -> None:  # noqa: N802  # unittest's name
-        """Note a skip; one without a test skips a class or module, one of a subtest leaves its test."""
-        ending = Ending(Verdict.NOT_GRADED, reason)
-        if not isinstance(test, TestCase):
-            self._blocked[_scope(test)] = ending
-        elif self._current is None:  # Python 3.12.1 does not start a test it skips, but stops it
-            self._enter(test, [ending])
-        else:
-            self._endings.append(ending if test is self._current else Ending(Verdict.PASSED, reason))
-
-    def addExpectedFailure(self, test: TestCase, err: Any) -> None:  # noqa: N802  # unittest's name
-        """Count a failure that was expected as a pass, but not another exception."""
-        ending = ending_of(err[1])
-        self._endings.append(ending if ending.verdict is Verdict.FAULT else Ending(Verdict.PASSED))
-
-    def addUnexpectedSuccess(self, test: TestCase) -> None:  # noqa: N802, D102  # unittest's
-        self._endings.append(Ending(Verdict.FAILED, _UNEXPECTED))
-
-    def addSubTest(self, test: TestCase, subtest: Any, err: Any) -> None:  # noqa: N802  # unittest's name
-        """Note a subtest that failed, with what tells it from its siblings if the student sees it."""
-        if err is not None:
-            ending = ending_of(err[1])
-            which = f"{subtest._subDescription()} " if ending.verdict is Verdict.FAILED else ""
-            self._endings.append(Ending(ending.verdict, which + ending.text))
-
-    def enter_missed(self, tests: Iterable[TestCase]) -> None:
-        """Enter the tests that never started, with what kept them."""
-        for test in tests:
-            if id(test) not in self._entered:
-                scopes = (strclass(type(test)), type(test).__module__)
-                found = [self._blocked[scope] for scope in scopes if scope in self._blocked]
-                self._enter(test, found or [Ending(Verdict.FAULT, _NEVER_RUN)])
-
-    def _enter(self, test: TestCase, endings: list[Ending]) -> None:
-        self._entered.add(id(test))
-        verdict = max((ending.verdict for ending in endings), default=Verdict.FAULT)
-        texts = [ending.text for ending in endings if ending.verdict is verdict and ending.text]
-        if verdict is Verdict.FAULT and not texts:
-            texts = ["the test ended without a verdict"]
-        points = score = None
-        try:
-            points = credit.weight(test)
-            score = _score(test, verdict, points)
-            if verdict is Verdict.PASSED and (row := credit.leaderboard(test)) is not None:
-                self.leaderboard.append(dict(zip(("name", "value", "order"), row, strict=True)))
-        except GraderFault as error:
-            verdict, texts = Verdict.FAULT, [describe(error)]
-            score = None if points is None else 0.0
-        if verdict is Verdict.FAULT:
-            self._fault(self.getNumber(test) or test.id(), "; ".join(texts))
-        kept = {Verdict.FAULT: self.errors, Verdict.FAILED: self.failures, Verdict.NOT_GRADED: self.skipped}
-        kept.get(verdict, []).append((test, "; ".join(texts)))
-        self.results.append(self._entry(test, verdict, texts, score, points))
-
-    def _entry(
-        self, test: TestCase, verdict: Verdict, texts: list[str], score: float | None, points: float | None
-    ) -> dict[str, Any]:
-        entry: dict[str, Any] = {"name": _name(test, self.getNumber(test))}
-        if points is not None:
-            entry |= {"score": score, "max_score": points}
-        passed = verdict is Verdict.PASSED and (points is None or score is None or score >= points)
-        if verdict is not Verdict.NOT_GRADED or points:
-            entry["status"] = "passed" if passed else "failed"
-        if number := self.getNumber(test):
-            entry["number"] = number
-        if tags := self.getTags(test):
-            entry["tags"] = [str(tag) for tag in tags]
-        if visibility := self.getVisibility(test):
-            entry["visibility"] = visibility
-        output, output_format = self._output(test, verdict, texts)
-        if output:
-            entry |= {"output": output, "output_format": output_format}
-        return entry
-
-    def _output(self, test: TestCase, verdict: Verdict, texts: list[str]) -> tuple[str, str]:
-        hidden = self.getHideErrors(test)
-        output_format = getattr(test, "output_format", "text")
-        if output_format not in FORMATS or verdict is Verdict.FAULT:
-            output_format = "text"
-        shown = texts[:_MAX_MESSAGES]
-        if len(texts) > len(shown):
-            shown.append(f"… and {len(texts) - len(shown)} more.")
-        if verdict is Verdict.FAULT:
-            shown = [NOT_YOUR_FAULT, *([] if hidden else [f"For staff: {text}" for text in shown])]
-        elif verdict is Verdict.FAILED and hidden:
-            shown = [str(hidden)]
-        printed = "" if hidden or self._current is None else self.getOutput()
-        text = safe(joined(as_printed(printed, output_format), *shown), output_format)
-        return bounded(text, output_format, self._output_limit)
-
-    def _fault(self, where: str, text: str) -> None:
-        self.faults.append(safe(f"{where}: {text}", "text"))
+    results: dict[str, Any]
+    faults: tuple[str, ...]
+    diagnoses: tuple[str, ...]
+    submission: Submission | None = None
+    timed_out: bool = False
 
 
-class GradingRunner(JSONTestRunner):  # type: ignore[misc]  # gradescope-utils ships no types
-    """Runs a suite into `json_data`, afresh at each run; writes it to stream if there is one."""
-
-    def __init__(self, stream: Any = None, **options: Any) -> None:
-        super().__init__(stream, **options)
-        self.json_data: dict[str, Any]
-        self._head = {key: value for key, value in self.json_data.items() if isinstance(value, str)}
-
-    def run(self, test: TestSuite | TestCase) -> GradingResult:
-        """Run every test once; afterwards json_data has one entry for each, and result.faults the faults."""
-        tests = list(_flat(test))
-        data: dict[str, Any] = {**self._head, "tests": [], "leaderboard": []}
-        share = min(MAX_OUTPUT_BYTES, MAX_RESULTS_BYTES // (len(tests) + 2))
-        result = GradingResult(data["tests"], data["leaderboard"], share)
-        started = time.perf_counter()
-        test(result)
-        result.enter_missed(tests)
-        data["execution_time"] = round(time.perf_counter() - started, 3)
-        data["score"] = math.fsum(entry.get("score", 0.0) for entry in data["tests"])
-        if not data["leaderboard"]:
-            del data["leaderboard"]
-        self.json_data = data
-        if self.post_processor is not None:
-            self.post_processor(data)
-        if self.stream is not None:
-            json.dump(data, self.stream, indent=4, allow_nan=False)
-            self.stream.write("\n")
-        return result
+class _Verdict(Enum):
+    PASSED = "passed"
+    FAILED = "failed"
+    NOT_GRADED = "not graded"
+    NOT_ATTEMPTED = "not attempted"
+    FAULT = "fault"
 
 
-def _flat(test: TestSuite | TestCase) -> Iterator[TestCase]:
-    if isinstance(test, TestCase):
-        yield test
+@dataclass(frozen=True)
+class _Decorators:
+    """What staff wrote above a check. points None: it has none."""
+
+    points: float | None
+    number: str
+    tags: tuple[str, ...]
+    visibility: str
+    hide_errors: str
+
+
+@dataclass(frozen=True)
+class _Ending:
+    """text: for the student; with FAULT, for staff. score: in points, None if it has none."""
+
+    verdict: _Verdict
+    text: str
+    score: float | None
+    printed: str = ""
+
+
+def run_checks(checks: Iterable[TestCase], *, output: str = "") -> Graded:
+    """Run the checks in their order; the results have one entry for each, ordered by number.
+
+    output: plain text for the head. A fault of the grader is announced there too.
+    """
+    started = time.perf_counter()
+    checks = list(checks)
+    limit = min(MAX_OUTPUT_BYTES, MAX_RESULTS_BYTES // (len(checks) + 2))
+    tests: list[dict[str, Any]] = []
+    board: list[dict[str, Any]] = []
+    faults: list[str] = []
+    for check in checks:
+        _forget(check)
+        entry, fault = _entry(check, board, limit)
+        _forget(check)
+        tests.append(entry)
+        if fault:
+            faults.append(safe(f"{entry.get('number') or check.id()}: {fault}", "text"))
+    results: dict[str, Any] = {
+        "tests": sorted(tests, key=_by_number),
+        "score": math.fsum(test.get("score", 0.0) for test in tests),
+        "execution_time": round(time.perf_counter() - started, 3),
+    }
+    if board:
+        results["leaderboard"] = board
+    text, _ = bounded(safe(_joined(_notice(len(faults)), output), "text"), "text", limit)
+    if text:
+        results |= {"output": text, "output_format": "text"}
+    diagnoses = dict.fromkeys(name for check in checks if (name := getattr(check, "diagnosis", "")))
+    return Graded(results, tuple(faults), tuple(diagnoses))
+
+
+def interrupted() -> dict[str, Any]:
+    """Return the results that stand until grading has finished."""
+    return _ungraded(_INTERRUPTED)
+
+
+def failed(error: BaseException) -> dict[str, Any]:
+    """Return the results of a grader that failed as a whole."""
+    return _ungraded(_joined(_FAILED, f"For staff: {describe(error)}"))
+
+
+def describe(error: BaseException) -> str:
+    """Return "ValueError at tasks.py:41 in copies_first, called from run.py:12 in test_sequences".
+
+    Students may see it, so there is no value in it: only the text of a `GraderFault`, written for staff.
+    """
+    kind = type(error).__name__[:80]
+    text = f" ({str(error)[:_MAX_TEXT]})" if isinstance(error, GraderFault) and str(error) else ""
+    cause = f" from {type(error.__cause__).__name__[:80]}" if error.__cause__ is not None else ""
+    frames = [
+        f"{PurePath(frame.f_code.co_filename).name}:{line} in {frame.f_code.co_name}"
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if frame.f_code is not _ending.__code__ and not _is_foreign(frame.f_code.co_filename)
+    ][-_MAX_FRAMES:]
+    place = " at " + ", called from ".join(reversed(frames)) if frames else ""
+    return kind + cause + place + text
+
+
+def _is_foreign(file: str) -> bool:
+    path = PurePath(file)
+    return "unittest" in path.parts or "gradescope_utils" in path.parts
+
+
+# --- One check. ---
+
+
+def _entry(check: TestCase, board: list[dict[str, Any]], limit: int) -> tuple[dict[str, Any], str]:
+    """The check's entry in results.json, and what the grader got wrong in it, or ""."""
+    try:
+        above = _decorators(check)
+    except GraderFault as error:
+        above = _Decorators(None, str(getattr(_method(check), "__number__", "")), (), "", "")
+        ending = _Ending(_Verdict.FAULT, describe(error), None)
     else:
-        for part in test:
-            yield from _flat(part)
+        ending = _ending(check)
+        try:
+            ending = replace(ending, score=_score(check, ending.verdict, above.points))
+            if ending.verdict is _Verdict.PASSED and (row := _leaderboard(check)) is not None:
+                board.append(row)
+        except GraderFault as error:
+            score = None if above.points is None else 0.0
+            ending = _Ending(_Verdict.FAULT, describe(error), score, ending.printed)
+    entry: dict[str, Any] = {"name": _name(check, above.number)}
+    if ending.score is not None:
+        attempted = ending.verdict is not _Verdict.NOT_ATTEMPTED
+        entry |= {"score": ending.score, "max_score": above.points if attempted else 0.0}
+    if ending.verdict is not _Verdict.NOT_ATTEMPTED and (
+        ending.verdict is not _Verdict.NOT_GRADED or above.points
+    ):
+        full = ending.score is None or ending.score >= (above.points or 0.0)
+        entry["status"] = "passed" if ending.verdict is _Verdict.PASSED and full else "failed"
+    told = {"number": above.number, "tags": list(above.tags), "visibility": above.visibility}
+    entry |= {key: value for key, value in told.items() if value}
+    text, text_format = _output(check, ending, above.hide_errors, limit)
+    if text:
+        entry |= {"output": text, "output_format": text_format}
+    return entry, ending.text if ending.verdict is _Verdict.FAULT else ""
 
 
-def _scope(holder: Any) -> str:
-    """Return "module.Class" or "module" of "setUpClass (module.Class)", unittest's name for a setup."""
-    return str(holder.id()).partition("(")[2].rstrip(")")
+def _ending(check: TestCase) -> _Ending:
+    """Run the check."""
+    printed = io.StringIO()
+    verdict, text = _Verdict.PASSED, ""
+    try:
+        with (
+            contextlib.redirect_stdout(printed),
+            contextlib.redirect_stderr(printed),
+            within(PART_CPU_SECONDS),
+        ):
+            try:
+                if getattr(check, "__unittest_skip__", False):
+                    raise SkipTest(getattr(check, "__unittest_skip_why__", ""))
+                check.setUp()
+                _method(check)()
+            finally:
+                check.tearDown()
+                check.doCleanups()
+    except NotAttempted as reason:
+        verdict, text = _Verdict.NOT_ATTEMPTED, str(reason)
+    except SkipTest as reason:
+        verdict, text = _Verdict.NOT_GRADED, str(reason)
+    except KeyboardInterrupt:
+        raise
+    except TOO_MUCH as error:
+        verdict = _Verdict.NOT_GRADED
+        text = f"{_NOT_JUDGED} ({type(error).__name__}{f': {error}' if isinstance(error, OutOfTime) else ''})"
+        _tell_staff(check, error)
+    except BaseException as error:
+        if isinstance(error, AssertionError) and error.args not in ((), (None,), ("",)):
+            verdict, text = _Verdict.FAILED, str(error)
+        else:
+            without = ", without a message" if isinstance(error, AssertionError) else ""
+            verdict, text = _Verdict.FAULT, describe(error) + without
+            _tell_staff(check, error)
+    return _Ending(verdict, text, None, printed.getvalue())
 
 
-def _score(test: TestCase, verdict: Verdict, points: float | None) -> float | None:
-    """Return what the test earned. Raises GraderFault if it set no valid score and had to."""
+def _tell_staff(check: TestCase, error: BaseException) -> None:
+    """The traceback, on the output that Gradescope shows to staff alone."""
+    with contextlib.suppress(Exception):
+        print(f"grader fault in {check.id()}:", file=sys.__stderr__)
+        traceback.print_exception(error, file=sys.__stderr__)
+
+
+def _output(check: TestCase, ending: _Ending, hide_errors: str, limit: int) -> tuple[str, str]:
+    text_format = getattr(check, "output_format", "text")
+    if text_format not in FORMATS or ending.verdict is _Verdict.FAULT:
+        text_format = "text"
+    shown = [ending.text]
+    if ending.verdict is _Verdict.FAULT:
+        shown = [NOT_YOUR_FAULT, "" if hide_errors else f"For staff: {ending.text}"]
+    elif ending.verdict is _Verdict.FAILED and hide_errors:
+        shown = [hide_errors]
+    printed = "" if hide_errors else ending.printed
+    if printed and text_format in MARKUP:
+        printed = f"<pre>{html.escape(printed)}</pre>\n"
+    return bounded(safe(_joined(printed, *shown), text_format), text_format, limit)
+
+
+def _name(check: TestCase, number: str) -> str:
+    """The docstring's first line without the number, or the method's name in words."""
+    line = check.shortDescription() or check._testMethodName.removeprefix("test_").replace("_", " ")
+    if number and line.startswith(number):
+        line = line.removeprefix(number).lstrip(" .:") or line
+    return safe(line, "text")
+
+
+def _by_number(test: dict[str, Any]) -> tuple[bool, list[tuple[bool, int, str]]]:
+    """Order 2.10 after 2.9, and tests without a number last, as they came."""
+    parts = test["number"].split(".") if "number" in test else []
+    return not parts, [(not part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts]
+
+
+# --- What gradescope-utils' decorators leave on a method. It keeps a set score on the function itself,
+# where it would outlive the check and be the next submission's: `_forget` takes it away. ---
+
+
+def _wrapped() -> None:
+    """Serve as the function of which a partial-credit wrapper is made."""
+
+
+# partial_credit leaves no mark on a function, but all its wrappers share one code object
+_PARTIAL_CODE: Final = partial_credit(0)(_wrapped).__code__
+
+
+def _method(check: TestCase) -> Any:
+    return getattr(check, check._testMethodName)
+
+
+def _layers(check: TestCase) -> Iterator[Callable[..., Any]]:
+    """The check's function and what it wraps, from the outside in."""
+    layer = getattr(_method(check), "__func__", _method(check))
+    while layer is not None:
+        yield layer
+        layer = getattr(layer, "__wrapped__", None)
+
+
+def _forget(check: TestCase) -> None:
+    for layer in _layers(check):
+        for name in ("__score__", "__leaderboard_value__"):
+            vars(layer).pop(name, None)
+
+
+def _decorators(check: TestCase) -> _Decorators:
+    """Read them. Raises GraderFault for what Gradescope would misread, such as a misspelt visibility."""
+    method = _method(check)
+    number = str(getattr(method, "__number__", ""))
+    visibility = getattr(method, "__visibility__", "")
+    if visibility and visibility not in VISIBILITIES:
+        raise GraderFault(
+            f"expected one of {', '.join(VISIBILITIES)} as the visibility of {number or check.id()}, "
+            f"got {visibility!r}: correct the decorator of {check.id()}"
+        )
+    points = getattr(method, "__weight__", None)
+    return _Decorators(
+        None if points is None else _number(points, f"the points of {number or check.id()}", math.inf),
+        number,
+        tuple(str(tag) for tag in getattr(method, "__tags__", ())),
+        visibility,
+        str(getattr(method, "__hide_errors__", "") or ""),
+    )
+
+
+def _score(check: TestCase, verdict: _Verdict, points: float | None) -> float | None:
+    """What the check earned. Raises GraderFault if it set no valid score, and had to."""
     if points is None:
         return None
-    score = credit.set_score(test, points) if verdict in (Verdict.PASSED, Verdict.FAILED) else 0.0
-    if score is not None:
-        return score
-    if verdict is Verdict.FAILED:
+    if verdict not in (_Verdict.PASSED, _Verdict.FAILED):
         return 0.0
-    if credit.is_partial(test):
+    share = getattr(check, "share", None)
+    if share is not None:
+        share = _number(share, "the share it earned", 1.0)
+        return points if share == 1.0 else round(points * share, 2)
+    for layer in _layers(check):
+        if "__score__" in vars(layer):
+            return _number(vars(layer)["__score__"], "the score it set", points)
+    if verdict is _Verdict.FAILED:
+        return 0.0
+    if any(getattr(layer, "__code__", None) is _PARTIAL_CODE for layer in _layers(check)):
         raise GraderFault("a check with partial credit passed, but never set its score")
     return points
 
 
-def _name(test: TestCase, number: str | None) -> str:
-    """Return the docstring's first line without the number, or the method's name in words."""
-    line = test.shortDescription() or test._testMethodName.removeprefix("test_").replace("_", " ")
-    if number and line.startswith(number):
-        line = line.removeprefix(number).lstrip(" .:") or line
-    return safe(line, "text")
+def _leaderboard(check: TestCase) -> dict[str, Any] | None:
+    for layer in _layers(check):
+        if "__leaderboard_value__" in vars(layer):
+            value = vars(layer)["__leaderboard_value__"]
+            if not isinstance(value, str):
+                value = _number(value, "its leaderboard value", None)
+            column, order = vars(layer)["__leaderboard_column__"], vars(layer)["__leaderboard_sort_order__"]
+            return {"name": column, "value": value, "order": order}
+    return None
+
+
+def _number(value: object, what: str, top: float | None) -> float:
+    """The value as a finite float, within 0..top unless top is None. Raises GraderFault."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise GraderFault(f"expected a number as {what}, got {type(value).__name__}")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise GraderFault(f"expected a finite number as {what}, got {number}")
+    if top is None:
+        return number
+    slack = _SLACK * top if math.isfinite(top) else 0.0
+    if not -slack <= number <= top + slack:
+        raise GraderFault(f"expected a number from 0 to {top:g} as {what}, got {number}")
+    return min(max(number, 0.0), top)
+
+
+# --- The head. ---
+
+
+def _ungraded(text: str) -> dict[str, Any]:
+    text, _ = bounded(safe(text, "text"), "text", MAX_OUTPUT_BYTES)
+    return {"score": 0.0, "output": text, "output_format": "text", "tests": []}
+
+
+def _notice(faults: int) -> str:
+    if not faults:
+        return ""
+    return (
+        f"The grader itself failed in {faults} place{'s' if faults > 1 else ''}, named below. That is not "
+        "your fault; the score is not final. Please ask the course staff to rerun the autograder."
+    )
+
+
+def _joined(*texts: str) -> str:
+    """The texts that are not empty, with an empty line between them."""
+    return "\n\n".join(text.strip("\n") for text in texts if text.strip())

@@ -43,7 +43,7 @@ from reference.tasks import COPY_FIRST, IDENTITY, SequenceTask, drawn_sequence
 from reference.transformer import NumpyTransformer
 
 SEED, MODEL_SEED, CONTENT_SEED, POSITION_SEED = 0, 1998, 1997, 2017
-RTOL, ATOL = 1e-3, 1e-5
+RTOL, ATOL, TASK_ATOL = 1e-3, 1e-5, 1e-8
 SECTIONS = ("attention_by_content", "attention_by_position")
 NUMBERS = [f"{section}{part}" for section in SECTIONS for part in ("", "_Q", "_K", "_V")]
 SCHEMA = {
@@ -215,7 +215,9 @@ class Homework(unittest.TestCase):
     def assert_solves(self, task: SequenceTask, transformer: NumpyTransformer) -> None:
         """The matrices solve a task on every sequence."""
         for batch in task.all_sequences():
-            right = task.judge(transformer.plain_output(batch.inputs), batch.expected)
+            right = task.judge(
+                transformer.plain_output(batch.inputs), batch.expected, rtol=RTOL, atol=TASK_ATOL
+            )
             if not right.all():
                 self.fail(f"{(~right).sum()} of {len(right)} sequences are wrong")
 

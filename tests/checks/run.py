@@ -14,7 +14,7 @@ import numpy as np
 from autograder.checks.rubric import rubric
 from autograder.checks.run import StudentRun
 from autograder.grade import read, run_student_code
-from autograder.results.compose import run_checks
+from autograder.results.runner import run_checks
 from autograder.sandbox.host import ForkServer
 from autograder.submission.types import Log, Submission, TaskRecord
 from reference.tasks import TASKS, drawn_sequence

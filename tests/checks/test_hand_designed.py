@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -63,11 +65,35 @@ def test_a_design_keeps_the_share_of_sequences_that_are_right() -> None:
     assert test["score"] == pytest.approx(20 * 132 / 1092, abs=0.01)
 
 
-def test_attention_that_lands_right_but_overflows_keeps_no_half() -> None:
+def test_attention_that_lands_right_but_overflows_keeps_half() -> None:
     huge = NumpyTransformer(3000 * EYE, EYE, EYE)
     test = result(log_of_design("attention_by_content", huge), "3.2")
-    assert test["score"] == 0
+    assert test["score"] == 10
     assert "709" in test["output"]
+
+
+def test_attention_that_overflows_and_lands_wrong_keeps_no_half() -> None:
+    wrong = NumpyTransformer(np.roll(3000 * EYE, 1, axis=0), EYE, EYE)
+    assert result(log_of_design("attention_by_content", wrong), "3.2")["score"] < 10
+
+
+def test_matrices_of_very_many_columns_are_judged_in_little_memory() -> None:
+    wide = NumpyTransformer(np.tile(0.66 * EYE, 11_111), np.tile(EYE, 11_111), EYE)
+    tracemalloc.start()
+    test = result(log_of_design("attention_by_content", wide), "3.2")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert full(test)
+    assert peak < 64 * 2**20
+
+
+def test_a_pos_without_columns_in_the_optional_part_is_no_pos() -> None:
+    from autograder.assignment import Task
+    from autograder.checks.hand_designed import judge
+    from autograder.submission.types import Matrices
+
+    verdict = judge(Task.UNIQUE, Matrices(np.eye(4), np.eye(4), np.ones((4, 1)), np.zeros((5, 0))))
+    assert 0 < verdict.passed < verdict.total
 
 
 def test_a_score_just_below_exp_s_limit_passes() -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from autograder import settings
+from autograder.feedback.numbers import passes
 from reference.solutions import SOLUTIONS
 from reference.tasks import COPY_FIRST, IDENTITY, UNIQUE, SequenceTask
 from reference.transformer import BoolArray, NumpyTransformer
@@ -21,13 +21,7 @@ I3 = np.eye(3)
 def judged(task: SequenceTask, transformer: NumpyTransformer) -> tuple[BoolArray, ...]:
     """Which sequences pass, as the checks judge them."""
     return tuple(
-        task.judge(
-            transformer.plain_output(batch.inputs),
-            batch.expected,
-            rtol=settings.RTOL,
-            atol=settings.TASK_ATOL,
-        )
-        for batch in task.all_sequences()
+        passes(task, transformer.plain_output(batch.inputs), batch.expected) for batch in task.all_sequences()
     )
 
 

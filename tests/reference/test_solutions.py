@@ -11,6 +11,7 @@ from reference.transformer import NumpyTransformer
 
 from .notebook import ASSIGNMENT, needs_assignment, notebook
 
+NOTEBOOK = {"rtol": 1e-3, "atol": 1e-8}
 EVERY_SOLUTION = [
     pytest.param(TASKS[name], model, id=f"{name}: {how}")
     for name, by_how in SOLUTIONS.items()
@@ -23,7 +24,7 @@ def passes(task, model) -> list[bool]:
     return [
         bool(ok)
         for batch in task.all_sequences()
-        for ok in task.judge(model.plain_output(batch.inputs), batch.expected)
+        for ok in task.judge(model.plain_output(batch.inputs), batch.expected, **NOTEBOOK)
     ]
 
 
@@ -44,7 +45,7 @@ def test_a_solution_that_is_too_soft_still_attends_to_the_right_tokens(task, mod
     if task is not UNIQUE:  # where any number with the right sign will do
         assert not all(passes(task, soft))
     for batch in task.all_sequences():
-        assert task.judge(soft.sharp_output(batch.inputs), batch.expected).all()
+        assert task.judge(soft.sharp_output(batch.inputs), batch.expected, **NOTEBOOK).all()
 
 
 @pytest.mark.parametrize(("task", "model"), EVERY_SOLUTION)
@@ -52,8 +53,10 @@ def test_scores_a_thousand_times_as_large_fail_exactly_where_exp_breaks(task, mo
     large = NumpyTransformer(model.Km * 1000, model.Qm, model.Vm, model.pos)
     batch = task.all_sequences()[-1]
     broken = large.overflow(batch.inputs).broken[:, task.has_cls :].any(axis=-1)
-    np.testing.assert_array_equal(task.judge(large.plain_output(batch.inputs), batch.expected), ~broken)
-    assert task.judge(large.forward(batch.inputs).output, batch.expected).all()
+    np.testing.assert_array_equal(
+        task.judge(large.plain_output(batch.inputs), batch.expected, **NOTEBOOK), ~broken
+    )
+    assert task.judge(large.forward(batch.inputs).output, batch.expected, **NOTEBOOK).all()
 
 
 def test_attending_to_all_alike_is_no_solution():
@@ -79,7 +82,7 @@ def test_the_plain_output_and_the_verdict_are_the_notebook_s_at_any_sharpness(ta
         np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-300)
         kept = np.sign(theirs[:, 1:]) if task is UNIQUE else theirs
         verdicts = [np.allclose(o, e, rtol=1e-3) for o, e in zip(kept, batch.expected, strict=True)]
-        assert task.judge(ours, batch.expected).tolist() == verdicts
+        assert task.judge(ours, batch.expected, **NOTEBOOK).tolist() == verdicts
 
 
 def recorded(task, seed: int, log):

@@ -9,6 +9,8 @@ from reference.tasks import COPY_FIRST, IDENTITY, TASKS, UNIQUE, drawn_sequence
 
 from .notebook import needs_assignment, notebook
 
+NOTEBOOK = {"rtol": 1e-3, "atol": 1e-8}
+"""The tolerances of the notebook's own test."""
 GENERATORS = {
     IDENTITY: "generate_test_cases_identity",
     COPY_FIRST: "generate_test_cases_first",
@@ -70,34 +72,34 @@ def test_a_sequence_passes_as_in_allclose(error, column):
     batch = IDENTITY.batch([[0, 1], [2, 2]])
     output = batch.expected.copy()
     output[0, 0, column] += error
-    judged = IDENTITY.judge(output, batch.expected)
+    judged = IDENTITY.judge(output, batch.expected, **NOTEBOOK)
     assert judged.tolist() == [np.allclose(output[0], batch.expected[0], rtol=1e-3), True]
 
 
 def test_the_tolerance_is_relative_to_what_is_expected_not_to_what_came():
     # 1e-3 of 1.0010005 would just be enough, 1e-3 of 1 is not.
-    assert not COPY_FIRST.judge([[[1.0010005]]], [[[1.0]]]).any()
+    assert not COPY_FIRST.judge([[[1.0010005]]], [[[1.0]]], **NOTEBOOK).any()
 
 
 def test_only_the_sign_counts_for_unique_tokens():
     expected = UNIQUE.batch([[0, 1, 1]]).expected
-    assert UNIQUE.judge([[[-7], [1e-9], [-3], [-1e9]]], expected).all()
+    assert UNIQUE.judge([[[-7], [1e-9], [-3], [-1e9]]], expected, **NOTEBOOK).all()
 
 
 def test_what_stands_at_cls_is_ignored():
-    assert UNIQUE.judge([[[np.nan], [5]]], [[[1]]]).all()
+    assert UNIQUE.judge([[[np.nan], [5]]], [[[1]]], **NOTEBOOK).all()
 
 
 @pytest.mark.parametrize("wrong", [0.0, -1.0, np.nan])
 def test_zero_nan_and_the_other_sign_are_wrong(wrong):
-    assert not UNIQUE.judge([[[1], [wrong]]], [[[1]]]).any()
+    assert not UNIQUE.judge([[[1], [wrong]]], [[[1]]], **NOTEBOOK).any()
 
 
 def test_every_column_of_the_output_must_have_the_sign():
     expected = [[[1], [1]], [[1], [1]]]
     output = np.ones((2, 3, 2))
     output[1, 2, 1] = -1
-    assert UNIQUE.judge(output, expected).tolist() == [True, False]
+    assert UNIQUE.judge(output, expected, **NOTEBOOK).tolist() == [True, False]
 
 
 @needs_assignment

@@ -12,7 +12,8 @@ from dataclasses import replace
 import numpy as np
 
 from autograder.feedback.matrices.findings import Finding, Mistake, sharp_attention
-from autograder.feedback.matrices.scale import passes, scaled, sharpening, shrinking
+from autograder.feedback.matrices.scale import scaled, sharpening, shrinking, solves
+from autograder.feedback.numbers import passes
 from autograder.feedback.wording import matrices as wording
 from reference.tasks import SequenceTask
 from reference.transformer import BoolArray, ExpBreak, FloatArray, NumpyTransformer
@@ -20,7 +21,7 @@ from reference.transformer import BoolArray, ExpBreak, FloatArray, NumpyTransfor
 
 def attention_findings(task: SequenceTask, transformer: NumpyTransformer) -> list[Finding]:
     """What keeps attention from landing where it should, sharply; transformer has the right values."""
-    if passes(task, transformer):
+    if solves(task, transformer):
         return []
     broken = break_finding(task, transformer)
     lands = _lands(task, transformer)
@@ -36,7 +37,7 @@ def _lands(task: SequenceTask, transformer: NumpyTransformer) -> bool:
     for batch in task.all_sequences():
         if not np.isfinite(transformer.forward(batch.inputs).scores).all():
             return True
-        if not task.judge(transformer.sharp_output(batch.inputs), batch.expected).all():
+        if not passes(task, transformer.sharp_output(batch.inputs), batch.expected).all():
             return False
     return True
 
@@ -62,7 +63,7 @@ def _sharpness(task: SequenceTask, transformer: NumpyTransformer) -> Finding | N
         attention = transformer.forward(batch.inputs)
         wrong = batch.expected @ batch.inputs[:, :, :3].mT == 0  # (n, L, L): keys of another token
         leaks = np.where(wrong, attention.attention_weights, 0.0).sum(axis=-1)  # (n, L)
-        bad = ~task.judge(attention.output, batch.expected)
+        bad = ~passes(task, attention.output, batch.expected)
         if bad.any():
             index = int(np.argmax(bad))
             leak = float(leaks[index].max())
@@ -87,14 +88,14 @@ def _last_place(task: SequenceTask, transformer: NumpyTransformer) -> Finding | 
     attended = [sharp_attention(transformer, batch.inputs) for batch in task.all_sequences()[1:]]
     if not all(_only(each, each.shape[-1] - 1) for each in attended):
         return None
-    turned = sharpening(task, scaled(transformer, -1)) or passes(task, scaled(transformer, -1))
+    turned = sharpening(task, scaled(transformer, -1)) or solves(task, scaled(transformer, -1))
     return Finding(Mistake.LAST_PLACE, wording.last_place(bool(turned)))
 
 
 def _repairs(task: SequenceTask, transformer: NumpyTransformer) -> Finding | None:
     """A repair after which every sequence passes, if need be with another scale of Km."""
     for mistake, repaired in _candidates(task, transformer):
-        scale: float | None = 1.0 if passes(task, repaired) else sharpening(task, repaired)
+        scale: float | None = 1.0 if solves(task, repaired) else sharpening(task, repaired)
         if scale is None and (divisor := shrinking(task, repaired)) is not None:
             scale = 1 / divisor
         if scale is not None:

@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 
+from autograder.feedback.numbers import passes
 from reference.tasks import Batch, SequenceTask
 from reference.transformer import BoolArray, FloatArray, NumpyTransformer
 
@@ -37,10 +38,10 @@ def scaled(transformer: NumpyTransformer, factor: float) -> NumpyTransformer:
     return replace(transformer, Km=factor * transformer.Km)
 
 
-def passes(task: SequenceTask, transformer: NumpyTransformer, batches: Sequence[Batch] | None = None) -> bool:
+def solves(task: SequenceTask, transformer: NumpyTransformer, batches: Sequence[Batch] | None = None) -> bool:
     """Whether the notebook's own test passes on every sequence."""
     return all(
-        task.judge(transformer.plain_output(batch.inputs), batch.expected).all()
+        passes(task, transformer.plain_output(batch.inputs), batch.expected).all()
         for batch in batches or task.all_sequences()
     )
 
@@ -48,7 +49,7 @@ def passes(task: SequenceTask, transformer: NumpyTransformer, batches: Sequence[
 def _first(task: SequenceTask, transformer: NumpyTransformer, factors: tuple[float, ...]) -> float | None:
     could = _pass_short(task, transformer, np.array(factors))
     for factor, worth_trying in zip(factors, could, strict=True):
-        if worth_trying and passes(task, scaled(transformer, factor)):
+        if worth_trying and solves(task, scaled(transformer, factor)):
             return factor
     return None
 
@@ -62,7 +63,7 @@ def _pass_short(task: SequenceTask, transformer: NumpyTransformer, factors: Floa
             exps = np.exp(factors[:, None, None, None] * attention.scores)  # (factors, n, L, L)
             outputs = (exps / exps.sum(axis=-1, keepdims=True)) @ attention.values  # (factors, n, L, v_dim)
         expected = np.broadcast_to(batch.expected, (len(factors), *batch.expected.shape))
-        flat = task.judge(_joined(outputs), _joined(expected))  # (factors * n,)
+        flat = passes(task, _joined(outputs), _joined(expected))  # (factors * n,)
         ok &= flat.reshape(len(factors), -1).all(axis=1)
     return ok
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from autograder.feedback.matrices.attention import break_finding, equal_rows
 from autograder.feedback.matrices.findings import Finding, Mistake, sharp_attention
-from autograder.feedback.matrices.scale import passes, scaled, sharpening, shrinking
+from autograder.feedback.matrices.scale import scaled, sharpening, shrinking, solves
 from autograder.feedback.wording import matrices as wording
 from reference.tasks import Batch, SequenceTask
 from reference.transformer import NumpyTransformer
@@ -28,7 +28,7 @@ def unique_findings(task: SequenceTask, transformer: NumpyTransformer) -> list[F
         Mistake.EXCHANGED: replace(transformer, Km=transformer.Qm, Qm=transformer.Km),
     }
     for mistake, repaired in repairs.items():
-        scale = 1.0 if passes(task, repaired) else sharpening(task, repaired)
+        scale = 1.0 if solves(task, repaired) else sharpening(task, repaired)
         if scale is not None:
             return [Finding(mistake, wording.repair(mistake, scale))]
     finding = _pattern(task, transformer)
