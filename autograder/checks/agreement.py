@@ -7,7 +7,7 @@ import numpy as np
 from autograder.assignment import MATRICES, Task
 from autograder.checks.questions import matrices
 from autograder.checks.run import StudentRun
-from autograder.sandbox.calls import Answer
+from autograder.sandbox.calls import Answer, LoadReport
 from autograder.submission.class_source import same_code
 from autograder.submission.shapes import work_out_shapes
 from autograder.submission.types import Origin, ShapeFault
@@ -26,6 +26,8 @@ def disagreements(evidence: StudentRun) -> list[str]:
             f"PytorchTransformer in {program.name} is not the one recorded in {log.name}; "
             f"{program.name} was graded. {_DO}"
         )
+    if isinstance(evidence.load, LoadReport) and evidence.load.is_cut:
+        return lines  # what the grader's own limits left out may be all the difference
     for task, record in ((Task.CONTENT, log.content), (Task.POSITION, log.position)):
         outcome = evidence.outcomes.get(matrices(task))
         if record is None or not isinstance(outcome, Answer):

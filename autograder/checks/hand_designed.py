@@ -176,7 +176,8 @@ def _why_absent(outcome: object, name: str, task: Task) -> str:
             f"The matrices in {name} are not arrays of numbers ({outcome.detail}). "
             "Make Km, Qm and Vm NumPy arrays of numbers."
         )
-    if isinstance(outcome, (Refused, Raised)):
+    not_known = isinstance(outcome, Refused) and outcome.reason is Refusal.NOT_KNOWN
+    if isinstance(outcome, (Refused, Raised)) and not not_known:
         return (
             f"{name} holds no Km, Qm and Vm for this part. Fill in its matrices, run the cell, run the cell "
             "that writes submission_log.json, and upload both files."

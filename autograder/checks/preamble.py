@@ -9,12 +9,12 @@ from autograder.assignment import Task
 from autograder.checks.agreement import disagreements
 from autograder.checks.questions import matrices
 from autograder.checks.run import StudentRun
-from autograder.sandbox.calls import Answer, Ended, LoadReport, StatementFate, StatementReport
+from autograder.sandbox.calls import Answer, End, Ended, LoadReport, StatementFate, StatementReport
 from autograder.submission.types import NoteLevel
 from autograder.text import NAME_LIMIT, clean
 
 MAX_STATEMENTS = 8
-TOLD = (StatementFate.FAILED, StatementFate.STOPPED)
+TOLD = (StatementFate.FAILED, StatementFate.STOPPED, StatementFate.ENDED)
 OPTIONAL_MARKER = "generate_test_cases_unique"
 _WARNING = "Please note"
 _MESSAGE_LIMIT = 300
@@ -64,7 +64,13 @@ def _loading(load: LoadReport, left_alone: Mapping[str, int]) -> list[str]:
         )
     if load.definitions_only:
         lines.append(
-            "Your program took too long, so only its imports, functions, classes and assignments were run."
+            "Your program took too long, so only its imports, functions and classes were run from there on."
+        )
+    if load.absent:
+        listed = clean(", ".join(load.absent), NAME_LIMIT)
+        lines.append(
+            f"{listed}: neither in your upload nor installed where it is graded; what your code does with it "
+            "was left out."
         )
     return lines
 
@@ -84,6 +90,11 @@ def _statement(report: StatementReport) -> str:
     code = f"`{clean(report.place.text, 80)}`"
     if report.error is None:
         return f"{where}: {code} took too long and was stopped; the rest went on."
+    if report.fate is StatementFate.ENDED:
+        ends = {end.name: end.value for end in End}  # the name comes from the student's process
+        reason = ends.get(report.error.type_name, "it ended")
+        detail = clean(report.error.message, NAME_LIMIT)
+        return f"{where}: {code} was left out, since in it the program died: {reason} ({detail})."
     message = clean(report.error.message, _MESSAGE_LIMIT)
     kind = clean(report.error.type_name, NAME_LIMIT)
     return f"{where}: {code} raised {kind}: {message} (the rest went on)."

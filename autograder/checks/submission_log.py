@@ -92,14 +92,18 @@ class SubmissionLog(Check):
         if not isinstance(outcome, Answer):
             return "torch_transformer: not compared, because your code does not run (see 2.1 to 2.3)."
         shape = tuple(int(size) for size in outcome.arrays["shape"])
-        value = outcome.arrays["output"].reshape(-1)[MODEL_RECORD_ITEMS]
+        values = [
+            outcome.arrays[name][MODEL_RECORD_ITEMS] for name in ("older", "output") if name in outcome.arrays
+        ]
         if shape != record.shape:
             return (
                 f"torch_transformer_shape is {shape_text(record.shape)}, but your code gives "
                 f"{shape_text(shape)}. {_RERUN}"
             )
-        if not agree(record.value, value, rtol=settings.RTOL, atol=settings.MODEL_ATOL):
-            told = difference(record.value, value, rtol=settings.RTOL, atol=settings.MODEL_ATOL)
+        if not any(
+            agree(record.value, each, rtol=settings.RTOL, atol=settings.MODEL_ATOL) for each in values
+        ):
+            told = difference(record.value, values[-1], rtol=settings.RTOL, atol=settings.MODEL_ATOL)
             what = "torch_transformer_value is not what your code gives under the notebook's seed."
             return f"{what} {told} {_RERUN}"
         return ""

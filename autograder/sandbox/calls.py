@@ -36,6 +36,13 @@ class Cell:
     executed: bool = True
 
 
+class Moment(Enum):
+    """In which state of the program's names the model is called."""
+
+    TESTED = "when the notebook tested or recorded it, or else when the class was defined"
+    END = "at the end"
+
+
 @dataclass(frozen=True)
 class RunLimits:
     """What one run of a program may use. Times in seconds, sizes in bytes.
@@ -156,7 +163,8 @@ class CountOperations:
 @dataclass(frozen=True)
 class RecordedOutput:
     """What the notebook records: seed `random`, `numpy` and `torch` with seed, build the model, run
-    torch.randn(seq_len, input_dim). Answer: "shape" int64, "output" float64, flattened."""
+    torch.randn(seq_len, input_dim). Answer: "shape" int64, "output" float64, flattened; "older", too, if the
+    class draws from trunc_normal_: the output with the numbers that torch drew for that up to 2.12."""
 
     seed: int
     sizes: Sizes
@@ -164,9 +172,10 @@ class RecordedOutput:
 
     def accepts(self, answer: Answer) -> bool:
         """Whether the answer has the form above."""
-        if set(answer.arrays) != {"shape", "output"}:
+        outputs = {name: array for name, array in answer.arrays.items() if name != "shape"}
+        if "shape" not in answer.arrays or not {"output"} <= set(outputs) <= {"output", "older"}:
             return False
-        return _integers(answer.arrays["shape"]) and _floats(answer.arrays["output"])
+        return _integers(answer.arrays["shape"]) and _floats(*outputs.values())
 
 
 @dataclass(frozen=True)
@@ -248,6 +257,7 @@ class Refusal(Enum):
 
     NO_CLASS = f"there is no class {CLASS_NAME}"
     NO_MATRICES = "the matrices of this task are not there"
+    NOT_KNOWN = "the matrices of this task are not known, since a part of the program was not run"
     NOT_NUMERIC = "a matrix is not an array of numbers"
     NOT_A_TENSOR = "forward returned something else than a tensor"
     BAD_DTYPE = "the output is not a tensor of floating-point numbers"
@@ -300,6 +310,7 @@ class StatementFate(Enum):
     SKIPPED = "skipped"
     STOPPED = "stopped"
     NOT_RUN = "not run"
+    ENDED = "ended"
 
 
 @dataclass(frozen=True)
@@ -307,7 +318,8 @@ class StatementReport:
     """A statement of the program that did not simply run.
 
     error is there if it FAILED. SKIPPED: calls the assignment's training or comparison functions.
-    STOPPED: took too long. NOT_RUN: not a definition, and only definitions were loaded.
+    STOPPED: took too long. NOT_RUN: not a definition, and only definitions were loaded. ENDED: the process
+    ended in it, so that it was left out when the program was run again; error has the End's name and detail.
     """
 
     place: Place
@@ -317,11 +329,21 @@ class StatementReport:
 
 @dataclass(frozen=True)
 class LoadReport:
-    """How loading went. classes: names of the nn.Module subclasses the program defined, in order."""
+    """How loading went. classes: names of the nn.Module subclasses the program defined, in order.
+
+    absent: packages that the program imports, and neither the upload nor the grader has.
+    """
 
     statements: tuple[StatementReport, ...]
     classes: tuple[str, ...]
     definitions_only: bool
+    absent: tuple[str, ...] = ()
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the grader's limits kept a part from running: what is not there may be in that part."""
+        cut = (StatementFate.STOPPED, StatementFate.NOT_RUN, StatementFate.ENDED)
+        return any(statement.fate in cut for statement in self.statements)
 
 
 def met_time_limit(load: LoadReport | Ended | None, outcomes: Iterable[Outcome]) -> bool:

@@ -12,7 +12,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Final
 
@@ -25,6 +25,7 @@ from autograder.sandbox.calls import (
     End,
     Ended,
     LoadReport,
+    Moment,
     Outcome,
     RunLimits,
     Transcript,
@@ -36,7 +37,6 @@ from autograder.sandbox.wire import (
     Frame,
     FrameError,
     FrameReader,
-    LoadLevel,
     Request,
     decode,
     encode_order,
@@ -56,8 +56,6 @@ DEFAULT_LIMITS: Final = RunLimits(
     text=settings.MAX_TEXT_BYTES,
     items=settings.MAX_MATRIX_ITEMS,
 )
-
-_NEXT_LEVEL: Final = {LoadLevel.ALL: LoadLevel.DEFINITIONS, LoadLevel.DEFINITIONS: LoadLevel.NAMES}
 
 
 @dataclass
@@ -106,16 +104,19 @@ class ForkServer:
         limits: RunLimits | None = None,
         heard: Callable[[], None] | None = None,
         allowance: Allowance | None = None,
+        *,
+        moment: Moment = Moment.TESTED,
     ) -> Transcript:
         """Load the cells and make the calls, in order, in a child that is gone when this returns.
 
         Whatever the student's code does is an Outcome. limits: for this run only. heard: called at each
         call's outcome. allowance: what is left of the upload's time; None: no bound but those of the calls.
-        Raises SandboxFault if the sandbox itself fails.
+        moment: see `Moment`. Raises SandboxFault if the sandbox itself fails.
         """
         control = self._await_ready()
         try:
-            return _run(control, tuple(cells), tuple(calls), limits or self._limits, allowance, heard)
+            request = Request(tuple(cells), limits or self._limits, 0, moment)
+            return _run(control, request, tuple(calls), allowance, heard)
         except BaseException:  # what is still on its way would be taken for the next run's
             self.close()
             raise
@@ -171,25 +172,28 @@ class ForkServer:
 
 def _run(
     control: socket.socket,
-    cells: tuple[Cell, ...],
+    request: Request,
     calls: tuple[Call, ...],
-    limits: RunLimits,
     allowance: Allowance | None,
     heard: Callable[[], None] | None,
 ) -> Transcript:
-    """Attempt after attempt, until every call has its outcome."""
+    """Attempt after attempt, until every call has its outcome.
+
+    One that ends while loading is followed by one without the statement that it ended in, and in the last
+    resort by one with definitions alone.
+    """
     load: LoadReport | None = None
     outcomes: list[Outcome] = []
-    level = LoadLevel.ALL
     end = None
+    limits = request.limits
     allowance = allowance or Allowance(math.inf, math.inf)
-    for _ in range(limits.failed_attempts):
+    for attempts_left in reversed(range(limits.failed_attempts)):
         end = allowance.end_at()
         if end is not None:
             break
         left = calls[len(outcomes) :]
         cpu_seconds = min(2 * limits.load_cpu + len(left) * limits.call_cpu, allowance.cpu_left)
-        request = Request(cells, level, limits, math.ceil(cpu_seconds) + 1)
+        request = replace(request, cpu_seconds=math.ceil(cpu_seconds) + 1)
         attempt = run_attempt(control, request, left, allowance, heard)
         load = load or attempt.load
         outcomes += attempt.outcomes
@@ -199,7 +203,8 @@ def _run(
         if end.reason is End.USED_UP:
             break
         if attempt.load is None:
-            level = _NEXT_LEVEL.get(level, level)
+            ended = (*request.ended, (attempt.statement, end))
+            request = replace(request, ended=ended, definitions_only=attempts_left == 1)
         else:
             outcomes.append(end)
     not_run = end if end is not None and end.reason is End.USED_UP else Ended(End.NOT_RUN)
@@ -222,8 +227,12 @@ LOAD_GRACE: Final = 2.0
 
 @dataclass
 class Attempt:
-    """What one fork gave. load None: it died before the program was loaded. end None: it gave all."""
+    """What one fork gave. load None: it died before the program was loaded. end None: it gave all.
 
+    statement: the number of the one that it ended in, while loading.
+    """
+
+    statement: int = 0
     load: LoadReport | None = None
     outcomes: list[Outcome] = field(default_factory=list)
     end: Ended | None = None
@@ -401,7 +410,8 @@ class _Talk:
 
     def _hear(self) -> None:
         """One report of the fork server."""
-        tag, pid, status, cpu_seconds, peak_kib = REPORT.unpack(receive_exactly(self._control, REPORT.size))
+        report = REPORT.unpack(receive_exactly(self._control, REPORT.size))
+        tag, pid, status, cpu_seconds, peak_kib, self._result.statement = report
         if tag == STARTED:
             self._child = pid
         elif tag == ENDED:

@@ -18,7 +18,6 @@ import pickle
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any, Final, Union
 
 import numpy as np
@@ -36,6 +35,7 @@ from autograder.sandbox.calls import (
     Forward,
     Gradients,
     LoadReport,
+    Moment,
     Outcome,
     Place,
     Raised,
@@ -56,31 +56,27 @@ from autograder.sandbox.calls import (
 LENGTH: Final = struct.Struct("<Q")
 
 
-class LoadLevel(Enum):
-    """How much of the program runs."""
-
-    ALL = "all statements"
-    DEFINITIONS = "imports, functions, classes, assignments"
-    NAMES = "imports, functions, classes"
-
-
 @dataclass(frozen=True)
 class Request:
-    """One attempt: load the cells at this level, within these limits; then the calls come, one by one.
+    """One attempt: load the cells, within these limits; then the calls come, one by one.
 
-    cpu_seconds: of the whole attempt.
+    cpu_seconds: of the whole attempt. moment: the state in which the calls are made. definitions_only: run
+    imports, functions and classes alone. ended: by their numbers, the statements to leave out, since an
+    attempt ended in them, and how.
     """
 
     cells: tuple[Cell, ...]
-    level: LoadLevel
     limits: RunLimits
     cpu_seconds: int
+    moment: Moment = Moment.TESTED
+    definitions_only: bool = False
+    ended: tuple[tuple[int, Ended], ...] = ()
 
 
 _CLASSES: Final[dict[str, Any]] = {
     cls.__name__: cls
     for cls in (
-        *(Request, LoadLevel, RunLimits, Cell, Sizes, Weights, Task),
+        *(Request, RunLimits, Cell, Moment, End, Ended, Sizes, Weights, Task),
         *(Describe, Forward, Gradients, CountOperations, RecordedOutput, TaskMatrices, Train),
     )
 }
@@ -216,14 +212,16 @@ def encode(index: int, message: Message, labels: Mapping[str, int], max_text: in
     if isinstance(message, LoadReport):
         kind = LOAD
         statements = message.statements[:MAX_STATEMENTS]
-        out.number("BII", message.definitions_only, len(statements), len(message.classes[:MAX_ARRAYS]))
+        out.number("BI", message.definitions_only, len(statements))
         for report in statements:
             out.number("HIB", labels[report.place.label], report.place.line, _FATES.index(report.fate))
             out.number("B", report.error is not None)
             if report.error is not None:
                 _encode_raised(out, report.error, labels)
-        for name in message.classes[:MAX_ARRAYS]:
-            out.text(name)
+        for names in (message.classes[:MAX_ARRAYS], message.absent[:MAX_ARRAYS]):
+            out.number("I", len(names))
+            for name in names:
+                out.text(name)
     elif isinstance(message, Answer):
         kind = ANSWER
         out.number("I", len(message.arrays))
@@ -283,6 +281,9 @@ class _Reader:
         except UnicodeDecodeError as error:
             raise FrameError("a text is not UTF-8") from error
 
+    def texts(self) -> tuple[str, ...]:
+        return tuple(self.text() for _ in range(self.number("I", MAX_ARRAYS + 1)))
+
     def place(self) -> Place:
         cell = self._cells[self.number("H", len(self._cells))]
         (line,) = self.numbers("I")
@@ -337,11 +338,10 @@ def _decode(kind: int, read: _Reader) -> Message:
 def _decode_load(read: _Reader) -> LoadReport:
     definitions_only = bool(read.number("B", 2))
     count = read.number("I", MAX_STATEMENTS + 1)
-    names = read.number("I", MAX_ARRAYS + 1)
     statements = []
     for _ in range(count):
         place = read.place()
         fate = _FATES[read.number("B", len(_FATES))]
         error = read.raised() if read.number("B", 2) else None
         statements.append(StatementReport(place, fate, error))
-    return LoadReport(tuple(statements), tuple(read.text() for _ in range(names)), definitions_only)
+    return LoadReport(tuple(statements), read.texts(), definitions_only, read.texts())

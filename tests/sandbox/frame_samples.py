@@ -30,7 +30,9 @@ MESSAGES: tuple[wire.Message, ...] = (
     RAISED,
     Refused(Refusal.NOT_A_TENSOR, "a list of 3"),
     Ended(End.MEMORY, "MemoryError"),
-    LoadReport((REPORT, StatementReport(Place("cell 2", 3, ""), StatementFate.NOT_RUN)), ("A", "B"), True),
+    LoadReport(
+        (REPORT, StatementReport(Place("cell 2", 3, ""), StatementFate.NOT_RUN)), ("A", "B"), True, ("c",)
+    ),
 )
 ANSWER = Answer({"a": np.eye(3), "b": np.zeros((2, 0), bool)})
 

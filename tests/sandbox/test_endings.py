@@ -24,6 +24,7 @@ from autograder.sandbox.calls import (
     Outcome,
     Raised,
     Refused,
+    StatementFate,
     Transcript,
 )
 from autograder.sandbox.host import Allowance, ForkServer
@@ -171,33 +172,48 @@ def test_a_fork_leaves_no_process_behind(fork_server: ForkServer) -> None:
     assert descendants(fork_server_pid(fork_server)) == []
 
 
-def test_a_load_that_hangs_and_will_not_stop_leaves_the_definitions(fork_server: ForkServer) -> None:
+def test_a_statement_that_hangs_and_will_not_stop_is_left_out_the_next_time(fork_server: ForkServer) -> None:
     stubborn = (
         "if True:\n    import signal\n    signal.signal(signal.SIGPROF, signal.SIG_IGN)\n    while True: pass"
     )
     got = fork_server.run(program(beside=stubborn), [HONEST], SHORT)
     assert isinstance(got.load, LoadReport)
-    assert got.load.definitions_only
+    ended = [item for item in got.load.statements if item.fate is StatementFate.ENDED]
+    assert [item.error for item in ended] == [Raised("CPU_TIME", "0.5 s")]
     assert is_honest(got.outcomes[0])
 
 
-def test_an_assignment_that_hangs_too_leaves_functions_and_classes(fork_server: ForkServer) -> None:
+def test_a_statement_that_sleeps_is_left_out_the_next_time(fork_server: ForkServer) -> None:
     got = fork_server.run(program(beside="x = __import__('time').sleep(600)"), [HONEST], IMPATIENT)
     assert isinstance(got.load, LoadReport)
     assert is_honest(got.outcomes[0])
 
 
-def test_an_exit_while_loading_leaves_the_definitions(fork_server: ForkServer) -> None:
-    got = fork_server.run(program(beside="os._exit(0)"), [HONEST], SHORT)
+@pytest.mark.parametrize(
+    ("leaving", "told"),
+    [
+        ("os._exit(0)", Raised("SystemExit", "os._exit(0)")),
+        ("os.kill(os.getpid(), 9)", "SystemExit"),
+        ("__import__('signal').raise_signal(9)", Raised("SystemExit", "signal.raise_signal(9)")),
+        ("ctypes.string_at(0)", Raised("SIGNAL", "SIGSEGV")),
+    ],
+)
+def test_a_statement_that_ends_the_process_costs_only_itself(
+    fork_server: ForkServer, leaving: str, told: object
+) -> None:
+    got = fork_server.run(program(beside=f"{leaving}\nx = []\nx.append(1)\nassert x == [1]"), [HONEST], SHORT)
     assert isinstance(got.load, LoadReport)
+    (statement,) = got.load.statements
+    error = statement.error
+    assert error is not None
+    assert told in (error.type_name, Raised(error.type_name, error.message))
     assert is_honest(got.outcomes[0])
 
 
 def test_a_program_that_dies_at_every_load_ends_with_that(fork_server: ForkServer) -> None:
-    got = fork_server.run(
-        program(beside="@lambda f: __import__('os')._exit(9)\ndef f(): pass"), [HONEST], SHORT
-    )
-    assert got.load == Ended(End.EXIT, "exit status 9")
+    deadly = "@lambda f: ctypes.string_at(0)\ndef f(): pass\n"
+    got = fork_server.run(program(beside=3 * deadly), [HONEST], SHORT)
+    assert got.load == Ended(End.SIGNAL, "SIGSEGV")
     assert got.outcomes == (Ended(End.NOT_RUN),)
 
 
@@ -223,8 +239,7 @@ def test_the_grader_cannot_be_imported(fork_server: ForkServer) -> None:
     for name in ("reference", "autograder", "autograder.checks", "autograder.settings"):
         got = fork_server.run(program(beside=f"import {name}"), [])
         assert isinstance(got.load, LoadReport)
-        assert got.load.statements[0].error is not None
-        assert got.load.statements[0].error.type_name == "ModuleNotFoundError"
+        assert got.load.absent == (name.partition(".")[0],)
 
 
 def test_many_runs_leak_neither_descriptors_nor_memory(fork_server: ForkServer) -> None:

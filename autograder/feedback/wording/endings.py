@@ -17,6 +17,10 @@ REFUSED: Final[dict[Refusal, Words]] = {
         "Define Km, Qm and Vm (and pos, where the task asks for it) in this task's cell, run all cells and "
         "download again.",
     ),
+    Refusal.NOT_KNOWN: Words(
+        "The matrices of this task are not known, since a part of your program was not run.",
+        "Upload submission_log.json with your notebook.",
+    ),
     Refusal.NOT_NUMERIC: Words(
         "A matrix is not an array of numbers: {detail}.",
         "Write it as np.array([[...], [...]]) with rows of equal length and numbers only.",

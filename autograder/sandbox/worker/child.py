@@ -12,8 +12,9 @@ import itertools
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from mmap import mmap
 from typing import Any, Final, NoReturn
 
 from autograder.sandbox import wire
@@ -29,7 +30,7 @@ from autograder.sandbox.calls import (
 from autograder.sandbox.isolation import findings_to_bytes, is_readable, run_probes
 from autograder.sandbox.jail.confine import Limits, Plan, close_all_but, confine
 from autograder.sandbox.wire import Request
-from autograder.sandbox.worker import errors, model, torch_import, training
+from autograder.sandbox.worker import model, torch_import, values
 from autograder.sandbox.worker.loader import Loader, Program
 
 REQUEST: Final = 3
@@ -44,10 +45,14 @@ _leave = os._exit
 
 @dataclass(frozen=True)
 class Jail:
-    """What the fork server found out about this machine, once. memory_bytes, cpu_seconds: the request's."""
+    """What the fork server found out about this machine, once. memory_bytes, cpu_seconds: the request's.
+
+    progress: memory that it shares with the child, for the number of the statement that runs.
+    """
 
     limits: Limits
     plan: Plan
+    progress: mmap
 
 
 def run(request_fd: int, answer_fd: int, jail: Jail) -> NoReturn:
@@ -123,7 +128,7 @@ def _answer_all(request: Request, jail: Jail) -> None:
     if any(torch_import.META_DEVICE in cell.source for cell in request.cells):
         torch_import.complete()
     model.seed_all(0)
-    program = Loader(request, labels).load(request.cells)
+    program = Loader(request, labels, _number_into(jail.progress)).load()
     _send(wire.encode(wire.LOAD_INDEX, program.report, labels, max_text))
     for index in itertools.count():
         call = _read_order()
@@ -136,17 +141,24 @@ def _answer_all(request: Request, jail: Jail) -> None:
         _send(frame)
 
 
+def _number_into(progress: mmap) -> Callable[[int], None]:
+    def write(number: int) -> None:
+        progress[:4] = number.to_bytes(4, "little")
+
+    return write
+
+
 def _outcome(program: Program, call: Call, labels: Mapping[str, int], max_text: int) -> Outcome:
     try:
         if isinstance(call, TaskMatrices):
             return program.snapshots.answer(call.task)
         if isinstance(call, Train):
-            return training.answer(program.namespace, call)
+            return model.train(program.namespace, call)
         return model.answer(program.namespace, call)
     except model.Refuse as refusal:
         return Refused(refusal.reason, refusal.detail)
     except BaseException as error:
-        return errors.out_of_memory(error) or errors.raised(error, labels, max_text)
+        return values.out_of_memory(error) or values.raised(error, labels, max_text)
 
 
 def _sendable(outcome: Outcome, max_bytes: int) -> Outcome:

@@ -6,8 +6,13 @@ reason is a Refusal, `Refuse` carries it; what the student's code raises passes 
 
 from __future__ import annotations
 
+import inspect
+import math
 import random
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from types import CodeType
 from typing import Any, Final, cast
 
 import numpy as np
@@ -15,7 +20,7 @@ import numpy.typing as npt
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from autograder.assignment import CLASS_NAME, MATRICES
+from autograder.assignment import CLASS_NAME, LAYERS, MATRICES
 from autograder.sandbox.calls import (
     Answer,
     CountOperations,
@@ -25,11 +30,14 @@ from autograder.sandbox.calls import (
     RecordedOutput,
     Refusal,
     Sizes,
+    Train,
     Weights,
 )
-from autograder.sandbox.worker.tensors import FLOATS, Tensor, describe, float_tensor, read_tensor
+from autograder.sandbox.worker.values import FLOATS, Tensor, describe, float_tensor, read_tensor
 
 _FIXED_SEED: Final = 0
+_TRUNCATED: Final = "trunc_normal_"
+_DRAW: Final = "_no_grad_trunc_normal_"
 _seed_random = random.seed
 _seed_numpy = np.random.seed
 _seed_torch = torch.default_generator.manual_seed
@@ -40,6 +48,9 @@ _backward = torch.Tensor.backward
 _to = torch.Tensor.to
 _from_numpy = torch.from_numpy
 _is_lazy = torch.nn.parameter.is_lazy
+_mse_loss = torch.nn.functional.mse_loss
+_softmax = torch.nn.functional.softmax
+_no_grad = torch.no_grad
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -174,10 +185,45 @@ def count_operations(cls: Callable[..., Any], call: CountOperations) -> Arrays:
 
 def recorded_output(cls: Callable[..., Any], call: RecordedOutput) -> Arrays:
     """See calls.RecordedOutput."""
+    output, older = _record(cls, call), None
+    if _draws_truncated(cls):
+        with _older_torch():
+            older = _record(cls, call)
+    arrays = {"shape": np.array(output.shape, dtype=np.int64), "output": output.reshape(-1)}
+    return arrays if older is None else arrays | {"older": older.reshape(-1)}
+
+
+def _record(cls: Callable[..., Any], call: RecordedOutput) -> npt.NDArray[np.float64]:
     model = build(cls, call.sizes, call.seed)
     output = read_tensor(checked(model(_randn(call.seq_len, call.sizes.input_dim))))
-    flat = output.astype(np.float64).reshape(-1)
-    return {"shape": np.array(output.shape, dtype=np.int64), "output": flat}
+    return output.astype(np.float64)
+
+
+def _draws_truncated(cls: Callable[..., Any]) -> bool:
+    """Whether a method of the class names trunc_normal_."""
+    codes = (getattr(value, "__code__", None) for value in vars(cls).values())
+    return any(_TRUNCATED in code.co_names for code in codes if isinstance(code, CodeType))
+
+
+@contextmanager
+def _older_torch() -> Iterator[None]:
+    """Inside, trunc_normal_ draws as it did up to torch 2.12: other numbers, for the same seed."""
+    newer = getattr(torch.nn.init, _DRAW)
+    setattr(torch.nn.init, _DRAW, _draw_truncated)
+    try:
+        yield
+    finally:
+        setattr(torch.nn.init, _DRAW, newer)
+
+
+def _draw_truncated(
+    tensor: torch.Tensor, mean: float, std: float, a: float, b: float, generator: Any = None
+) -> torch.Tensor:
+    """The inverse of the normal distribution's cumulative one, at uniform numbers."""
+    low, high = (math.erf((bound - mean) / std / math.sqrt(2.0)) for bound in (a, b))
+    with _no_grad():
+        tensor.uniform_(low, high, generator=generator).erfinv_()
+        return tensor.mul_(std * math.sqrt(2.0)).add_(mean).clamp_(min=a, max=b)
 
 
 _MAKERS: Final[dict[type, Callable[[Callable[..., Any], Any], Arrays]]] = {
@@ -192,3 +238,98 @@ _MAKERS: Final[dict[type, Callable[[Callable[..., Any], Any], Arrays]]] = {
 def answer(namespace: Mapping[str, Any], call: Any) -> Answer:
     """Make one call. Raises Refuse, and whatever the student's code raises."""
     return Answer(_MAKERS[type(call)](model_class(namespace), call))
+
+
+# --- Training: plain SGD on the mean squared error, one sequence a step, as the assignment's loop does. ---
+
+_in_training: dict[str, Any] = {}
+
+
+class ReferenceModel(torch.nn.Module):
+    """The assignment's model, for a student whose own cannot be trained."""
+
+    def __init__(
+        self, input_dim: int, qk_dim: int, v_dim: int, pos_dim: int | None, max_seq_len: int
+    ) -> None:
+        super().__init__()
+        self.pos = None if pos_dim is None else torch.nn.Embedding(max_seq_len, pos_dim)
+        total_dim = input_dim + (pos_dim or 0)
+        self.Km = torch.nn.Linear(total_dim, qk_dim, bias=False)
+        self.Qm = torch.nn.Linear(total_dim, qk_dim, bias=False)
+        self.Vm = torch.nn.Linear(total_dim, v_dim, bias=False)
+
+    def forward(self, seq: torch.Tensor) -> torch.Tensor:
+        """(seq_len, input_dim) to (seq_len, v_dim)."""
+        if self.pos is not None:
+            seq = torch.cat([seq, self.pos.weight[: len(seq)]], dim=-1)
+        queries: torch.Tensor = self.Qm(seq)  # (seq_len, qk_dim)
+        scores = queries @ self.Km(seq).T / math.sqrt(queries.shape[-1])  # (seq_len, seq_len)
+        values: torch.Tensor = self.Vm(seq)  # (seq_len, v_dim)
+        return _softmax(scores, dim=-1) @ values
+
+
+def train(namespace: Mapping[str, Any], call: Train) -> Answer:
+    """See calls.Train. Raises Refuse, and whatever the student's code raises."""
+    model = _in_training.pop("model", None)
+    if not call.resume:
+        model = build(_class(namespace, call.reference), call.sizes, call.seed)
+    elif model is None:
+        raise ValueError("there is no training to go on with")
+    losses = _steps(model, call)
+    arrays = _weights(model, call.sizes)
+    _in_training["model"] = model
+    return Answer({"losses": losses, **arrays})
+
+
+def _class(namespace: Mapping[str, Any], reference: bool) -> Callable[..., Any]:
+    return ReferenceModel if reference else model_class(namespace)
+
+
+def _steps(model: Any, call: Train) -> Any:
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    losses = np.zeros(len(call.lengths))
+    for step, length in enumerate(call.lengths):
+        output = checked(model(float_tensor(call.inputs[step, :length])))[call.ignored :]
+        target = float_tensor(call.targets[step, : length - call.ignored])
+        if output.shape != target.shape:  # the loss would broadcast
+            expected = tuple(target.shape)
+            raise ValueError(f"the output has the shape {tuple(output.shape)}, expected {expected}")
+        if not output.requires_grad:
+            raise Refuse(Refusal.NO_GRADIENT, "")
+        loss = _mse_loss(output, target)
+        for parameter in parameters:
+            parameter.grad = None
+        _backward(loss)  # type: ignore[no-untyped-call] # untyped in torch
+        # What torch.optim.SGD does without momentum; making one imports sympy.
+        with _no_grad():
+            for parameter in parameters:
+                if parameter.grad is not None:
+                    parameter.add_(parameter.grad, alpha=-call.learning_rate)
+        losses[step] = read_tensor(loss)
+    return losses
+
+
+def _weights(model: Any, sizes: Sizes) -> Arrays:
+    parameters = dict(model.named_parameters())
+    arrays: Arrays = {}
+    for name in LAYERS if sizes.pos_dim is None else MATRICES:
+        weight = parameters.get(f"{name}.weight")
+        if not isinstance(weight, Tensor):
+            raise Refuse(Refusal.MISSING_LAYER, f"{name}.weight not found")
+        array = read_tensor(weight).astype(np.float64)
+        arrays[name] = array if name == "pos" else np.ascontiguousarray(array.T)
+    return arrays
+
+
+# --- The fork server. ---
+
+
+def prewarm() -> None:
+    """Do once what torch does on first use only: each child would pay for it again."""
+    torch.set_num_threads(1)
+    tempfile.tempdir = "/tmp"  # noqa: S108 named, never used: torch's optimizers ask where it is
+    sizes = Sizes(2, 2, 2, 1, 3)
+    weights = Weights(np.ones((3, 2)), np.ones((3, 2)), np.ones((3, 2)), np.ones((3, 1)))
+    gradients(ReferenceModel, Gradients(sizes, weights, np.ones((3, 2)), np.ones((3, 2))))
+    count_operations(ReferenceModel, CountOperations(sizes, (1,)))
+    inspect.getsource(ReferenceModel.forward)

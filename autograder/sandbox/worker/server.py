@@ -10,6 +10,7 @@ state between children.
 from __future__ import annotations
 
 import gc
+import mmap
 import os
 import resource
 import select
@@ -21,8 +22,9 @@ import time
 from pathlib import Path
 from typing import Final
 
-REPORT: Final = struct.Struct("<cqqdq")
-"""Tag, pid, wait status, CPU seconds, peak memory in KiB. After TROUBLE: pid is the length of the text."""
+REPORT: Final = struct.Struct("<cqqdqq")
+"""Tag, pid, wait status, CPU seconds, peak memory in KiB, the number of the statement that the child came to.
+After TROUBLE: pid is the length of the text."""
 FORK, PROBE, KILL = b"F", b"P", b"K"
 HELLO, STARTED, ENDED, TROUBLE = b"H", b"S", b"E", b"T"
 _SWEEP_SECONDS: Final = 5.0
@@ -35,7 +37,7 @@ def main(control_fd: int, root: str) -> None:
         server = _Server(control, root)
     except BaseException as error:
         text = f"{type(error).__name__}: {error}".encode("utf-8", "replace")[:4000]
-        control.sendall(REPORT.pack(TROUBLE, len(text), 0, 0.0, 0) + text)
+        control.sendall(REPORT.pack(TROUBLE, len(text), 0, 0.0, 0, 0) + text)
         os._exit(1)
     try:
         server.serve()
@@ -53,15 +55,15 @@ class _Server:
 
         guard_grader()
         import_torch()
-        from autograder.sandbox.worker import child, other_versions, stubs, warm
+        from autograder.sandbox.worker import child, model, stubs
 
-        warm.up()
+        model.prewarm()
         limits = Limits(readable=environment_paths(), memory_bytes=0, cpu_seconds=0)
         self._runs = {FORK: child.run, PROBE: child.probe}
-        self._jail = child.Jail(limits, prepare(limits))
+        self._progress = mmap.mmap(-1, 8)  # shared with the child: what it wrote outlives it
+        self._jail = child.Jail(limits, prepare(limits), self._progress)
         _become_subreaper()
         stubs.install()
-        other_versions.install()
         _hide(root)
         self._wake, wake = os.pipe()
         os.set_blocking(wake, False)
@@ -69,7 +71,7 @@ class _Server:
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda number, frame: None)
         gc.freeze()
-        control.sendall(REPORT.pack(HELLO, os.getpid(), 0, 0.0, 0))
+        control.sendall(REPORT.pack(HELLO, os.getpid(), 0, 0.0, 0, 0))
 
     def serve(self) -> None:
         """Until the host is gone."""
@@ -92,6 +94,7 @@ class _Server:
         return bool(order)
 
     def _fork(self, order: bytes, request_fd: int, answer_fd: int) -> None:
+        self._progress[:8] = bytes(8)
         self._child = os.fork()
         if self._child == 0:
             self._runs[order](request_fd, answer_fd, self._jail)
@@ -121,7 +124,9 @@ class _Server:
         self, tag: bytes, pid: int, status: int = 0, usage: resource.struct_rusage | None = None
     ) -> None:
         seconds = usage.ru_utime + usage.ru_stime if usage else 0.0
-        self._control.sendall(REPORT.pack(tag, pid, status, seconds, usage.ru_maxrss if usage else 0))
+        peak = usage.ru_maxrss if usage else 0
+        statement = int.from_bytes(self._progress[:4], "little")
+        self._control.sendall(REPORT.pack(tag, pid, status, seconds, peak, statement))
 
 
 def _sweep() -> None:

@@ -1,35 +1,33 @@
-"""Cuts cells into top-level statements, and says what each is: a definition, training, a marker.
+"""Cuts cells into top-level statements, and says of each what it defines, names, trains or marks.
 
 Nothing is run here.
 """
 
 from __future__ import annotations
-import __future__
 
 import ast
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final
 
-from autograder.assignment import LOG_NAME, Task
+from autograder.assignment import LOG_KEYS, LOG_NAME, Section, Task
 from autograder.sandbox.calls import Cell
-from autograder.sandbox.wire import LoadLevel, source_lines
+from autograder.sandbox.wire import source_lines
 
 TRAINING: Final = frozenset({"train_loop", "compare_transformers"})
 """The assignment's own functions for training and for comparing plots."""
 MAX_SYNTAX_ERRORS: Final = 3
-
+_DEFINITIONS: Final = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_BLOCKS: Final = (ast.If, ast.Try, ast.With)
+_CONTINUES: Final = (" ", "\t", "\f", "#", ")", "]", "}", "\n", "\r", "else:", "elif ", "except", "finally:")
 _GENERATORS: Final = {
     "generate_test_cases_identity": Task.CONTENT,
     "generate_test_cases_first": Task.POSITION,
     "generate_test_cases_unique": Task.UNIQUE,
 }
+_TEST: Final = "test"
 _SCOPES: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
-_NAMES: Final = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-_ASSIGNMENTS: Final = (ast.Assign, ast.AnnAssign, ast.AugAssign)
-_BLOCKS: Final = (ast.If, ast.Try, ast.With)
-_CONTINUES: Final = (" ", "\t", "\f", "#", ")", "]", "}", "\n", "\r", "else:", "elif ", "except", "finally:")
 
 
 class Strength(IntEnum):
@@ -38,6 +36,83 @@ class Strength(IntEnum):
     DEFINED = 1  # the def of the task's generator
     CALLED = 2  # a statement that calls the task's generator
     STORED = 3  # a statement that stores the task's results in TO_SAVE
+
+
+@dataclass(frozen=True)
+class Uses:
+    """What a statement names, its own code, not that of the functions and classes that it defines.
+
+    called: functions. stored, loaded: variables. keys: the texts that it stores under or writes as keys of a
+    dict, each with the variables of the value.
+    """
+
+    called: frozenset[str] = frozenset()
+    stored: frozenset[str] = frozenset()
+    loaded: frozenset[str] = frozenset()
+    keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def tests_model(self) -> bool:
+        """The notebook's test, or the lines that record the model for the log."""
+        return _TEST in self.called or not self.keys.keys().isdisjoint(LOG_KEYS[Section.MODEL])
+
+
+def uses(node: ast.stmt) -> Uses:
+    """One walk through the statement, for all that is asked of it."""
+    if isinstance(node, _SCOPES):
+        return Uses(stored=frozenset({node.name}) if not isinstance(node, ast.Lambda) else frozenset())
+    called: set[str] = set()
+    stored: set[str] = set()
+    loaded: set[str] = set()
+    keys: dict[str, tuple[str, ...]] = {}
+    for inner in _outside_scopes(node):
+        if isinstance(inner, ast.Call):
+            called.add(str(getattr(inner.func, "id", getattr(inner.func, "attr", ""))))
+        elif isinstance(inner, ast.Name):
+            (stored if isinstance(inner.ctx, ast.Store) else loaded).add(inner.id)
+        elif isinstance(inner, (ast.Assign, ast.Dict)):
+            keys |= {str(key): _variables(value) for key, value in _items(inner)}
+    return Uses(frozenset(called), frozenset(stored), frozenset(loaded), keys)
+
+
+def _items(node: ast.Assign | ast.Dict) -> Iterator[tuple[object, ast.expr]]:
+    """The constant keys of a dict, or of items that are assigned, and the values."""
+    pairs: list[tuple[ast.expr | None, ast.expr]]
+    if isinstance(node, ast.Dict):
+        pairs = [*zip(node.keys, node.values, strict=True)]
+    else:
+        pairs = [(target.slice, node.value) for target in node.targets if isinstance(target, ast.Subscript)]
+    return ((key.value, value) for key, value in pairs if isinstance(key, ast.Constant))
+
+
+def _variables(node: ast.expr) -> tuple[str, ...]:
+    return tuple(inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name))
+
+
+def _outside_scopes(node: ast.AST) -> Iterator[ast.AST]:
+    """The node and what is in it, but not what is inside function and class definitions."""
+    stack = [node]
+    while stack:
+        current = stack.pop()
+        yield current
+        for value in vars(current).values():
+            for child in value if isinstance(value, list) else (value,):
+                if isinstance(child, ast.AST) and not isinstance(child, _SCOPES):
+                    stack.append(child)
+
+
+def markers(node: ast.stmt, used: Uses) -> dict[Task, Strength]:
+    """The tasks whose cell this statement marks."""
+    if isinstance(node, ast.FunctionDef):
+        return {_GENERATORS[node.name]: Strength.DEFINED} if node.name in _GENERATORS else {}
+    found = {_GENERATORS[name]: Strength.CALLED for name in used.called & _GENERATORS.keys()}
+    for task in (Task.CONTENT, Task.POSITION):
+        if any(key.startswith(task.value) for key in used.keys):
+            found[task] = Strength.STORED
+    return found
+
+
+# --- A cell's statements. ---
 
 
 @dataclass(frozen=True)
@@ -99,54 +174,18 @@ def _first_line(node: ast.stmt) -> int:
     return min((decorator.lineno for decorator in decorators), default=node.lineno)
 
 
-def runs_at(node: ast.stmt, level: LoadLevel) -> bool:
-    """Whether the statement runs at this level."""
-    if level is LoadLevel.ALL:
-        return True
-    if isinstance(node, (ast.If, ast.Try)):  # "try: import x", "if TYPE_CHECKING: import x"
-        bodies = [node.body, node.orelse]
-        if isinstance(node, ast.Try):
-            bodies += [node.finalbody, *(handler.body for handler in node.handlers)]
-        return all(runs_at(inner, level) or isinstance(inner, ast.Pass) for body in bodies for inner in body)
-    if isinstance(node, _ASSIGNMENTS):
-        return level is LoadLevel.DEFINITIONS
-    return isinstance(node, _NAMES)
+def _bodies(node: ast.stmt) -> list[list[ast.stmt]]:
+    """The lists of statements in an `if`, `try` or `with`."""
+    owners = [node, *getattr(node, "handlers", [])]
+    found = [getattr(owner, name, None) for owner in owners for name in ("body", "orelse", "finalbody")]
+    return [body for body in found if body]
 
 
-@dataclass(frozen=True)
-class Uses:
-    """The names that a statement calls, and the texts that it stores under or writes as keys of a dict.
-
-    Its own, not those of the functions and classes that it defines.
-    """
-
-    called: frozenset[str] = frozenset()
-    keys: frozenset[str] = frozenset()
-
-
-def uses(node: ast.stmt) -> Uses:
-    """One walk through the statement, for all that is asked of it."""
-    if isinstance(node, _SCOPES):
-        return Uses()
-    called: set[str] = set()
-    keys: set[str] = set()
-    for inner in _outside_scopes(node):
-        if isinstance(inner, ast.Call):
-            called.add(_called(inner))
-        elif isinstance(inner, (ast.Subscript, ast.Dict)):
-            keys.update(_keys(inner))
-    return Uses(frozenset(called), frozenset(keys))
-
-
-def _keys(node: ast.Subscript | ast.Dict) -> Iterator[str]:
-    keys = node.keys if isinstance(node, ast.Dict) else [node.slice] if _is_stored(node) else []
-    for key in keys:
-        if isinstance(key, ast.Constant) and isinstance(key.value, str):
-            yield key.value
-
-
-def _is_stored(node: ast.Subscript | ast.Name) -> bool:
-    return isinstance(node.ctx, ast.Store)
+def defines(node: ast.stmt) -> bool:
+    """Whether the statement imports or defines: `try: import x` and `if TYPE_CHECKING: import x` do, too."""
+    if isinstance(node, (ast.If, ast.Try)):
+        return all(defines(inner) or isinstance(inner, ast.Pass) for body in _bodies(node) for inner in body)
+    return isinstance(node, _DEFINITIONS)
 
 
 def without_training(node: ast.stmt, used: Uses) -> tuple[ast.stmt | None, list[ast.stmt]]:
@@ -160,10 +199,7 @@ def without_training(node: ast.stmt, used: Uses) -> tuple[ast.stmt | None, list[
     if not isinstance(node, _BLOCKS):
         return None, [node]
     skipped: list[ast.stmt] = []
-    bodies = [(node, "body"), (node, "orelse"), (node, "finalbody")]
-    bodies += [(handler, "body") for handler in getattr(node, "handlers", [])]
-    for owner, field in bodies:
-        body: list[ast.stmt] = getattr(owner, field, [])
+    for body in _bodies(node):
         for i, inner in enumerate(body):
             kept, taken = without_training(inner, uses(inner))
             skipped += taken
@@ -173,43 +209,6 @@ def without_training(node: ast.stmt, used: Uses) -> tuple[ast.stmt | None, list[
     return node, skipped
 
 
-def markers(node: ast.stmt, used: Uses) -> dict[Task, Strength]:
-    """The tasks whose cell this statement marks."""
-    if isinstance(node, ast.FunctionDef):
-        return {_GENERATORS[node.name]: Strength.DEFINED} if node.name in _GENERATORS else {}
-    found = {_GENERATORS[name]: Strength.CALLED for name in used.called & _GENERATORS.keys()}
-    for task in (Task.CONTENT, Task.POSITION):
-        if any(key.startswith(task.value) for key in used.keys):
-            found[task] = Strength.STORED
-    return found
-
-
-def names_stored(node: ast.stmt) -> set[str]:
-    """The variables that the statement assigns."""
-    return {inner.id for inner in _outside_scopes(node) if isinstance(inner, ast.Name) and _is_stored(inner)}
-
-
 def writes_log(node: ast.stmt) -> bool:
     """Whether the statement has to do with the log's file, which cannot be written here, nor need be."""
     return any(isinstance(inner, ast.Constant) and inner.value == LOG_NAME for inner in ast.walk(node))
-
-
-def _called(node: ast.Call) -> str:
-    if isinstance(node.func, ast.Name):
-        return node.func.id
-    return node.func.attr if isinstance(node.func, ast.Attribute) else ""
-
-
-def _outside_scopes(node: ast.AST) -> Iterator[ast.AST]:
-    """The node and what is in it, but not what is inside function and class definitions."""
-    stack = [node]
-    while stack:
-        current = stack.pop()
-        yield current
-        for value in vars(current).values():
-            for child in value if isinstance(value, list) else (value,):
-                if isinstance(child, ast.AST) and not isinstance(child, _SCOPES):
-                    stack.append(child)
-
-
-FUTURE_FLAGS: Final = sum(getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
