@@ -185,3 +185,114 @@ def test_a_python_that_is_not_there_is_named(checkout: Path, wheels: Path) -> No
 def test_an_unknown_argument_is_wrong_usage(checkout: Path, wheels: Path) -> None:
     result = setup(checkout, wheels, "--develop")
     assert (result.returncode, result.stderr) == (2, "usage: setup.sh [--dev]\n")
+
+
+def fake_python(folder: Path, version: str, then: str = "exit 1", name: str = "python3") -> Path:
+    """A Python of that version whose venv fails or works as the shell lines in `then` say."""
+    folder.mkdir(exist_ok=True)
+    python = folder / name
+    cases = f'*version_info*) echo {version} ;;\n*"import venv"*) exit 0 ;;\n*) {then} ;;\n'
+    python.write_text(f'#!/bin/sh\ncase "$*" in\n{cases}esac\n')
+    python.chmod(0o755)
+    return python
+
+
+def only_these(folder: Path) -> str:
+    """A PATH on which the shell's tools stand, and of Pythons those in folder."""
+    tools = folder.with_name("tools")
+    tools.mkdir()
+    for name in (
+        *("awk", "bash", "cmp", "cut", "df", "dirname", "du", "env", "flock", "grep", "head", "id", "mkdir"),
+        *("mktemp", "paste", "rm", "sed", "sh", "sleep", "sort", "stat", "tail", "touch"),
+    ):
+        found = shutil.which(name)
+        assert found is not None
+        (tools / name).symlink_to(found)
+    return f"{folder}:{tools}"
+
+
+def fits_one_screen(result: subprocess.CompletedProcess[str]) -> bool:
+    return len((result.stdout + result.stderr).splitlines()) <= 24
+
+
+@pytest.mark.parametrize("version", ["3.8.10", "3.9.2", "3.14.0"])
+def test_where_every_python_is_too_old_or_too_new_one_line_says_so(
+    version: str, checkout: Path, wheels: Path, tmp_path: Path
+) -> None:
+    fake_python(tmp_path / "bin", version)
+    result = setup(checkout, wheels, PATH=only_these(tmp_path / "bin"), PYTHON="")
+    assert result.returncode == 1
+    assert f"Python 3.10 to 3.13 is needed, and there is none here: python3 is {version}." in result.stderr
+    assert fits_one_screen(result)
+    assert not (checkout / ".venv").exists()
+
+
+def test_a_full_disk_is_told_as_one(checkout: Path, wheels: Path, tmp_path: Path) -> None:
+    said = "seq 500; echo 'OSError: [Errno 28] No space left on device'; exit 1"
+    python = fake_python(tmp_path / "bin", "3.11.4", said)
+    result = setup(checkout, wheels, PYTHON=str(python))
+    assert result.returncode == 1
+    assert "The disk is full: " in result.stderr
+    assert "takes 900 MB" in result.stderr
+    assert fits_one_screen(result)
+
+
+def test_no_network_is_told_as_that(checkout: Path, wheels: Path) -> None:
+    nowhere = "http://127.0.0.1:9/simple"
+    online = {"PIP_NO_INDEX": "", "PIP_FIND_LINKS": "", "PIP_INDEX_URL": nowhere, "TORCH_INDEX_URL": nowhere}
+    result = setup(checkout, wheels, **online)
+    assert result.returncode == 1
+    assert f"no package index answers: neither pip's own nor {nowhere}." in result.stderr
+    assert "Put right what stands above" not in result.stderr
+    assert fits_one_screen(result)
+
+
+def test_an_environment_that_something_else_made_is_never_deleted(checkout: Path, wheels: Path) -> None:
+    (checkout / ".venv" / "lib").mkdir(parents=True)
+    result = setup(checkout, wheels)
+    assert result.returncode == 1
+    assert "setup.sh did not make it" in result.stderr
+    assert f"mv {checkout}/.venv" in result.stderr
+    assert (checkout / ".venv" / "lib").is_dir()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give an environment to another user")
+def test_another_user_s_environment_is_never_deleted(checkout: Path, wheels: Path) -> None:
+    (checkout / ".venv").mkdir()
+    for name in (".ready", ".made-by-setup"):
+        (checkout / ".venv" / name).write_text("another torch\n")
+    os.chown(checkout / ".venv", 65534, 65534)
+    result = setup(checkout, wheels)
+    assert result.returncode == 1
+    assert "It belongs to " in result.stderr
+    assert "Copy the checkout to a folder of your own" in result.stderr
+    assert (checkout / ".venv" / ".ready").is_file()
+    assert fits_one_screen(result)
+
+
+@pytest.mark.parametrize("script", ["setup.sh", "run_autograder"])
+def test_windows_line_ends_are_named_with_the_command_that_mends_them(script: str, tmp_path: Path) -> None:
+    for name in ("setup.sh", "run_autograder", "requirements.txt"):
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes().replace(b"\n", b"\r\n"))
+    told = subprocess.run(["bash", script], cwd=tmp_path, capture_output=True, text=True)
+    assert told.returncode == 1
+    assert "has Windows line ends. Run: sed -i" in told.stderr
+    assert len(told.stderr.splitlines()) == 1
+    subprocess.run(told.stderr.partition("Run: ")[2], shell=True, cwd=tmp_path, check=True)
+    assert (tmp_path / script).read_bytes() == (ROOT / script).read_bytes()
+
+
+def test_git_checks_the_scripts_out_with_their_own_line_ends_on_windows_too(tmp_path: Path) -> None:
+    for command in (["init", "-q"], ["config", "core.autocrlf", "true"]):
+        subprocess.run(["git", *command], cwd=tmp_path, check=True)
+    for name in (".gitattributes", "setup.sh"):
+        shutil.copy(ROOT / name, tmp_path)
+    for command in (["add", "."], ["checkout-index", "-f", "-a", "--prefix=out/"]):
+        subprocess.run(["git", *command], cwd=tmp_path, check=True, capture_output=True)
+    assert b"\r" not in (tmp_path / "out" / "setup.sh").read_bytes()
+
+
+def test_a_long_step_is_heard_of_every_few_seconds(checkout: Path, wheels: Path, tmp_path: Path) -> None:
+    python = fake_python(tmp_path / "bin", "3.11.4", "sleep 4; exit 1")
+    result = setup(checkout, wheels, PYTHON=str(python), SETUP_TELL_SECONDS="1")
+    assert result.stdout.count("MB so far") >= 2
