@@ -10,7 +10,7 @@ from autograder.checks.questions import questions
 from autograder.checks.rubric import rubric
 from autograder.checks.run import StudentRun
 from autograder.errors import UploadError
-from autograder.feedback.guard import with_fallback
+from autograder.feedback.messages import with_fallback
 from autograder.results.runner import Graded, run_checks
 from autograder.sandbox.calls import RunLimits, met_time_limit
 from autograder.sandbox.host import Allowance, ForkServer

@@ -165,8 +165,12 @@ class NumpyTransformer:
         """
         with np.errstate(all="ignore"):
             _, _, _, values, scores = self._scores(seq)
-            exps = np.exp(scores)  # (seq_len, seq_len)
-            return np.asarray((exps / exps.sum(axis=-1, keepdims=True)) @ values)
+            return np.asarray(_plain(scores) @ values)  # (seq_len, seq_len) @ (seq_len, v_dim)
+
+    def plain_attention(self, seq: npt.ArrayLike) -> FloatArray:
+        """(seq_len queries, seq_len keys): the attention weights of `plain_output`."""
+        with np.errstate(all="ignore"):
+            return _plain(self._scores(seq)[-1])
 
     def overflow(self, seq: npt.ArrayLike) -> Overflow:
         """Where `plain_output` breaks, and how."""
@@ -182,9 +186,13 @@ class NumpyTransformer:
         """
         with np.errstate(all="ignore"):
             _, _, _, values, scores = self._scores(seq)
-            slack = tie_rtol * np.abs(scores).max(axis=-1, keepdims=True)
-            chosen = (scores >= scores.max(axis=-1, keepdims=True) - slack).astype(np.float64)
+            chosen = _sharp(scores, tie_rtol).astype(np.float64)
             return np.asarray((chosen / chosen.sum(axis=-1, keepdims=True)) @ values)
+
+    def sharp_attention(self, seq: npt.ArrayLike) -> BoolArray:
+        """(seq_len queries, seq_len keys): the keys that share a query's attention once it is sharp."""
+        with np.errstate(all="ignore"):
+            return _sharp(self._scores(seq)[-1], TIE_RTOL)
 
     def gradients(self, seq: npt.ArrayLike, upstream: npt.ArrayLike) -> Gradients:
         """Gradients of (output * upstream).sum(); upstream has the output's shape. A batch is summed."""
@@ -233,6 +241,16 @@ class NumpyTransformer:
             raise ValueError(f"seq has {seq_len} tokens, pos has {len(self.pos)} rows: each token needs one")
         pos = np.broadcast_to(self.pos[:seq_len], (*seq.shape[:-1], self.pos_dim))
         return np.concatenate([seq, pos], axis=-1)
+
+
+def _plain(scores: FloatArray) -> FloatArray:
+    exps = np.exp(scores)
+    return np.asarray(exps / exps.sum(axis=-1, keepdims=True))
+
+
+def _sharp(scores: FloatArray, tie_rtol: float) -> BoolArray:
+    slack = tie_rtol * np.abs(scores).max(axis=-1, keepdims=True)
+    return np.asarray(scores >= scores.max(axis=-1, keepdims=True) - slack)
 
 
 def _matrix(name: str, value: Any) -> FloatArray:

@@ -20,7 +20,7 @@ import unittest
 from typing import NoReturn
 
 from autograder.checks.run import StudentRun
-from autograder.feedback.message import Message
+from autograder.feedback.messages import Message
 from autograder.sandbox.calls import Outcome
 
 

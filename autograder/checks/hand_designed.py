@@ -12,8 +12,8 @@ from autograder.assignment import Section, Task
 from autograder.checks.base import Check
 from autograder.checks.questions import matrices as matrices_question
 from autograder.checks.run import StudentRun
-from autograder.feedback.matrices.explain import explain
-from autograder.feedback.numbers import passes
+from autograder.feedback.messages import explain_matrices
+from autograder.feedback.sequences import passes
 from autograder.sandbox.calls import Answer, Raised, Refusal, Refused
 from autograder.submission.shapes import check_shapes, work_out_shapes
 from autograder.submission.types import Matrices, ShapeFault
@@ -161,9 +161,9 @@ class HandDesigned(Check):
         self.earn(credit)
         if verdict.passed < verdict.total:
             half = credit > verdict.passed / verdict.total
-            explained = explain(verdict.task, verdict.transformer, verdict.right, half=half)
+            explained = explain_matrices(verdict.task, verdict.transformer, verdict.right, half=half)
             self.diagnosis = explained.diagnosis
-            self.explain(explained.message)
+            self.explain(explained)
 
 
 def _shaped(shaped: Matrices | ShapeFault, source: str) -> Found | Misshapen:

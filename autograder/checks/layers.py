@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from autograder.feedback.numbers import shape_text
+from autograder.feedback.messages import shape_text
 from autograder.sandbox.calls import Answer, Sizes
 from autograder.text import NAME_LIMIT, clean
 
@@ -54,15 +54,11 @@ def layer_faults(answer: Answer, sizes: Sizes) -> list[str]:
 
 
 def _missing(layer: str, found: list[str]) -> str:
-    from autograder.feedback.translate import layer_named_like  # the failing path's alone
-    from autograder.feedback.wording.endings import RENAME
+    from autograder.feedback.errors import rename  # the failing path's alone
 
-    meant = layer_named_like(layer, found)
     have = ", ".join(clean(other, NAME_LIMIT) for other in found[:8]) or "none at all"
     told = f"There is no self.{layer} with a weight. The weights found: {have}."
-    if meant:
-        told += " " + RENAME.format(found=clean(meant, NAME_LIMIT), layer=layer)
-    return told
+    return f"{told} {rename(layer, found)}".rstrip()
 
 
 def unloadable(answer: Answer, sizes: Sizes) -> list[str]:

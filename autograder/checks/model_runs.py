@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from autograder.checks.questions import OTHER, WITH, WITHOUT, cases, describe, questions
 from autograder.checks.run import StudentRun
-from autograder.feedback.model import Run, diagnose_runs
+from autograder.feedback.messages import Run, diagnose_runs
 from autograder.sandbox.calls import Answer, Forward
 
 if TYPE_CHECKING:
-    from autograder.feedback.hypotheses.diagnose import Diagnosis
+    from autograder.feedback.diagnose import Diagnosis
 
 NUMBERS = {WITHOUT: "2.2", WITH: "2.3", OTHER: "2.4"}
 """The check that judges each group."""

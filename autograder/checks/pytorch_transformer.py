@@ -22,8 +22,7 @@ from autograder.checks.questions import (
     operations,
     questions,
 )
-from autograder.feedback.model import explain_outcome, explain_runs
-from autograder.feedback.numbers import agree, difference
+from autograder.feedback.messages import agree, difference, explain_outcome, explain_runs
 from autograder.sandbox.calls import Answer
 
 SECTION = "pytorch_transformer"
@@ -160,7 +159,7 @@ class PytorchTransformer(Check):
                 told_in=first if first != NUMBERS[group] else "",
             )
             self.diagnosis = explained.diagnosis
-            self.explain(explained.message)
+            self.explain(explained)
 
 
 def _arguments(sizes: object) -> str:

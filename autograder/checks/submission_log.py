@@ -9,7 +9,7 @@ from autograder import settings
 from autograder.assignment import MODEL_RECORD_ITEMS, TASK_FACTS, Section, Task
 from autograder.checks.base import Check
 from autograder.checks.questions import RECORDED
-from autograder.feedback.numbers import agree, difference, shape_text
+from autograder.feedback.messages import agree, difference, shape_text
 from autograder.sandbox.calls import Answer
 from autograder.submission.shapes import work_out_shapes
 from autograder.submission.types import Fault, Log, ModelRecord, ShapeFault, TaskRecord

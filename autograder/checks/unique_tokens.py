@@ -6,7 +6,7 @@ from gradescope_utils.autograder_utils.decorators import number, tags, visibilit
 
 from autograder.assignment import Task
 from autograder.checks.hand_designed import Absent, HandDesigned, Misshapen, find_matrices, judge
-from autograder.feedback.matrices.explain import explain
+from autograder.feedback.messages import explain_matrices
 from autograder.results.runner import NotAttempted
 from autograder.submission.types import Origin
 
@@ -36,6 +36,6 @@ class UniqueTokens(HandDesigned):
             self.fail(f"{matter.message} (Read from {matter.source}; this part is optional.)")
         verdict = judge(self.task, matter.matrices)
         if verdict.passed < verdict.total:
-            explained = explain(verdict.task, verdict.transformer, verdict.right)
+            explained = explain_matrices(verdict.task, verdict.transformer, verdict.right)
             self.diagnosis = explained.diagnosis
-            self.explain(explained.message)
+            self.explain(explained)

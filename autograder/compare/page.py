@@ -12,9 +12,7 @@ import numpy as np
 from autograder.compare.learn import Learned
 from autograder.compare.plan import Setting
 from autograder.errors import UsageError
-from autograder.feedback.figures.draw import Drawn, draw
-from autograder.feedback.figures.panels import run_panels
-from autograder.feedback.figures.picture import read_out
+from autograder.feedback.figures import Drawn, draw, read_out, run_panels
 from reference.tasks import Batch, SequenceTask
 from reference.transformer import NumpyTransformer
 

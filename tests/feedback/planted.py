@@ -1,20 +1,33 @@
-"""Student models with planted faults, as PyTorch source: one fragment per option of every choice.
+"""Student models with planted mistakes, as PyTorch source, and what they give on the graded cases.
 
-Written from what students write, not from `hypotheses.compute`: the two must agree on their own.
+One fragment per variant of every choice, written from what students write, not from the formulas of
+`feedback.mistakes`: the two must agree on their own.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
 from textwrap import indent
 
+import numpy as np
 import torch
 from torch import nn
 
-from autograder.feedback.hypotheses.diagnose import Observation
-from autograder.feedback.hypotheses.space import CHOICES, SPACE, Choice
-from autograder.sandbox.calls import FloatArray
+from autograder import settings
+from autograder.assignment import TEST_SEED
+from autograder.feedback.diagnose import CHOICES, VARIANTS, Observation
+from autograder.feedback.mistakes import Choice
+from autograder.sandbox.calls import FloatArray, Sizes, Weights
+from reference.cases import (
+    COINCIDING_SIZES,
+    EXTRA_WITH_POSITIONS,
+    EXTRA_WITHOUT_POSITIONS,
+    OTHER_SIZES,
+    equivalence_cases,
+    random_cases,
+)
 
 POSITIONS = {
     "right": "x = torch.cat([seq, self.pos.weight[:n]], dim=1)",
@@ -118,8 +131,8 @@ OUTPUT = {
 
 def source(combination: tuple[int, ...]) -> str:
     """The body of forward."""
-    keys = {choice: SPACE[choice][combination[choice.value]].key for choice in CHOICES}
-    left, right, value = keys[Choice.ROLES]
+    keys = {choice: VARIANTS[choice][combination[choice.value]][0] for choice in CHOICES}
+    left, right, value = "QKV" if keys[Choice.ROLES] == "right" else keys[Choice.ROLES]
     scale, mask = keys[Choice.SCALE], keys[Choice.MASK]
     values = value if keys[Choice.VALUES] == "right" else VALUES[keys[Choice.VALUES]]
     residual = keys[Choice.RESIDUAL]
@@ -153,20 +166,6 @@ def same(part: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     return part
 
 
-def planted(combination: tuple[int, ...]) -> Callable[[Observation], FloatArray]:
-    """The model with these faults: its forward, called on a module loaded as the notebook does."""
-    scope = {"torch": torch, "nn": nn, "math": math, "same": same}
-    exec("def forward(self, seq):\n" + indent(source(combination), "    "), scope)
-    forward = scope["forward"]
-
-    def run(case: Observation) -> FloatArray:
-        module, seq = loaded(case)
-        with torch.no_grad():
-            return forward(module, seq).numpy()
-
-    return run
-
-
 class Layers(nn.Module):
     """What the notebook's __init__ makes; forward comes from a fragment."""
 
@@ -180,19 +179,52 @@ class Layers(nn.Module):
         self.Vm = nn.Linear(total_dim, v_dim, bias=False)
 
 
-_LOADED: dict[int, tuple[Layers, torch.Tensor]] = {}
-"""By the identity of a case's weights, which the graded cases keep alive."""
+@cache
+def loaded(number: int) -> tuple[Layers, torch.Tensor]:
+    """The layers with the weights of a graded case, and its sequence."""
+    case = graded_cases()[number]
+    s, w = case.sizes, case.weights
+    layers = Layers(s.input_dim, s.qk_dim, s.v_dim, s.pos_dim, s.max_seq_len)
+    state = {f"{name}m.weight": torch.FloatTensor(getattr(w, f"{name}m").T) for name in "KQV"}
+    if w.pos is not None:
+        state["pos.weight"] = torch.FloatTensor(w.pos)
+    layers.load_state_dict(state)
+    return layers, torch.FloatTensor(case.seq.copy())
 
 
-def loaded(case: Observation) -> tuple[Layers, torch.Tensor]:
-    """The layers with the case's weights, and its sequence; made once."""
-    key = id(case.weights)
-    if key not in _LOADED:
-        s, w = case.sizes, case.weights
-        layers = Layers(s.input_dim, s.qk_dim, s.v_dim, s.pos_dim, s.max_seq_len)
-        state = {f"{name}m.weight": torch.FloatTensor(getattr(w, f"{name}m").T) for name in "KQV"}
-        if w.pos is not None:
-            state["pos.weight"] = torch.FloatTensor(w.pos)
-        layers.load_state_dict(state)
-        _LOADED[key] = layers, torch.FloatTensor(case.seq.copy())
-    return _LOADED[key]
+@cache
+def graded_cases() -> tuple[Observation, ...]:
+    """The cases of checks 2.2, 2.3 and 2.4, with the reference's outputs."""
+    drawn = (
+        *equivalence_cases(TEST_SEED),
+        *random_cases(EXTRA_WITHOUT_POSITIONS, settings.EXTRA_CASES_SEED),
+        *random_cases(EXTRA_WITH_POSITIONS, settings.EXTRA_CASES_SEED),
+        *random_cases((*OTHER_SIZES, *COINCIDING_SIZES), settings.OTHER_SIZES_SEED),
+    )
+    return tuple(
+        Observation(
+            Sizes(s.input_dim, s.qk_dim, s.v_dim, s.pos_dim, s.max_seq_len),
+            Weights(*(None if matrix is None else matrix.copy() for matrix in (t.Km, t.Qm, t.Vm, t.pos))),
+            case.seq,
+            t.forward(case.seq).output,
+        )
+        for case in drawn
+        for s, t in ((case.sizes, case.transformer),)
+    )
+
+
+@cache
+def outputs_of(combination: tuple[int, ...]) -> tuple[Observation, ...]:
+    """What the model with these mistakes gives on every case; output None where it raises."""
+    scope = {"torch": torch, "nn": nn, "math": math, "same": same}
+    exec("def forward(self, seq):\n" + indent(source(combination), "    "), scope)
+
+    def output(number: int) -> FloatArray | None:
+        module, seq = loaded(number)
+        try:
+            with torch.no_grad():
+                return np.array(scope["forward"](module, seq))
+        except (RuntimeError, IndexError, ValueError):
+            return None
+
+    return tuple(replace(case, output=output(i)) for i, case in enumerate(graded_cases()))

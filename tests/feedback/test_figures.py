@@ -15,11 +15,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from autograder.feedback.figures import picture as figures
-from autograder.feedback.figures.draw import cell_text, draw
-from autograder.feedback.figures.panels import panel, panels
-from autograder.feedback.matrices.explain import explain
-from autograder.feedback.matrices.find import shortest_failure
+from autograder.feedback import figures
+from autograder.feedback.figures import NARROW, cell_text, draw, panel, panels, picture
+from autograder.feedback.hand_designed import shortest_failure
+from autograder.feedback.messages import explain_matrices as explain
 from autograder.settings import MAX_OUTPUT_BYTES
 from reference.solutions import SOLUTIONS
 from reference.tasks import COPY_FIRST, IDENTITY, UNIQUE, SequenceTask
@@ -31,8 +30,8 @@ NAMES = [f"{name}, {task.name}" for name, task, _ in PLANTED]
 
 def message(task: SequenceTask, transformer: NumpyTransformer) -> str:
     explained = explain(task, transformer, judged(task, transformer))
-    assert explained.message.format == "html"
-    return explained.message.text
+    assert explained.format == "html"
+    return explained.text
 
 
 def png(html: str) -> bytes:
@@ -69,11 +68,10 @@ def test_a_picture_that_is_too_large_at_twice_the_resolution_is_drawn_at_once_th
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     soft = NumpyTransformer(CONTENT.Km / 10, CONTENT.Qm, CONTENT.Vm)
-    batch, index = shortest_failure(IDENTITY, judged(IDENTITY, soft))
-    rows = panels(IDENTITY, soft, batch, index)
-    sharp, plain = draw(rows, scale=2), draw(rows, scale=1)
-    monkeypatch.setattr(figures, "MAX_PNG_BYTES", len(sharp.png) - 1)
-    assert figures.small_enough(rows).png == plain.png
+    sharp = png(message(IDENTITY, soft))
+    monkeypatch.setattr(figures, "MAX_PNG_BYTES", len(sharp) - 1)
+    plain = png(message(IDENTITY, soft))
+    assert Image.open(io.BytesIO(sharp)).width == 2 * Image.open(io.BytesIO(plain)).width
 
 
 def test_a_picture_that_cannot_be_made_small_enough_leaves_the_message_in_text(
@@ -82,9 +80,9 @@ def test_a_picture_that_cannot_be_made_small_enough_leaves_the_message_in_text(
     monkeypatch.setattr(figures, "MAX_PNG_BYTES", 10)
     soft = NumpyTransformer(CONTENT.Km / 10, CONTENT.Qm, CONTENT.Vm)
     explained = explain(IDENTITY, soft, judged(IDENTITY, soft))
-    assert explained.message.format == "text"
+    assert explained.format == "text"
     assert explained.diagnosis == "not sharp enough"
-    assert "The shortest sequence that fails is A B" in explained.message.text
+    assert "The shortest sequence that fails is A B" in explained.text
 
 
 def test_styles_are_inline_and_there_is_nothing_that_gradescope_strips() -> None:
@@ -115,7 +113,7 @@ def test_a_picture_holds_every_matrix_that_the_assignment_shows(task: SequenceTa
 
 def test_rows_are_labelled_by_tokens_and_positions() -> None:
     transformer = next(iter(SOLUTIONS[UNIQUE.name].values()))
-    (Km, _, _, pos), (keys, *_), (scores, *_) = panels(UNIQUE, transformer, UNIQUE.all_sequences()[1], 1)
+    (Km, _, _, pos), (keys, *_), (scores, _), _ = panels(UNIQUE, transformer, UNIQUE.all_sequences()[1], 1)
     assert Km.rows == ("A", "B", "C", "CLS", "d0", "d1", "d2", "d3")
     assert pos.rows == ("p0", "p1", "p2", "p3", "p4")
     assert keys.rows == ("CLS p0", "A p1", "B p2")
@@ -133,12 +131,51 @@ def test_a_picture_is_a_png_of_twice_the_size_on_the_page() -> None:
     assert image.size == (2 * drawn.width, 2 * drawn.height)
 
 
-def test_brightness_alone_tells_high_from_low() -> None:
-    ramp = np.linspace(0, 1, 8)[None]
-    drawn = draw(((panel("Km", np.repeat(ramp, 30, axis=0), [""] * 30),),), scale=1)
-    grey = np.asarray(Image.open(io.BytesIO(drawn.png)).convert("L")).astype(int)
-    middle = grey[60, 18 : 18 + 8 * 24 : 24]
-    assert (np.diff(middle) < -8).all()
+def cells(drawn: figures.Drawn) -> np.ndarray:
+    """The colours of a first panel of one column and cells of 24 x 22 pixels, each beside its number."""
+    image = np.asarray(Image.open(io.BytesIO(drawn.png)).convert("RGB")).astype(int)
+    return image[8 + 20 + 3 :: 22, 8 + 6 + 3]
+
+
+def of_column(*values: float) -> list[tuple[int, ...]]:
+    column = panel("Km", np.array(values)[:, None], [""] * len(values))
+    return [tuple(colour) for colour in cells(draw([[column]], scale=1))[: len(values)].tolist()]
+
+
+def test_zero_is_white_and_the_signs_have_two_colours() -> None:
+    above, zero, below = of_column(5, 0, -5)
+    assert zero == (255, 255, 255)
+    assert above[2] > above[0]  # blue
+    assert below[0] > below[2]  # orange
+
+
+def test_a_constant_matrix_is_what_it_is() -> None:
+    assert len(set(of_column(5, 5, 5))) == 1
+    assert of_column(5, 5, 5)[0] == of_column(5, 0, -5)[0]
+    assert set(of_column(0, 0)) == {(255, 255, 255)}
+
+
+def test_brightness_alone_tells_large_from_small() -> None:
+    brightness = [sum(colour) for colour in of_column(0, 0.1, 0.5, 1, 5, 60)]
+    assert (np.diff(brightness) < -20).all()
+
+
+def test_only_outputs_that_are_not_as_expected_are_outlined() -> None:
+    soft = NumpyTransformer(CONTENT.Km / 10, CONTENT.Qm, CONTENT.Vm)
+    *_, (output, expected) = panels(IDENTITY, soft, IDENTITY.all_sequences()[1], 1)  # A B
+    assert output.wrong is not None
+    assert output.wrong.tolist() == [[True, True, False], [True, True, False]]
+    assert expected.wrong is None
+
+
+@pytest.mark.parametrize(("name", "task", "transformer"), PLANTED, ids=NAMES)
+def test_a_picture_is_narrow_enough_for_a_telephone(
+    name: str, task: SequenceTask, transformer: NumpyTransformer
+) -> None:
+    batch, index = shortest_failure(task, judged(task, transformer))
+    found = re.search(r"width:(\d+)px", picture(task, transformer, batch, index))
+    assert found is not None
+    assert int(found[1]) <= NARROW
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from autograder.feedback.numbers import agree, difference, shape_text
+from autograder.feedback.messages import agree, difference, shape_text
 
 RIGHT = np.array([[1.0, 2.0], [3.0, 4.0]])
 TOLERANCE = {"rtol": 1e-3, "atol": 1e-5}

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from autograder.__main__ import main
-from autograder.feedback.matrices.explain import explain
+from autograder.feedback.messages import explain_matrices
 from autograder.feedback.report import html_report
 from tests.feedback.browser import look, needs_chromium, screenshot
 from tests.feedback.matrices import PLANTED, judged
@@ -36,8 +36,8 @@ def with_pictures() -> dict[str, Any]:
     """Results with one failed check for every third planted mistake."""
     tests = []
     for i, (name, task, transformer) in enumerate(PLANTED[::3]):
-        explained = explain(task, transformer, judged(task, transformer))
-        output = {"output": explained.message.text, "output_format": explained.message.format}
+        explained = explain_matrices(task, transformer, judged(task, transformer))
+        output = {"output": explained.text, "output_format": explained.format}
         tests.append(entry(f"3.{i}", name=name, tags=[task.name], **output))
     tests.append(entry("4.1", output=f"{UNBROKEN}\n{NASTY}", output_format="text"))
     return {"score": 12.5, "output": f"Found: {UNBROKEN}.ipynb", "output_format": "text", "tests": tests}

@@ -1,0 +1,292 @@
+"""What a call gave instead of an answer, in a student's words: what happened, what to change, where.
+
+Student text is bounded and cleaned here; escaping it for HTML belongs to whoever writes HTML.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from typing import Final
+
+from autograder.assignment import CLASS_NAME, GIVEN_CLASS_NAME, MATRICES
+from autograder.feedback.error_rules import RULES
+from autograder.feedback.messages import Load, Message
+from autograder.sandbox.calls import (
+    Answer,
+    Call,
+    Ended,
+    Forward,
+    Gradients,
+    LoadReport,
+    Outcome,
+    Place,
+    Raised,
+    RecordedOutput,
+    Refusal,
+    Sizes,
+    StatementFate,
+)
+from autograder.text import clean
+
+SAID_LIMIT: Final = 300
+LINE_LIMIT: Final = 120
+NAME_LIMIT: Final = 60
+_FROM_LOG: Final = "torch_transformer_init"
+"""In the label of a cell that was rebuilt from the log."""
+NO_OWN_LINE: Final = "Where your model is built or called, outside your own lines"
+_RENAME: Final = "Rename self.{found} to self.{layer}: the notebook loads {layer}.weight."
+
+
+def explain(outcome: Outcome, call: Call | None = None, load: Load = None) -> Message:
+    """Explain an outcome that is no Answer; ValueError for an Answer.
+
+    call: what was asked, whose sizes name the matrices. load: how loading went, which often holds the
+    reason for what is missing.
+    """
+    if isinstance(outcome, Answer):
+        raise ValueError("an Answer needs no explanation")
+    if isinstance(outcome, Raised):
+        return _raised(outcome, call, load)
+    if outcome.reason is Refusal.NO_CLASS:
+        return _no_class(outcome.detail, load)
+    told = _recognised(str(outcome.reason), outcome.detail)
+    renames = _renames(outcome.detail) if outcome.reason is Refusal.MISSING_LAYER else ""
+    return Message(told.headline, renames or told.change)
+
+
+def _recognised(type_name: str, message: str, line: str = "") -> Message:
+    """The words of the first rule that fits; every refusal and ending has one."""
+    for rule in RULES:
+        match = rule.match(type_name, message, line)
+        if match is not None:
+            known = {name: clean(text or "", NAME_LIMIT) for name, text in match.groupdict().items()}
+            known["detail"] = clean(message, SAID_LIMIT)
+            return Message(rule.headline.format(**known), rule.change.format(**known))
+    return Message(
+        "Your code raised an error.",
+        "Build the model in your notebook with the same arguments, run it on a short sequence, and look at "
+        "this line.",
+    )
+
+
+def _raised(error: Raised, call: Call | None, load: Load) -> Message:
+    place = error.trace[-1] if error.trace else None
+    told = _product(error, call) or _recognised(error.type_name, error.message, place.text if place else "")
+    if error.type_name == "NameError":
+        told = _of_missing_name(told, error, place, load)
+    return Message(told.headline, told.change, _where(place), _said(error))
+
+
+def _of_missing_name(told: Message, error: Raised, place: Place | None, load: Load) -> Message:
+    found = re.search(r"name '([^']+)' is not defined", error.message)
+    if found is None:
+        return told
+    name = clean(found[1], NAME_LIMIT)
+    if place is not None and _FROM_LOG in place.label and name not in ("seq_len", "self"):
+        return Message(
+            f"Your code uses {name}, which the log does not hold: only your notebook has it.",
+            "Upload your notebook (.ipynb) together with submission_log.json.",
+        )
+    pattern = re.compile(rf"(?<!\w){re.escape(found[1])}(?!\w)")
+    for failed, why in _failures(load):
+        if pattern.search(failed.text):
+            reason = f"{_where(failed)} ({clean(f'{why.type_name}: {why.message}', LINE_LIMIT)})."
+            return Message(f"{told.headline} The line that sets it failed: {reason}", told.change)
+    return told
+
+
+def _no_class(detail: str, load: Load) -> Message:
+    if isinstance(load, Ended):
+        return explain(load)
+    if detail:
+        return Message(
+            f"PytorchTransformer is not your class any more: {clean(detail, SAID_LIMIT)}.",
+            "Do not use the name for anything else; give the model you make another one.",
+        )
+    for place, error in _failures(load):
+        unread = error.type_name in ("SyntaxError", "IndentationError", "TabError")
+        if unread or place.text.startswith("class "):
+            told = explain(error)
+            return Message(
+                "There is no class PytorchTransformer, because a cell of your upload fails: " + told.headline,
+                told.change,
+                told.where if error.trace else _where(place),
+                _said(error),
+            )
+    others = [name for name in (load.classes if load is not None else ()) if name != GIVEN_CLASS_NAME]
+    if others:
+        closest = clean(difflib.get_close_matches(CLASS_NAME, others, 1, 0.0)[0], NAME_LIMIT)
+        return Message(
+            f"There is no class PytorchTransformer, but one named {closest}.",
+            f"Rename {closest} to PytorchTransformer: the notebook makes the model by that name.",
+        )
+    return _recognised(str(Refusal.NO_CLASS), "")
+
+
+def _renames(detail: str) -> str:
+    """What to rename, of the layers that a model has under other names; "" if there is nothing alike."""
+    missing, _, found = detail.partition(" not found; there is ")
+    entries = [entry for entry in found.split(", ") if not entry.endswith(".bias")]
+    layers = (entry.removesuffix(".weight") for entry in missing.split(", "))
+    return " ".join(filter(None, (rename(layer, entries) for layer in layers if layer in MATRICES)))
+
+
+def rename(layer: str, found: list[str]) -> str:
+    """What to rename to the layer, of the found entries of a state dict; "" if none is like it."""
+    like = layer_named_like(layer, found)
+    return _RENAME.format(found=clean(like, NAME_LIMIT), layer=layer) if like else ""
+
+
+def layer_named_like(layer: str, found: list[str]) -> str:
+    """Of the found entries of a state dict, the layer that is probably meant; "" if none is like it.
+
+    "Km" is like "K", "key", "W_k", "to_k", "k_proj", "linear_keys".
+    """
+    meant = {"Km": "key", "Qm": "query", "Vm": "value", "pos": "position"}[layer]
+    letter = meant[0]
+    for entry in found:
+        name = entry.removesuffix(".weight")
+        words = [word for word in re.split(r"[\W_\d]+", name.lower()) if word]
+        if name in MATRICES:
+            continue
+        stems = {word.removesuffix("s").removesuffix("m") for word in words}
+        initials = {word.removeprefix("w").removesuffix("proj") for word in words}
+        if layer != "pos" and letter in stems | initials:
+            return name
+        if any(word[:3] == meant[:3] or meant in word for word in words):
+            return name
+    return next(
+        iter(difflib.get_close_matches(layer, [e.removesuffix(".weight") for e in found], 1, 0.8)), ""
+    )
+
+
+def _failures(load: Load) -> list[tuple[Place, Raised]]:
+    statements = load.statements if isinstance(load, LoadReport) else ()
+    return [
+        (report.place, report.error)
+        for report in statements
+        if report.fate is StatementFate.FAILED and report.error is not None
+    ]
+
+
+def _said(error: Raised) -> str:
+    return clean(f"{error.type_name}: {error.message}".removesuffix(": "), SAID_LIMIT)
+
+
+def _where(place: Place | None) -> str:
+    if place is None:
+        return NO_OWN_LINE
+    text = clean(place.text, LINE_LIMIT)
+    return f"{clean(place.label, NAME_LIMIT)}, line {place.line}" + (f": {text}" if text else "")
+
+
+# --- Matrices that do not multiply: which ones they are, by their shapes and the sizes of the call. ---
+
+_SHAPES: Final = re.compile(r"mat1 and mat2 shapes cannot be multiplied \((\d+)x(\d+) and (\d+)x(\d+)\)")
+_INPUT: Final = "the input without positions (seq_len, input_dim)"
+_WIDE_INPUT: Final = "the input (seq_len, input_dim + pos_dim)"
+_QK: Final = "queries or keys (seq_len, qk_dim)"
+_VALUES: Final = "the values (seq_len, v_dim)"
+_SCORES: Final = "scores or attention weights (seq_len, seq_len)"
+_QK_TURNED: Final = "queries or keys transposed (qk_dim, seq_len)"
+_VALUES_TURNED: Final = "the values transposed (v_dim, seq_len)"
+_QK_WEIGHT: Final = "the weight of Km or Qm as nn.Linear keeps it (qk_dim, total_input_dim)"
+_V_WEIGHT: Final = "the weight of Vm as nn.Linear keeps it (v_dim, total_input_dim)"
+_QK_MATRIX: Final = "the matrix of Km or Qm (total_input_dim, qk_dim)"
+_V_MATRIX: Final = "the matrix of Vm (total_input_dim, v_dim)"
+_NARROW_MATRIX: Final = "the matrix of a layer made for input_dim alone"
+
+_CHANGES: Final = (
+    (
+        {_INPUT},
+        {_QK_MATRIX, _V_MATRIX},
+        "In forward, append the positions to seq before you call Km, Qm and Vm.",
+    ),
+    ({_QK}, {_QK}, "In forward, transpose the keys: Q @ K.T."),
+    (
+        {_WIDE_INPUT, _INPUT},
+        {_QK_WEIGHT, _V_WEIGHT},
+        "In forward, call the layer, self.Km(seq), or multiply by self.Km.weight.T: nn.Linear keeps its "
+        "weight as (out, in).",
+    ),
+    (
+        {_WIDE_INPUT},
+        {_NARROW_MATRIX},
+        "In __init__, make the layers for total_input_dim, that is input_dim + pos_dim.",
+    ),
+    (
+        {_QK, _VALUES},
+        {_QK_TURNED, _VALUES_TURNED},
+        "In forward, the scores are Q @ K.T; the values come in after the softmax.",
+    ),
+    (
+        {_SCORES},
+        {_VALUES_TURNED, _QK_TURNED},
+        "In forward, multiply the attention weights by V as it is, without a transpose.",
+    ),
+    (
+        {_QK_TURNED, _VALUES_TURNED},
+        {_QK_TURNED, _VALUES_TURNED},
+        "In forward, transpose the keys alone: Q @ K.T.",
+    ),
+    (
+        {_QK, _VALUES},
+        {_VALUES, _QK},
+        "In forward, the scores are Q @ K.T, (seq_len, seq_len); their softmax multiplies V.",
+    ),
+)
+
+
+def _product(error: Raised, call: Call | None) -> Message | None:
+    """What is said of a product whose shapes do not fit; None for any other error."""
+    match = _SHAPES.search(error.message)
+    if match is None:
+        return None
+    a, b, c, d = (int(size) for size in match.groups())
+    left, right = set[str](), set[str]()
+    if isinstance(call, (Forward, Gradients, RecordedOutput)):
+        length = call.seq_len if isinstance(call, RecordedOutput) else len(call.seq)
+        left, right = _names(call.sizes, length, (a, b)), _names(call.sizes, length, (c, d))
+    if not left and not right:
+        return Message(
+            f"({a}, {b}) cannot be multiplied by ({c}, {d}).",
+            "In forward, print the shapes of both above this line. Expected: seq (seq_len, total_input_dim), "
+            "Q and K (seq_len, qk_dim), Q @ K.T (seq_len, seq_len), V (seq_len, v_dim).",
+        )
+    change = "In forward, print the shapes of both above this line; the scores are Q @ K.T and their softmax "
+    change += "multiplies V."
+    for lefts, rights, advice in _CHANGES:
+        if left & lefts and right & rights:
+            left, right, change = left & lefts, right & rights, advice
+            break
+    told = f"({a}, {b}) cannot be multiplied by ({c}, {d}): {_either(left)} by {_either(right)}."
+    return Message(told, change)
+
+
+def _either(names: set[str]) -> str:
+    """The names that fit, in a fixed order."""
+    return " or ".join(sorted(names)[:2]) or "something of another shape"
+
+
+def _names(sizes: Sizes, seq_len: int, shape: tuple[int, int]) -> set[str]:
+    """What a matrix of this shape may be, at these sizes."""
+    total = sizes.total_dim
+    shapes = {
+        _WIDE_INPUT: (seq_len, total),
+        _QK: (seq_len, sizes.qk_dim),
+        _VALUES: (seq_len, sizes.v_dim),
+        _SCORES: (seq_len, seq_len),
+        _QK_TURNED: (sizes.qk_dim, seq_len),
+        _VALUES_TURNED: (sizes.v_dim, seq_len),
+        _QK_WEIGHT: (sizes.qk_dim, total),
+        _V_WEIGHT: (sizes.v_dim, total),
+        _QK_MATRIX: (total, sizes.qk_dim),
+        _V_MATRIX: (total, sizes.v_dim),
+    }
+    if sizes.pos_dim is not None:
+        shapes[_INPUT] = (seq_len, sizes.input_dim)
+    found = {name for name, its in shapes.items() if its == shape}
+    if sizes.pos_dim is not None and shape[0] == sizes.input_dim and shape[1] in (sizes.qk_dim, sizes.v_dim):
+        found.add(_NARROW_MATRIX)
+    return found

@@ -1,1 +1,0 @@
-"""Which known mistake explains a model's outputs: every combination is computed, the simplest is named."""

@@ -1,1 +1,0 @@
-"""Which known mistake explains hand-designed matrices, and what mends it, tried before it is told."""
