@@ -1,23 +1,33 @@
-"""Bounds of the grader's own work: CPU time for each part of it, and memory for its process.
+"""Bounds of the grader's own work: CPU time for each part of it, memory and time for its process.
 
 What reads, chooses, judges or explains runs inside `within`, so that an upload made to be slow costs its own
 file or check alone. `limit_memory` makes what is made to be large a MemoryError, in the same place.
+`ends_within` is the last resort: whatever happens, the process ends.
 """
 
 from __future__ import annotations
 
+import contextlib
+import faulthandler
 import resource
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Final
+
+from autograder.errors import GraderFault
 
 _AGAIN: Final = 0.1
 """Share of its time after which a part that swallowed OutOfTime is told again."""
 _SOON: Final = 0.01
 """Seconds after which the clock is looked at again where it rang between two parts."""
+
+
+_UNHEARD_SECONDS: Final = 3.0
+"""How long a process may go on after its last resort was raised in it."""
 
 
 class OutOfTime(BaseException):
@@ -79,6 +89,27 @@ def _ring(number: int, frame: FrameType | None) -> None:
     _set_clock()
     if late is not None:
         raise OutOfTime(late.seconds)
+
+
+@contextlib.contextmanager
+def ends_within(seconds: float) -> Iterator[None]:
+    """Raise GraderFault inside after so many seconds by the clock; where that goes unheard, end the process.
+
+    It then ends with status 1 and its stack on stderr, without Python's help. In the main thread only.
+    """
+
+    def ring(number: int, frame: FrameType | None) -> None:
+        raise GraderFault(f"grading was not finished within {seconds:g} s, and was given up")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    faulthandler.dump_traceback_later(seconds + _UNHEARD_SECONDS, exit=True, file=2)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def limit_memory(extra_bytes: int) -> None:

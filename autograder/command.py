@@ -6,6 +6,7 @@ import sys
 import traceback
 from pathlib import Path
 
+from autograder.bounds import ends_within, limit_memory
 from autograder.errors import UsageError
 from autograder.grade import grade
 from autograder.results.runner import Graded, failed, interrupted
@@ -13,6 +14,7 @@ from autograder.results.write import write
 from autograder.sandbox.host import ForkServer
 from autograder.sandbox.jail.confine import guard_grader
 from autograder.sandbox.launch import Launched
+from autograder.settings import GRADE_WALL_SECONDS, GRADER_MEMORY_BYTES
 from autograder.table import table
 from autograder.text import NAME_LIMIT, clean
 from autograder.version import version_line
@@ -29,11 +31,13 @@ def grade_command(
     started already. Raises ResultsFault if results cannot be written at all, UsageError if html cannot.
     """
     guard_grader()
+    limit_memory(GRADER_MEMORY_BYTES)
     with ForkServer(launched=launched) as sandbox:
         write(interrupted(), results)
         try:
-            graded = grade(upload, sandbox)
-            isolation = sandbox.isolation_line()
+            with ends_within(GRADE_WALL_SECONDS):
+                graded = grade(upload, sandbox)
+                isolation = sandbox.isolation_line([upload])
             graded.results["extra_data"]["isolation"] = isolation
             write(graded.results, results)
         except Exception as error:  # the grader's own fault, whatever it is: said, never a silent zero

@@ -55,9 +55,11 @@ WALL_FACTOR: Final = 6.0
 """Wall-clock limits are the CPU limits times this: Gradescope's default is half a CPU."""
 MAX_FAILED_ATTEMPTS: Final = 3
 """After so many attempts that died or hung, the calls left are not run."""
-MEMORY_BYTES: Final = 1024 * MIB
-"""Address space of the student's code beyond what the fork server has mapped."""
-MAX_ANSWER_BYTES: Final = 16 * MIB
+MEMORY_BYTES: Final = 512 * MIB
+"""Address space of the student's code beyond what the fork server has mapped: all processes together then
+stay below 1 GiB."""
+MAX_ANSWER_BYTES: Final = 4 * MIB
+"""The largest honest one: four matrices of MAX_MATRIX_ITEMS numbers."""
 UPLOAD_CPU_SECONDS: Final = 75.0
 """CPU time of all programs, attempts and calls of one upload together."""
 UPLOAD_WALL_SECONDS: Final = 150.0

@@ -10,7 +10,8 @@ import time
 
 import pytest
 
-from autograder.bounds import OutOfTime, within
+from autograder.bounds import OutOfTime, ends_within, within
+from autograder.errors import GraderFault
 
 
 def _burn(seconds: float) -> None:
@@ -71,6 +72,22 @@ def test_another_thread_is_let_alone() -> None:
     thread.start()
     thread.join()
     assert done == [True]
+
+
+def test_a_grader_that_does_not_end_is_a_fault_of_its_own() -> None:
+    with pytest.raises(GraderFault, match=r"not finished within 0\.2 s"), ends_within(0.2):
+        time.sleep(20)
+
+
+def test_a_grader_that_does_not_hear_of_it_is_ended_all_the_same() -> None:
+    code = (
+        "import autograder.bounds as b, time\nb._UNHEARD_SECONDS = 0.3\n"
+        "with b.ends_within(0.3):\n"
+        "  while True:\n    try: time.sleep(9)\n    except Exception: print('swallowed', flush=True)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (run.returncode, run.stdout) == (1, "swallowed\n")
+    assert 'File "<string>", line 5' in run.stderr
 
 
 def test_what_needs_too_much_memory_raises_and_the_process_goes_on() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from autograder.doctor import describe
@@ -44,7 +45,7 @@ def test_an_environment_that_cannot_be_read_is_named_with_what_to_do():
 
 
 class _Broken(ForkServer):
-    def probe(self) -> Isolation:
+    def probe(self, uploads: Sequence[Path] = ()) -> Isolation:
         raise SandboxFault("the fork server died")
 
 

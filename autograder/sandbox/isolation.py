@@ -8,24 +8,30 @@ result say what was found.
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import select
 import socket
 import struct
+import sys
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from autograder.errors import SandboxFault
-from autograder.sandbox.jail.confine import Confinement, Layer
+from autograder.sandbox.jail.confine import DESCRIPTORS, Confinement, Layer
 from autograder.sandbox.jail.linux import MACHINE, ON_LINUX, checked, syscall
 from autograder.sandbox.launch import receive_exactly
 from autograder.sandbox.worker.server import ENDED, KILL, PROBE, REPORT
 
+T = TypeVar("T")
 _SECONDS: Final = 30.0
+_ROOT: Final = Path(__file__).resolve().parents[2]
+_OF_THE_GRADER: Final = ("autograder/settings.py", "reference/solutions.py")
+"""Files of the project that no upload should read."""
 _OF_OTHERS: Final = 0o077
 _PROCESS_VM_READV: Final = {"x86_64": 310, "aarch64": 270}
 _PTRACE: Final = {"x86_64": 101, "aarch64": 117}
@@ -37,6 +43,7 @@ class Probe(Enum):
     """Something forbidden that is tried in the jail; the value says what the code could do if it is open."""
 
     READ_SECRET = "read the grader's files"  # noqa: S105  (words for staff, no secret)
+    READ_UPLOADS = "read uploads that every user may read (chmod 700 their folder)"
     WRITE_RESULTS = "write results.json"
     SOCKET = "open a network connection"
     FORK = "start processes"
@@ -129,14 +136,38 @@ def _is(finding: Finding, verdict: Verdict) -> bool:
 _UNKNOWN: Final = Isolation((), None, imports=False)
 
 
-def probe(control: socket.socket) -> Isolation:
-    """What a jail holds here: what cannot be tried is not held. Raises SandboxFault."""
-    with tempfile.TemporaryDirectory(prefix="canary-") as folder:
-        secret, results = Path(folder, "secret"), Path(folder, "results.json")
-        secret.touch()
-        results.touch()
-        request = b"\0".join([os.fsencode(secret), os.fsencode(results), str(os.getpid()).encode()])
-        raw = _ask(control, request)
+@dataclass(frozen=True)
+class Targets:
+    """What is tried: paths of files of the grader's, of results, and of uploads, and processes that hold
+    something of worth."""
+
+    secrets: Sequence[str]
+    results: str
+    uploads: Sequence[str]
+    processes: Sequence[int]
+
+
+def probe(control: socket.socket, uploads: Sequence[Path]) -> Isolation:
+    """What a jail holds here: what cannot be tried is not held. Raises SandboxFault.
+
+    uploads: those that are there, or the folder of all; none: one such as anybody would unpack is made.
+    """
+    with tempfile.TemporaryDirectory(prefix="canary-") as name:
+        folder = Path(name)
+        secret, results, upload = folder / "secret", folder / "results.json", folder / "uploads" / "upload"
+        secret.touch(0o600)
+        results.touch(0o600)
+        upload.parent.mkdir()
+        upload.touch()
+        for path, mode in ((folder, 0o711), (upload.parent, 0o755), (upload, 0o644)):
+            path.chmod(mode)
+        targets = Targets(
+            secrets=[str(secret), *(str(_ROOT / name) for name in _OF_THE_GRADER)],
+            results=str(results),
+            uploads=[str(_file_in(path)) for path in uploads] or [str(upload)],
+            processes=[os.getpid()],
+        )
+        raw = _ask(control, json.dumps(asdict(targets)).encode())
     confinement, findings = raw[: len(Layer)], raw[len(Layer) : -1]
     try:
         return Isolation(
@@ -144,6 +175,12 @@ def probe(control: socket.socket) -> Isolation:
         )
     except ValueError:
         return _UNKNOWN
+
+
+def _file_in(path: Path) -> Path:
+    """A file of an upload or of a folder of them; the path itself where there is none among the first."""
+    found = (Path(folder, name) for folder, _, names in os.walk(path.absolute()) for name in names)
+    return next(found, path.absolute())
 
 
 def _ask(control: socket.socket, request: bytes) -> bytes:
@@ -188,11 +225,12 @@ def _hears_the_end(control: socket.socket) -> bool:
 # --- Inside the jail. ---
 
 
-def run_probes(secret: str, results: str, processes: Sequence[int]) -> tuple[Finding, ...]:
-    """Every probe, tried. secret, results: files of the grader's; processes: the jail's parent first, then
-    others that hold something of worth. Never raises."""
+def run_probes(targets: Targets) -> tuple[Finding, ...]:
+    """Every probe, tried on these and on the jail's parent. Never raises."""
+    results, processes = targets.results, (os.getppid(), *targets.processes)
     attempts: dict[Probe, tuple[Callable[[], None], ...]] = {
-        Probe.READ_SECRET: (lambda: _read(secret),),
+        Probe.READ_SECRET: tuple(_bound(_read, path) for path in targets.secrets),
+        Probe.READ_UPLOADS: tuple(_bound(_read, path) for path in targets.uploads),
         Probe.WRITE_RESULTS: (lambda: _append(results), lambda: _rename(results), lambda: _create(results)),
         Probe.SOCKET: (lambda: _socket(socket.AF_INET), lambda: _socket(socket.AF_UNIX)),
         Probe.FORK: (_fork,),
@@ -228,12 +266,17 @@ def _verdict(ways: Sequence[Callable[[], None]]) -> Verdict:
     return verdict
 
 
-def _bound(way: Callable[[int], None], process: int) -> Callable[[], None]:
-    return lambda: way(process)
+def _bound(way: Callable[[T], None], target: T) -> Callable[[], None]:
+    return lambda: way(target)
 
 
 def _read(path: str) -> None:
-    Path(path).read_bytes()
+    """By its name, or by way of a folder that is open here."""
+    opened = [way for way in sys.path if way.startswith(DESCRIPTORS)]
+    for name in [f"{way}/{os.path.relpath(path, os.path.realpath(way))}" for way in opened]:
+        if is_readable(name):
+            return
+    os.close(os.open(path, os.O_RDONLY))
 
 
 def _append(path: str) -> None:

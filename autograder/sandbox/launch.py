@@ -16,7 +16,9 @@ from autograder.errors import SandboxFault
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _END_SECONDS: Final = 10.0
 _BOOTSTRAP: Final = """
-import sys
+import resource, sys
+most = resource.getrlimit(resource.RLIMIT_AS)[1]
+resource.setrlimit(resource.RLIMIT_AS, (most, most))  # the grader's own limit is not for torch
 sys.path[:] = [sys.argv[2], *(entry for entry in sys.path if entry)]
 from autograder.sandbox.worker.server import main
 main(int(sys.argv[1]), sys.argv[2])

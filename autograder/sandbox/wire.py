@@ -257,6 +257,7 @@ class _Reader:
         self._at = 0
         self._cells = cells
         self._max_text = max_text
+        self._lines: dict[int, list[str]] = {}
 
     def take(self, count: int) -> bytes:
         if count > len(self._payload) - self._at:
@@ -285,9 +286,12 @@ class _Reader:
         return tuple(self.text() for _ in range(self.number("I", MAX_ARRAYS + 1)))
 
     def place(self) -> Place:
-        cell = self._cells[self.number("H", len(self._cells))]
+        number = self.number("H", len(self._cells))
         (line,) = self.numbers("I")
-        lines = source_lines(cell.source)
+        cell = self._cells[number]
+        if number not in self._lines:  # split once, however many statements of it fail
+            self._lines[number] = source_lines(cell.source)
+        lines = self._lines[number]
         text = lines[line - 1].strip()[:MAX_LINE_LENGTH] if 1 <= line <= len(lines) else ""
         return Place(cell.label, line, text)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from autograder.assignment import Task
 from autograder.sandbox import wire
 from autograder.sandbox.calls import (
     Answer,
@@ -25,6 +26,7 @@ from autograder.sandbox.calls import (
     Raised,
     Refused,
     StatementFate,
+    TaskMatrices,
     Transcript,
 )
 from autograder.sandbox.host import Allowance, ForkServer
@@ -346,3 +348,36 @@ def test_a_call_is_nowhere_before_it_is_asked(fork_server: ForkServer) -> None:
     assert failed.error.message == "0 []"
     assert isinstance(got.outcomes[0], Raised)
     assert got.outcomes[0].message == "0 ['Forward', 'Sizes']"
+
+
+_FORGE = """
+import struct
+def frame(kind, index, payload):
+    return struct.pack("<4sBII", b"AGF1", kind, index, len(payload)) + payload
+def matrix(name, columns):
+    return struct.pack("<H", 2) + name + struct.pack("<BB2Q", 2, 2, 1, columns) + bytes(8 * columns)
+data = LOAD
+data += frame(2, 0, struct.pack("<I", 3) + matrix(b"Km", COLUMNS) + matrix(b"Qm", 1) + matrix(b"Vm", 1))
+while data: data = data[os.write(4, data):]
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize(("columns", "taken"), [(SHORT.items, True), (SHORT.items + 1, False)])
+def test_forged_matrices_are_held_to_their_size(fork_server: ForkServer, columns: int, taken: bool) -> None:
+    load = wire.encode(wire.LOAD_INDEX, LoadReport((), (), definitions_only=False), {}, 100)
+    cells = program(beside=_FORGE.replace("COLUMNS", str(columns)).replace("LOAD", repr(load)))
+    [outcome] = fork_server.run(cells, [TaskMatrices(Task.CONTENT)], IMPATIENT).outcomes
+    if taken:
+        assert isinstance(outcome, Answer)
+    else:
+        assert outcome == Ended(End.GARBAGE, "the answer has not the form of its call")
+
+
+def test_what_an_attempt_does_to_its_standard_files_is_gone_with_it(fork_server: ForkServer) -> None:
+    look = "raise ValueError(str([fcntl.fcntl(n, fcntl.F_GETFL) & os.O_APPEND for n in range(3)]))"
+    sets = "import fcntl\nfor n in range(3): fcntl.fcntl(n, fcntl.F_SETFL, os.O_APPEND)"
+    fork_server.run(program(beside=sets), [HONEST], SHORT)
+    got = fork_server.run(program(beside=f"import fcntl\n{look}"), [HONEST], SHORT)
+    assert isinstance(got.load, LoadReport)
+    assert [report.error.message for report in got.load.statements if report.error] == ["[0, 0, 0]"]

@@ -7,8 +7,19 @@ import struct
 import numpy as np
 import pytest
 
+from autograder.bounds import within
 from autograder.sandbox import wire
-from autograder.sandbox.calls import Answer, Refusal, Refused
+from autograder.sandbox.calls import (
+    Answer,
+    Cell,
+    LoadReport,
+    Place,
+    Raised,
+    Refusal,
+    Refused,
+    StatementFate,
+    StatementReport,
+)
 from autograder.sandbox.wire import FrameError, FrameReader
 
 from .frame_samples import CELLS, LABELS, MAX_PAYLOAD, MAX_TEXT, MESSAGES, RAISED, encoded
@@ -87,3 +98,17 @@ WRONG = {
 def test_what_is_not_exactly_a_frame_is_an_error(data: bytes) -> None:
     with pytest.raises(FrameError):
         decode(data)
+
+
+def test_two_thousand_failing_statements_of_a_long_cell_are_read_in_one_pass() -> None:
+    cell = Cell("cell 1", "fail()\n" * 40_000)
+    failed = Raised("NameError", "fail", (Place("cell 1", 39_999, ""),))
+    reports = [StatementReport(Place("cell 1", n, ""), StatementFate.FAILED, failed) for n in range(1, 2001)]
+    reader = FrameReader(1_000_000)
+    reader.feed(wire.encode(wire.LOAD_INDEX, LoadReport(tuple(reports), (), False), {"cell 1": 0}, MAX_TEXT))
+    frame = reader.next()
+    assert frame is not None
+    with within(2):
+        report = wire.decode(frame, [cell], MAX_TEXT)
+    assert isinstance(report, LoadReport)
+    assert {statement.place.text for statement in report.statements} == {"fail()"}

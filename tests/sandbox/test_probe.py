@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from autograder.sandbox import isolation
 from autograder.sandbox.calls import Answer
 from autograder.sandbox.host import ForkServer
 from autograder.sandbox.isolation import Level, Probe, Verdict
@@ -21,9 +22,9 @@ simulated = pytest.mark.skipif(len(MACHINES) == 1, reason="only root on Linux ca
 @pytest.mark.skipif(not is_available(), reason="no filters of system calls here")
 def test_a_canary_finds_nothing_open_and_leaves_no_file(fork_server: ForkServer, tmp_path: Path) -> None:
     before = set(Path(tempfile.gettempdir()).glob("canary-*"))
-    isolation = fork_server.probe()
-    assert isolation.level is Level.FULL
-    assert isolation.missing == ()
+    found = fork_server.probe()
+    assert found.level is Level.FULL
+    assert found.missing == ()
     assert set(Path(tempfile.gettempdir()).glob("canary-*")) <= before
 
 
@@ -34,20 +35,38 @@ def test_a_run_after_a_canary_is_as_one_before(fork_server: ForkServer) -> None:
 
 
 @simulated
-def test_an_old_kernel_is_full_where_root_can_change_its_user() -> None:
+def test_an_old_kernel_is_full_where_nobody_else_may_read_the_project_and_the_upload(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "upload").write_text("")
+    (tmp_path / "upload").chmod(0o600)
+    monkeypatch.setattr(isolation, "_OF_THE_GRADER", ())
     with fork_server_on(Machine.OLD_KERNEL) as fork_server:
-        isolation = fork_server.probe()
-    assert isolation.level is Level.FULL
-    assert isolation.confinement is not None
-    assert len(isolation.confinement.missing) == 3
+        found = fork_server.probe([tmp_path / "upload"])
+    assert found.level is Level.FULL
+    assert found.confinement is not None
+    assert len(found.confinement.missing) == 3
+
+
+@simulated
+def test_an_old_kernel_is_reduced_where_everybody_may_read_the_uploads(tmp_path: Path) -> None:
+    upload = tmp_path / "submission_1" / "homework.py"
+    upload.parent.mkdir()
+    upload.touch()
+    for path in (upload, *upload.parents[:4]):
+        path.chmod(0o755)
+    with fork_server_on(Machine.OLD_KERNEL) as fork_server:
+        found, without_any = fork_server.probe([tmp_path]), fork_server.probe()
+    assert "student code can read uploads that every user may read (chmod 700 their folder)" in found.missing
+    assert found.level is without_any.level is Level.REDUCED
 
 
 @simulated
 def test_without_landlock_and_filter_the_doctor_says_what_is_open() -> None:
     with fork_server_on(Machine.BARE) as fork_server:
-        isolation = fork_server.probe()
-    verdicts = {finding.probe: finding.verdict for finding in isolation.findings}
-    assert isolation.level is not Level.FULL
+        found = fork_server.probe()
+    verdicts = {finding.probe: finding.verdict for finding in found.findings}
+    assert found.level is not Level.FULL
     assert verdicts[Probe.SOCKET] is Verdict.OPEN
     assert verdicts[Probe.FORK] is Verdict.OPEN
-    assert "student code can open a network connection" in isolation.missing
+    assert "student code can open a network connection" in found.missing

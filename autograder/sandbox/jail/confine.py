@@ -124,6 +124,7 @@ class Confinement:
         return cls(tuple(Shortfall(layer, code) for layer, code in pairs if code))
 
 
+DESCRIPTORS: Final = "/proc/self/fd/"
 _NO_RIGHTS: Final = (0, 0, 0)
 _SYSTEM_PATHS: Final = (
     "/usr/lib",
@@ -142,7 +143,7 @@ class Plan:
     """What `confine` needs to know and can be found out before the fork.
 
     rights: what Landlock can refuse here. program: None where system calls cannot be filtered.
-    unreachable: the environment cannot be read by an unprivileged user (it lies in root's home, say).
+    unreachable: a user without privileges cannot enter a folder above the environment (root's home, say).
     """
 
     parent: int
@@ -161,13 +162,24 @@ def environment_paths() -> tuple[str, ...]:
 
 
 def prepare(limits: Limits) -> Plan:
-    """Find out what this system offers and compile the filter. Call it in the process that will fork."""
-    return Plan(
+    """Find out what this system offers and compile the filter. Call it in the process that will fork.
+
+    Raises PermissionError where nobody but root could import a module, so that uploads would fail by it.
+    """
+    plan = Plan(
         parent=os.getpid(),
         rights=linux.handled_rights() if linux.ON_LINUX else _NO_RIGHTS,
         program=seccomp.compile_filter() if seccomp.is_available() else None,
         unreachable=any(not _anyone_may_enter(Path(path)) for path in limits.readable),
     )
+    if limits.user and os.geteuid() == 0 and (plan.rights == _NO_RIGHTS or plan.program is None):
+        for folder in filter(os.path.isdir, limits.readable):
+            if Path(folder).stat().st_mode & 0o005 != 0o005:
+                raise PermissionError(
+                    "student code runs as a user of its own, which has to read the Python environment, and "
+                    f"{folder} is for root alone: chmod -R o+rX {folder}"
+                )
+    return plan
 
 
 def close_all_but(descriptors: Iterable[int]) -> None:
@@ -251,8 +263,10 @@ class _Jailer:
         if not self._changes_user:
             self._miss(Layer.USER, NOT_ROOT if self._limits.user else TURNED_OFF)
             return
-        if self._plan.unreachable and self._landlock:
+        if self._plan.unreachable and self._landlock and self._filters:
             linux.prctl(linux.PR_SET_KEEPCAPS, 1)
+        elif self._plan.unreachable:
+            _hold_environment()
         if not hasattr(os, "setresuid"):
             raise Lacking
         user = self._limits.uid_for(os.getpid())
@@ -299,6 +313,28 @@ class _Jailer:
         if self._plan.program is None:
             raise Lacking
         seccomp.install(self._plan.program.program_for(os.getpid()))
+
+
+def _hold_environment() -> None:
+    """Open the folders that modules are imported from, and import by way of their descriptors from here on.
+
+    The names of these folders lead through one that only root may enter; what is below an open folder needs
+    no such name. A folder above that one stays closed: the kernel asks for the right to enter at each "..".
+    """
+    for folder in [entry for entry in sys.path if Path(entry).is_dir()]:
+        way = f"{DESCRIPTORS}{os.open(folder, os.O_RDONLY | os.O_DIRECTORY)}"
+        for module in [sys, *sys.modules.values()]:
+            names = module.__dict__
+            for paths in (names.get("__path__"), names.get("path") if module is sys else None):
+                if type(paths) is list:
+                    paths[:] = [_respelled(path, folder, way) for path in paths]
+            if type(names.get("__file__")) is str:
+                names["__file__"] = _respelled(names["__file__"], folder, way)
+    sys.path_importer_cache.clear()
+
+
+def _respelled(path: str, folder: str, way: str) -> str:
+    return way + path[len(folder) :] if path == folder or path.startswith(f"{folder}/") else path
 
 
 def _anyone_may_enter(path: Path) -> bool:

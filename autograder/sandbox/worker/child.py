@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import itertools
+import json
 import os
 import signal
 import sys
@@ -27,7 +28,7 @@ from autograder.sandbox.calls import (
     TaskMatrices,
     Train,
 )
-from autograder.sandbox.isolation import findings_to_bytes, is_readable, run_probes
+from autograder.sandbox.isolation import Targets, findings_to_bytes, is_readable, run_probes
 from autograder.sandbox.jail.confine import Limits, Plan, close_all_but, confine
 from autograder.sandbox.wire import Request
 from autograder.sandbox.worker import model, torch_import, values
@@ -68,16 +69,17 @@ def run(request_fd: int, answer_fd: int, jail: Jail) -> NoReturn:
 def probe(request_fd: int, answer_fd: int, jail: Jail) -> NoReturn:
     """Try what student code could do in this jail. Never returns, whatever happens.
 
-    REQUEST gives, separated by NUL, the path of a secret, that of results, and the grader's process id;
+    REQUEST gives what to try, as JSON (see `isolation.Targets`);
     ANSWER takes a `Confinement`, the findings, and one byte: whether the environment can be imported from.
     """
     try:
         arrange(request_fd, answer_fd)
-        secret, results, grader = os.read(REQUEST, _PROBE_REQUEST_BYTES).split(b"\0")
+        targets = Targets(**json.loads(os.read(REQUEST, _PROBE_REQUEST_BYTES)))
         limits = replace(jail.limits, memory_bytes=_PROBE_MEMORY_BYTES, cpu_seconds=_PROBE_CPU_SECONDS)
+        absent = [path for path in sys.path if not is_readable(path)]
         confinement = confine(limits, jail.plan)
-        findings = run_probes(os.fsdecode(secret), os.fsdecode(results), (os.getppid(), int(grader)))
-        imports = bytes([all(is_readable(path) for path in limits.readable)])
+        findings = run_probes(targets)
+        imports = bytes([all(is_readable(path) for path in sys.path if path not in absent)])
         os.write(ANSWER, confinement.to_bytes() + findings_to_bytes(findings) + imports)
     finally:
         os._exit(0)
@@ -93,6 +95,9 @@ def arrange(request_fd: int, answer_fd: int) -> None:
         raise RuntimeError("file descriptors are not as expected")
     os.dup2(safe_request, REQUEST)
     os.dup2(safe_answer, ANSWER)
+    null = os.open(os.devnull, os.O_RDWR)  # of this attempt alone: its flags are shared by all who hold it
+    for standard in range(3):
+        os.dup2(null, standard)
     close_all_but(range(ANSWER + 1))
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import importlib
 import mmap
 import os
 import platform
 import resource
 import signal
+import sys
 import tempfile
 import threading
 import time
@@ -233,3 +235,40 @@ def test_no_layer_but_landlocks_is_missing_where_everything_is_there(machine):
     assert confinement is not None
     landlocks = {Layer.FILES, Layer.NETWORK, Layer.SCOPES}
     assert {short.layer for short in confinement.missing} <= landlocks
+
+
+@root_only
+def test_modules_in_a_folder_that_only_root_may_enter_can_still_be_imported(tmp_path, monkeypatch):
+    """Without Landlock; and nothing beside them can be read by the way they came."""
+    closed = tmp_path / "closed"
+    (closed / "packages" / "held").mkdir(parents=True)
+    (closed / "packages" / "held" / "__init__.py").write_text("")
+    (closed / "packages" / "held" / "later.py").write_text("VALUE = 7")
+    (closed / "secret").write_text("")
+    closed.chmod(0o700)
+    monkeypatch.syspath_prepend(str(closed / "packages"))
+    importlib.import_module("held")
+    limits = replace(LIMITS, readable=(*LIMITS.readable, str(closed / "packages")), landlock=False)
+
+    def action():
+        way = next(entry for entry in sys.path if entry.startswith("/proc/self/fd/"))
+        refused = 0
+        for path in (str(closed / "secret"), f"{way}/../secret"):
+            try:
+                Path(path).read_text()
+            except PermissionError:
+                refused += 1
+        return importlib.import_module("held.later").VALUE, refused
+
+    ending = in_jail(action, limits, Machine.DOCKER_ROOT)
+    assert ending.value == (7, 2)
+    assert Layer.USER in ending.confinement.held
+
+
+@root_only
+def test_an_environment_that_only_root_can_read_is_refused_with_what_to_do(tmp_path, monkeypatch):
+    closed = tmp_path / "packages"
+    closed.mkdir(mode=0o700)
+    monkeypatch.setattr("autograder.sandbox.jail.linux.handled_rights", lambda: (0, 0, 0))
+    with pytest.raises(PermissionError, match=f"chmod -R o.rX {closed}"):
+        prepare(replace(LIMITS, readable=(str(closed),)))

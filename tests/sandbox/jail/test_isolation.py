@@ -19,7 +19,7 @@ def test_findings_come_back_from_their_bytes():
     assert {finding.verdict for finding in findings_from_bytes(findings_to_bytes([]))} == {Verdict.ERROR}
 
 
-@pytest.mark.parametrize("raw", [b"", b"\0" * 5, b"\7" * 6])
+@pytest.mark.parametrize("raw", [b"", b"\0" * 6, b"\7" * 7])
 def test_other_bytes_are_no_findings(raw):
     with pytest.raises(ValueError, match=r"findings|Verdict"):
         findings_from_bytes(raw)
