@@ -8,8 +8,8 @@ from autograder.assignment import MATRICES, Task
 from autograder.checks.questions import matrices
 from autograder.checks.run import StudentRun
 from autograder.sandbox.calls import Answer, LoadReport
-from autograder.submission.class_source import same_code
 from autograder.submission.shapes import work_out_shapes
+from autograder.submission.source import same_code
 from autograder.submission.types import Origin, ShapeFault
 
 _DO = "Run all cells again, download submission_log.json again, and upload both."

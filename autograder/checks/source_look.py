@@ -13,7 +13,7 @@ import contextlib
 
 from autograder.checks.source_kinds import NEITHER, PASS_THROUGH, SHAPE_METHODS, Kind, Loop, called
 from autograder.checks.source_values import ComprehensionNode, LoopNode, TooLargeToLookAt, Values
-from autograder.submission.class_source import ClassSource
+from autograder.submission.source import ClassSource
 
 
 def row_loops(source: ClassSource) -> tuple[Loop, ...]:

@@ -27,7 +27,7 @@ from autograder.checks.source_kinds import (
     is_static,
     targets,
 )
-from autograder.submission.class_source import ClassSource, Definition, FunctionNode
+from autograder.submission.source import ClassSource, Definition, FunctionNode
 
 _MAX_DEPTH = 8
 _MAX_STEPS = 100_000

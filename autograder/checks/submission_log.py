@@ -12,7 +12,7 @@ from autograder.checks.questions import RECORDED
 from autograder.feedback.messages import agree, difference, shape_text
 from autograder.sandbox.calls import Answer
 from autograder.submission.shapes import work_out_shapes
-from autograder.submission.types import Fault, Log, ModelRecord, ShapeFault, TaskRecord
+from autograder.submission.types import Log, ModelRecord, ProblemKind, ShapeFault, TaskRecord
 from reference.tasks import TASKS, drawn_sequence
 from reference.transformer import NumpyTransformer
 
@@ -40,7 +40,7 @@ class SubmissionLog(Check):
                 "There is no submission_log.json in your upload. Run all cells of your notebook, download "
                 "the submission_log.json it writes, and upload it with the notebook."
             )
-        problems = [problem for problem in log.problems if problem.fault is not Fault.NOT_FINITE]
+        problems = [problem for problem in log.problems if problem.kind is not ProblemKind.NOT_FINITE]
         broken = {problem.section for problem in problems}
         if None not in broken:
             self.earn(sum(section not in broken for section in Section) / len(Section))
@@ -152,7 +152,7 @@ def _not_finite(log: Log, section: Section) -> list[str]:
     return [
         f"{problem.where}: {problem.message}"
         for problem in log.problems
-        if problem.section is section and problem.fault is Fault.NOT_FINITE
+        if problem.section is section and problem.kind is ProblemKind.NOT_FINITE
     ]
 
 

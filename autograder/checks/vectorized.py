@@ -5,7 +5,7 @@ from __future__ import annotations
 from autograder.checks.source_kinds import Loop
 from autograder.checks.source_look import row_loops
 from autograder.sandbox.calls import Answer
-from autograder.submission.class_source import class_source
+from autograder.submission.source import class_source
 from autograder.submission.types import Program
 from autograder.text import NAME_LIMIT, clean
 

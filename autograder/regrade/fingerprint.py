@@ -17,7 +17,7 @@ import numpy as np
 
 from autograder.assignment import CLASS_NAME
 from autograder.regrade.types import Fingerprint
-from autograder.submission.syntax import parse
+from autograder.submission.older_python import parse
 from autograder.submission.types import FlatArray, Log, Program, Submission
 
 DIGITS: Final = 4

@@ -1,130 +1,408 @@
-"""Chooses among several logs and several programs, and says which was chosen and why."""
+"""The upload comes in: a path to a `Submission`, which is its best reading, and the others that are fair.
+
+A reading is a notebook, a script, or the class recorded in the log, with the files beside it that it imports.
+Evidence ranks them, never a file's name: whether the class is there and is the one that the log records, how
+much of it and of the matrices is filled in, whether the notebook was executed. Nothing is run here.
+"""
 
 from __future__ import annotations
 
+import ast
 import re
-from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
+import sys
+import traceback
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
 from typing import Final
 
-from autograder.assignment import CLASS_NAME
-from autograder.submission.class_source import class_source, same_code
-from autograder.submission.modules import with_modules
-from autograder.submission.syntax import shared_tree
-from autograder.submission.types import Log, Origin, Program
+from autograder.assignment import CLASS_NAME, LAYERS
+from autograder.bounds import TOO_MUCH, within
+from autograder.sandbox.calls import Cell
+from autograder.settings import MAX_CODE_BYTES, MAX_CODE_FILES, PART_CPU_SECONDS
+from autograder.submission.files import LOG_WORDS, FoundFile, Kind, UploadBudget, files_of
+from autograder.submission.log import read_log
+from autograder.submission.notebook import read_notebook, read_script
+from autograder.submission.older_python import shared_tree
+from autograder.submission.source import class_source, rebuild, same_code
+from autograder.submission.types import CodeFile, Log, Note, NoteLevel, Origin, Program, Submission
 
+MAX_OTHERS: Final = 2
+"""Readings beside the best one that an upload may be graded by."""
+_LOG_KEYS: Final = (b'"attention_by_', b'"torch_transformer_')
+_WANTED: Final = "Upload submission_log.json, and with it the notebook that wrote it."
 _COPY: Final = re.compile(r"\((\d{1,4})\)")
-_CLASS: Final = re.compile(rf"^\s*(class\s+{CLASS_NAME}\b|{CLASS_NAME}\s*=)", re.MULTILINE)
-_LAYER: Final = re.compile(r"\bself\.([KQV]m)\s*[=:]")
+_CLASS: Final = re.compile(rf"^[ \t]*(class[ \t]+{CLASS_NAME}\b|{CLASS_NAME}[ \t]*=)", re.MULTILINE)
+_WORD: Final = re.compile(r"\w+")
+_TAKEN: Final = sys.stdlib_module_names | {"numpy", "torch", "matplotlib", "scipy"}
+"""What a file beside the program cannot be taken for: the program means the real one."""
+_MATRICES: Final = 4
+"""Km and Vm of both tasks."""
+_LISTED: Final = 8
+"""Names of unused files that are told."""
 
 
 @dataclass(frozen=True)
-class LogCandidate:
-    """A file that may be the log. modified: seconds."""
-
-    log: Log
-    modified: float
-
-
-@dataclass(frozen=True)
-class CodeCandidate:
+class _Code:
     """A file of code. modified: seconds."""
 
     program: Program
+    path: PurePosixPath
     modified: float
 
+    @property
+    def main(self) -> list[Cell]:
+        return [cell for cell in self.program.cells if not cell.file]
 
-@dataclass(frozen=True)
-class ChosenCode:
-    """program: the chosen one, with the scripts it imports in front. defines: it has the class.
 
-    reason: why it and no other, a clause; empty if there was no choice.
+def collect(upload: Path) -> Submission:
+    """Read an upload: a folder, a .zip, or a single .ipynb, .py or .json.
+
+    The notices say what was found, ignored and chosen. Raises UploadError if the upload is one file
+    and cannot be opened; of a folder, what cannot be read is told and the rest is used.
     """
+    budget = UploadBudget()
+    found = _Candidates()
+    for file in files_of(upload, budget):
+        found.add(file)
+    try:
+        with within(PART_CPU_SECONDS):
+            log, log_notes = _choose_log(found.logs, found.code)
+            readings = _readings(found.code, log)
+    except TOO_MUCH:
+        log = found.logs[0][0] if found.logs else None
+        readings, log_notes = (
+            [],
+            [Note(NoteLevel.WARNING, f"Your files could not be compared in time. {_WANTED}")],
+        )
+    if found.unused:
+        text = f"Not used: {found.unused:,} more files, in none of which {CLASS_NAME} stands."
+        found.notices.append(Note(NoteLevel.IGNORED, text))
+    not_logs = _not_used(found.not_logs, why=", which is not the log that the assignment's notebook writes")
+    rest = (*found.notices, *not_logs, *budget.all_notices())
+    submissions = [
+        Submission(log, program, (*log_notes, *notes, *rest), faults=tuple(found.faults))
+        for program, notes in readings
+    ]
+    if not submissions:
+        note = Note(NoteLevel.WARNING, f"There is no code of yours in the upload. {_WANTED}")
+        return Submission(log, None, (*log_notes, note, *rest), faults=tuple(found.faults))
+    return replace(submissions[0], others=tuple(submissions[1 : MAX_OTHERS + 1]))
 
-    program: Program
-    defines: bool
-    reason: str
+
+@dataclass
+class _Candidates:
+    """What the files turned out to be."""
+
+    logs: list[tuple[Log, float]] = field(default_factory=list)
+    code: list[_Code] = field(default_factory=list)
+    notices: list[Note] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    not_logs: list[str] = field(default_factory=list)
+    unused: int = 0
+
+    def add(self, file: FoundFile) -> None:
+        """Read a file for what its name says it is, and for what its content says where that differs.
+
+        Whatever goes wrong costs that file alone.
+        """
+        try:
+            with within(PART_CPU_SECONDS):
+                self._read(file)
+        except TOO_MUCH:
+            text = f"{file.name} could not be read: it takes too much time or memory. {_WANTED}"
+            self.notices.append(Note(NoteLevel.WARNING, text))
+        except Exception:
+            text = f"{file.name} could not be read; that is not your fault, and staff are told."
+            self.notices.append(Note(NoteLevel.WARNING, text))
+            self.faults.append(f"{file.name} could not be read: {traceback.format_exc()}")
+
+    def _read(self, file: FoundFile) -> None:
+        names_class = any(CLASS_NAME.encode(form) in file.data for form in ("utf-8", "utf-16-le"))
+        alike = sum(code.program.origin is _ORIGINS.get(file.kind) for code in self.code)
+        if file.kind in _ORIGINS and not names_class and alike >= MAX_CODE_FILES:
+            self.unused += 1  # of the files that are not the homework, the first may be its modules
+        elif file.kind is Kind.SCRIPT:
+            self._code(file, read_script(file.name, file.data))
+        elif file.kind is Kind.LOG:
+            self._json(file)
+        else:
+            self._notebook(file)
+
+    def _json(self, file: FoundFile) -> None:
+        meant = any(word in file.name.lower() for word in LOG_WORDS)
+        wide = file.data[:4].count(b"\0") > 0 or file.data.startswith((b"\xff\xfe", b"\xfe\xff"))
+        is_notebook = b'"nbformat"' in file.data
+        if not (meant or wide or is_notebook or any(key in file.data for key in _LOG_KEYS)):
+            self.not_logs.append(file.name)
+            return
+        code = read_notebook(file.name, file.data) if is_notebook else CodeFile(None)
+        if code.program:
+            self._code(file, code)
+        if meant or not code.program:
+            self.logs.append((read_log(file.name, file.data), file.modified))
+
+    def _notebook(self, file: FoundFile) -> None:
+        code = read_notebook(file.name, file.data)
+        if code.program is None and any(key in file.data for key in _LOG_KEYS):
+            log = read_log(file.name, file.data)
+            if log.content or log.position or log.model:
+                self.logs.append((log, file.modified))
+                return
+        self._code(file, code)
+
+    def _code(self, file: FoundFile, code: CodeFile) -> None:
+        self.notices.extend(code.notices)
+        if code.program:
+            self.code.append(_Code(code.program, file.path, file.modified))
 
 
-def choose_log(candidates: list[LogCandidate]) -> tuple[Log, str] | None:
-    """Return the log and why it was chosen: the one that fits the schema best, then the newest."""
-    if not candidates:
-        return None
-    best = max(candidates, key=_log_rank)
-    others = [candidate for candidate in candidates if candidate is not best]
-    if not others:
-        return best.log, ""
-    fits_best = all(_fit(best.log) > _fit(other.log) for other in others)
-    return best.log, "it fits the assignment best" if fits_best else "it is the newest"
+_ORIGINS: Final = {Kind.NOTEBOOK: Origin.NOTEBOOK, Kind.SCRIPT: Origin.SCRIPT}
 
 
-def _log_rank(candidate: LogCandidate) -> tuple[tuple[int, int], bool, float, int, float, str]:
-    log = candidate.log
-    named = "submission_log" in log.name.lower()
-    written = log.time if log.time is not None and abs(log.time) < float("inf") else 0.0
-    return _fit(log), named, written, _copy(log.name), candidate.modified, log.name
+# --- The log ---
 
 
-def _fit(log: Log) -> tuple[int, int]:
-    """Return how many sections are whole, and how few problems there are."""
+def _choose_log(found: list[tuple[Log, float]], code: list[_Code]) -> tuple[Log | None, list[Note]]:
+    """Return the log that fits the schema best; of several, that which records the code, then the newest."""
+    if not found:
+        return None, [Note(NoteLevel.WARNING, f"There is no submission_log.json. {_WANTED}")]
+    fits = [_fit(log) for log, _ in found]
+    best = [(log, modified) for (log, modified), fit in zip(found, fits, strict=True) if fit == max(fits)]
+    reason = "it fits the assignment best" if len(best) < len(found) else ""
+    if len(best) > 1:
+        best.sort(key=lambda entry: (_records(entry[0], code), *_log_age(*entry)))
+        (log, modified), (other, other_modified) = best[-1], best[-2]
+        if _records(log, code) != _records(other, code):
+            reason = "it records the code beside it"
+        elif _log_age(log, modified)[:-1] != _log_age(other, other_modified)[:-1]:
+            reason = "it is the newest"
+    log = best[-1][0]
+    note = Note(NoteLevel.FOUND, f"Log: {log.name}{_because(reason)}.")
+    return log, [note, *_not_used([other.name for other, _ in found], log.name)]
+
+
+def _fit(log: Log) -> tuple[int, int, bool]:
+    """Return how many sections are whole, how few problems there are, and whether the name is the log's."""
     whole = sum(part is not None for part in (log.time, log.model, log.content, log.position))
-    return whole, -len(log.problems)
+    return whole, -len(log.problems), "submission_log" in log.name.lower()
 
 
-def choose_code(candidates: list[CodeCandidate], log: Log | None) -> ChosenCode | None:
-    """Choose what to run: it defines PytorchTransformer, as the log records it, all its layers there.
-
-    A notebook goes before a script, and of two that are alike the newest is taken.
-    """
-    if not candidates:
-        return None
-    if len(candidates) == 1:
-        program = candidates[0].program
-        return ChosenCode(program, defines_class(program), "")
-    scripts = {
-        PurePosixPath(candidate.program.name).stem: candidate.program
-        for candidate in candidates
-        if candidate.program.origin is Origin.SCRIPT
-    }
-    ranked = []
-    for candidate in candidates:
-        others = {name: script.cells for name, script in scripts.items() if script is not candidate.program}
-        program = replace(candidate.program, cells=with_modules(candidate.program.cells, others))
-        matches = log is not None and log.model is not None and same_code(program, log.model) is True
-        merit = (defines_class(program), matches, _layers(program), program.origin is Origin.NOTEBOOK)
-        age = (_copy(program.name), candidate.modified, program.name)
-        ranked.append((merit, age, program))
-    ranked.sort(key=lambda entry: entry[:2])
-    merit, _, program = ranked[-1]
-    return ChosenCode(program, merit[0], _reason([entry[0] for entry in ranked]))
+def _records(log: Log, code: list[_Code]) -> bool:
+    model = log.model
+    return model is not None and any(same_code(each.program, model) for each in code[:MAX_CODE_FILES])
 
 
-def defines_class(program: Program) -> bool:
-    """Tell whether the program has a class PytorchTransformer, be it in a cell that does not parse."""
-    if class_source(program) is not None:
-        return True
-    return any(shared_tree(cell.source) is None and _CLASS.search(cell.source) for cell in program.cells)
-
-
-def _reason(merits: list[tuple[bool, bool, int, bool]]) -> str:
-    best, next_best = merits[-1], merits[-2]
-    reasons = (
-        f"it defines {CLASS_NAME}",
-        f"its {CLASS_NAME} is the one that your log records",
-        f"its {CLASS_NAME} is the most complete",
-        "a notebook holds your matrices too",
-    )
-    return next(
-        (reason for reason, mine, other in zip(reasons, best, next_best, strict=True) if mine != other),
-        "it is the newest",
-    )
-
-
-def _layers(program: Program) -> int:
-    return len({name for cell in program.cells for name in _LAYER.findall(cell.source)})
+def _log_age(log: Log, modified: float) -> tuple[float, int, float, str]:
+    written = log.time if log.time is not None and abs(log.time) < float("inf") else 0.0
+    return written, _copy(log.name), modified, log.name
 
 
 def _copy(name: str) -> int:
     """Return the number that browsers give to a file downloaded again: 2 for "log (2).json"."""
     found = _COPY.findall(name)
     return int(found[-1]) if found else 0
+
+
+# --- The code ---
+
+
+def _readings(code: list[_Code], log: Log | None) -> list[tuple[Program | None, list[Note]]]:
+    """Return the readings, the best first, each with what is told of it."""
+    names = [each.program.name for each in code]
+    ranked = sorted((_ranked(each, code, log) for each in code), key=lambda each: each.rank, reverse=True)
+    readings: list[tuple[Program | None, list[Note]]] = []
+    for place, each in enumerate(ranked):
+        if place == 0 or (each.merit[0] and each.merit[2] and not _alike(each, ranked[0])):
+            reason = _PASSES_MORE if place else _reason(ranked)
+            readings.append((each.program, _code_notes(each, reason, names)))
+    if log is None or log.model is None:
+        return readings
+    rebuilt = rebuild(log, [cell for each in ranked for cell in each.program.cells])
+    if rebuilt.program is None:
+        return readings or [(None, list(rebuilt.notices))]
+    program, notes = rebuilt.program, list(rebuilt.notices)
+    used = [cell.label for cell in program.cells]
+    if not ranked:
+        return [(program, notes)]
+    best = ranked[0].program
+    if ranked[0].merit[0]:
+        text = f"Code: the class that {log.name} records, chosen because {_PASSES_MORE}."
+        return [
+            readings[0],
+            (program, [Note(NoteLevel.FOUND, text), *_not_used(names, *used)]),
+            *readings[1:],
+        ]
+    # The file without the class may still hold the matrices, and what the class needs.
+    cells = [*program.cells, *(cell for cell in best.cells if cell.label not in used)]
+    notes = [_no_class(best.name), *notes, *_not_used(names, best.name, *used)]
+    return [(replace(program, cells=tuple(cells)), notes), (program, notes)]
+
+
+@dataclass(frozen=True)
+class _Ranked:
+    """A reading, and why it may be the best: the greater merit counts, then the greater age."""
+
+    program: Program
+    merit: tuple[bool, bool, int, int, bool, bool]
+    age: tuple[float, int]
+
+    @property
+    def rank(self) -> tuple[object, ...]:
+        return self.merit, self.age, self.program.name
+
+
+_REASONS: Final = (
+    f"it defines {CLASS_NAME}",
+    f"its {CLASS_NAME} is the one that your log records",
+    f"its {CLASS_NAME} is the most complete",
+    "more of your matrices are filled in there",
+    "a notebook holds your matrices too",
+    "it was executed",
+)
+"""What each part of the merit says."""
+_PASSES_MORE: Final = "of what you uploaded it passes the most checks"
+
+
+def _ranked(code: _Code, others: list[_Code], log: Log | None) -> _Ranked:
+    program = _with_files(code, others)
+    if not _binds_class(program):
+        for other in others:
+            if other is not code and other.program.origin is Origin.SCRIPT and _binds_class(other.program):
+                rest = [cell for cell in program.cells if cell.label != other.program.name]
+                program = replace(program, cells=(*other.program.cells, *rest))
+                break
+    model = log.model if log is not None else None
+    source = class_source(program)
+    layers = {
+        (node.attr, isinstance(node.ctx, ast.Store))
+        for method in (source.methods.values() if source else ())
+        for node in ast.walk(method.node)
+        if isinstance(node, ast.Attribute) and node.attr in LAYERS
+    }
+    unread = any(_CLASS.search(cell.source) for cell in program.cells if shared_tree(cell.source) is None)
+    merit = (
+        source is not None or unread,
+        model is not None and same_code(program, model) is True,
+        len(layers),
+        min(sum(name in ("Km", "Vm") for cell in code.main for name in _assigned(cell)), _MATRICES),
+        program.origin is Origin.NOTEBOOK,
+        program.executed,
+    )
+    return _Ranked(program, merit, (code.modified, _copy(program.name)))
+
+
+def _assigned(cell: Cell) -> Iterator[str]:
+    """The names that a cell gives a value at its top level."""
+    tree = shared_tree(cell.source)
+    for node in tree.body if tree else []:
+        if isinstance(node, ast.Assign) and not (
+            isinstance(node.value, ast.Constant) and node.value.value in (None, ...)
+        ):
+            for target in node.targets:
+                yield from (inner.id for inner in ast.walk(target) if isinstance(inner, ast.Name))
+
+
+def _binds_class(program: Program) -> bool:
+    """Tell whether the program itself, not a file beside it, defines or imports the class."""
+    for cell in program.cells:
+        tree = None if cell.file else shared_tree(cell.source)
+        if not cell.file and tree is None and _CLASS.search(cell.source):
+            return True
+        for node in ast.walk(tree) if tree else ():
+            if isinstance(node, ast.ClassDef) and node.name == CLASS_NAME:
+                return True
+            if isinstance(node, (ast.Import, ast.ImportFrom)) and any(
+                CLASS_NAME in (alias.name, alias.asname) or alias.name == "*" for alias in node.names
+            ):
+                return True
+            if isinstance(node, ast.Name) and node.id == CLASS_NAME and isinstance(node.ctx, ast.Store):
+                return True
+    return False
+
+
+def _with_files(code: _Code, others: Sequence[_Code]) -> Program:
+    """The program, and in front of it the files that it may import, run or open: those whose name is a word
+    of its own, and what these name in turn. Nearest first: the worker takes the first that fits."""
+    folder = code.path.parent
+    written = {cell.file for cell in code.program.cells if cell.file}
+    waiting = sorted(
+        (other for other in others if other is not code), key=lambda other: _distance(other.path, folder)
+    )
+    near = {other.path.stem for other in waiting if other.path.is_relative_to(folder)}
+    words = {word for cell in code.program.cells for word in _WORD.findall(cell.source)}
+    taken: list[Cell] = []
+    size = 0
+    found = True
+    while found:
+        found = False
+        for other in tuple(waiting):
+            stem = other.path.parent.name if other.path.stem == "__init__" else other.path.stem
+            inside = other.path.is_relative_to(folder)
+            path = str(other.path.relative_to(folder) if inside else other.path)
+            size_now = sum(len(cell.source) for cell in other.main)
+            if stem not in words or path in written or path.removesuffix(".py") in _TAKEN:
+                continue
+            if (stem in near and not inside) or size + size_now > MAX_CODE_BYTES:
+                continue
+            waiting.remove(other)
+            found, size = True, size + size_now
+            words |= {word for cell in other.main for word in _WORD.findall(cell.source)}
+            taken += [_beside(cell, other, path) for cell in other.main]
+    return replace(code.program, cells=(*taken, *code.program.cells))
+
+
+def _beside(cell: Cell, code: _Code, path: str) -> Cell:
+    name = code.program.name
+    label = name if code.program.origin is Origin.SCRIPT else f"{name}, {cell.label}"
+    return replace(cell, label=label, file=path, executed=True)
+
+
+def _distance(path: PurePosixPath, folder: PurePosixPath) -> tuple[int, int, PurePosixPath]:
+    """How far a file is from a folder: steps up to what they share, then down."""
+    shared = sum(1 for own, other in zip(path.parts, folder.parts, strict=False) if own == other)
+    return len(folder.parts) - shared, len(path.parts), path
+
+
+# --- What is told ---
+
+
+def _alike(each: _Ranked, other: _Ranked) -> bool:
+    return [cell.source for cell in each.program.cells] == [cell.source for cell in other.program.cells]
+
+
+def _reason(ranked: list[_Ranked]) -> str:
+    """Why the first was taken: what it has more of than the second."""
+    if len(ranked) < 2:
+        return ""
+    best, next_best = ranked[:2]
+    for reason, mine, other in zip(_REASONS, best.merit, next_best.merit, strict=True):
+        if mine != other:
+            return reason
+    return "it is the newest" if best.age != next_best.age else ""
+
+
+def _code_notes(ranked: _Ranked, reason: str, names: list[str]) -> list[Note]:
+    program = ranked.program
+    cells = sum(not cell.file for cell in program.cells)
+    text = f"Code: {program.name} ({cells} cell{'' if cells == 1 else 's'}){_because(reason)}."
+    notes = [Note(NoteLevel.FOUND, text)]
+    if not ranked.merit[0]:
+        notes.append(_no_class(program.name))
+    used = {cell.label.partition(", code cell ")[0] for cell in program.cells}
+    return notes + _not_used(names, program.name, *used)
+
+
+def _no_class(name: str) -> Note:
+    text = f"{name} defines no class {CLASS_NAME}. Keep that name for your model, and upload it again."
+    return Note(NoteLevel.WARNING, text)
+
+
+def _not_used(names: Iterable[str], *used: str, why: str = "") -> list[Note]:
+    rest = [name for name in names if name not in used]
+    more = f" and {len(rest) - _LISTED:,} more" if len(rest) > _LISTED else ""
+    return [Note(NoteLevel.IGNORED, f"Not used: {', '.join(rest[:_LISTED])}{more}{why}.")] if rest else []
+
+
+def _because(reason: str) -> str:
+    return f", chosen because {reason}" if reason else ""

@@ -1,14 +1,20 @@
 """Finds the files of an upload and reads them: regular files only, no links, all of it bounded.
 
-Yields one file at a time, so that no more than one of them is held in memory.
+Folders and archives are listed first, then read, what most likely is the homework before all else: no number
+of other files hides it. One file at a time is yielded and held in memory. Nothing is extracted, so that no
+name in an archive can leave the upload.
 """
 
 from __future__ import annotations
 
+import calendar
+import io
 import os
 import stat
+import zipfile
+import zlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path, PurePosixPath
@@ -16,6 +22,8 @@ from typing import Final
 
 from autograder.errors import UploadError
 from autograder.settings import (
+    KIB,
+    MAX_ARCHIVE_ENTRIES,
     MAX_FILE_BYTES,
     MAX_LOG_BYTES,
     MAX_UPLOAD_BYTES,
@@ -37,6 +45,9 @@ class Kind(Enum):
 
 
 _LIMITS: Final = {Kind.LOG: MAX_LOG_BYTES, Kind.SCRIPT: MAX_LOG_BYTES}
+_LOG_STEM: Final = "submission_log"
+LOG_WORDS: Final = ("log", "submission")
+"""A .json with one of these in its name is meant as the log, whatever it holds."""
 _SKIPPED_FOLDERS: Final = frozenset({"__MACOSX", "__pycache__", "node_modules", "site-packages"})
 _OTHER_ARCHIVES: Final = (".rar", ".7z", ".tar", ".gz", ".tgz", ".bz2", ".xz")
 _LISTED: Final = 8
@@ -46,20 +57,61 @@ _WARNINGS: Final = 20
 """Warnings that are told one by one."""
 _LINK: Final = "is a symbolic link and was not followed. Upload the file itself."
 _MORE_ADVICE: Final = "Upload only your notebook and submission_log.json."
+_DEEPEST: Final = 2
+"""A .zip in the upload, and a .zip in that one."""
+_ENTRY_SIGNATURE: Final = b"PK\x01\x02"
+_COMPRESSIONS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""What systems' own tools write. The others expand too far in one step to be bounded."""
+_ENCRYPTED: Final = 0x1
+_AGAIN: Final = "Compress your files again with your system's own tool, or upload them as they are."
+ZIP_DAMAGE: Final = (
+    zipfile.BadZipFile,
+    zipfile.LargeZipFile,
+    zlib.error,
+    EOFError,
+    OSError,
+    ValueError,
+    NotImplementedError,
+    RuntimeError,
+    OverflowError,
+)
+"""What zipfile raises on archives that are damaged or made to deceive."""
 
 
 @dataclass(frozen=True)
 class FoundFile:
-    """A file of the upload. name: its path in the upload, safe to show.
+    """A file of the upload. name: its path in the upload, safe to show; path: the same, whole.
 
     modified: seconds, as an archive records it; 0 in a folder, where it only says when it was unpacked, and
     would let the same upload be graded in two ways.
     """
 
     name: str
+    path: PurePosixPath
     kind: Kind
     data: bytes
     modified: float
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A file that is worth reading, and how; read gives None and warns if it cannot be."""
+
+    path: PurePosixPath
+    kind: Kind
+    modified: float
+    read: Callable[[], bytes | None]
+
+    @property
+    def rank(self) -> tuple[int, int, PurePosixPath]:
+        name = self.path.name.lower()
+        if _LOG_STEM in name:
+            order = 0
+        elif self.kind is Kind.LOG:
+            order = 2 if any(word in name for word in LOG_WORDS) else 4
+        else:
+            order = 1 if self.kind is Kind.NOTEBOOK else 3
+        return order, len(self.path.parts), self.path
 
 
 @dataclass
@@ -68,6 +120,7 @@ class UploadBudget:
 
     notices: list[Note] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
+    listed: int = 0
     files: int = 0
     bytes: int = 0
     untold: int = 0
@@ -105,13 +158,16 @@ class UploadBudget:
 
 
 def shown(path: PurePosixPath | str) -> str:
-    """Return a path as it may be shown."""
-    return clean(str(path), NAME_LIMIT)
+    """Return a path as it may be shown: of a long one its end, which tells it from others."""
+    text = clean(str(path), 4 * KIB)
+    return text if len(text) <= NAME_LIMIT else "…" + text[1 - NAME_LIMIT :]
 
 
 def kind_of(name: str) -> Kind | None:
-    """Tell a file's kind by its name, "log.json.txt" included; None if it is of no use."""
+    """Tell a file's kind by its name, "log.json.txt" and "submission_log" included; None: it is of no use."""
     lower = name.lower().removesuffix(".txt")
+    if lower.startswith(_LOG_STEM) and "." not in lower:
+        return Kind.LOG
     return next((kind for kind in Kind if lower.endswith(kind.value)), None)
 
 
@@ -120,76 +176,184 @@ def is_hidden(path: PurePosixPath) -> bool:
     return any(part.startswith(".") or part in _SKIPPED_FOLDERS for part in path.parts)
 
 
-def sort_out(path: PurePosixPath, ledger: UploadBudget) -> Kind | None:
+def files_of(upload: Path, budget: UploadBudget) -> Iterator[FoundFile]:
+    """Yield the files that are worth reading of a folder, an archive or a single file.
+
+    Raises UploadError if the upload is one file and cannot be opened; of a folder, what cannot be read is
+    told in the budget and the rest is used.
+    """
+    try:
+        is_folder = upload.is_dir()
+        is_there = is_folder or upload.is_symlink() or upload.exists()
+    except (OSError, ValueError) as error:
+        raise UploadError(f"{shown(str(upload))} cannot be opened: {error}.") from error
+    if not is_there:
+        raise UploadError(f"There is no file or folder {shown(str(upload))}.")
+    if is_folder:
+        entries = list(_in_folder(upload, budget))
+    else:
+        kind = kind_of(upload.name)
+        if kind is None:
+            name = shown(upload.name)
+            raise UploadError(
+                f"{name} is not a .json, .ipynb, .py or .zip. Upload one of these, or a folder."
+            )
+        entries = list(_file(PurePosixPath(upload.name), kind, upload, budget))
+        if not entries and budget.notices:
+            raise UploadError(budget.notices[0].text)
+    for entry in sorted(entries, key=lambda entry: entry.rank):
+        data = entry.read()
+        if data is not None:
+            yield FoundFile(shown(entry.path), entry.path, entry.kind, data, entry.modified)
+        elif not is_folder and len(entries) == 1:
+            raise UploadError(budget.notices[-1].text)
+
+
+def _sort_out(path: PurePosixPath, budget: UploadBudget) -> Kind | None:
     """Return the kind of a file worth reading; note any other as ignored."""
     kind = None if is_hidden(path) else kind_of(path.name)
     if kind is None:
         if path.name.lower().endswith(_OTHER_ARCHIVES):
-            ledger.warn(f"{shown(path)} cannot be opened: upload a .zip, or the files themselves.")
+            budget.warn(f"{shown(path)} cannot be opened: upload a .zip, or the files themselves.")
         else:
-            ledger.ignored.append(shown(path))
+            budget.ignored.append(shown(path))
     return kind
 
 
-def read_single(upload: Path, ledger: UploadBudget) -> FoundFile:
-    """Read an upload that is one file. Raises UploadError if it cannot be."""
-    name = shown(upload.name)
-    kind = kind_of(upload.name)
-    if kind is None:
-        raise UploadError(f"{name} is not a .json, .ipynb, .py or .zip. Upload one of these, or a folder.")
-    found = _read(name, kind, upload, ledger)
-    if found is None:
-        raise UploadError(ledger.notices[-1].text)
-    return found
+# --- Folders ---
 
 
-def walk(upload: Path, ledger: UploadBudget) -> Iterator[FoundFile]:
-    """Yield the files of a folder that are worth reading, upper folders first, then in order of name."""
+def _in_folder(upload: Path, budget: UploadBudget) -> Iterator[_Entry]:
     waiting: deque[tuple[Path, PurePosixPath]] = deque([(upload, PurePosixPath())])
-    seen = 0
     while waiting:
         folder, inner = waiting.popleft()
         try:
             with os.scandir(folder) as listing:
-                entries = sorted(listing, key=lambda entry: entry.name)
+                found = sorted(listing, key=lambda entry: entry.name)
         except OSError as error:
-            ledger.warn(f"The folder {shown(inner)} cannot be opened: {error.strerror}.")
+            budget.warn(f"The folder {shown(inner)} cannot be opened: {error.strerror}.")
             continue
-        for entry in entries:
-            seen += 1
-            if seen > MAX_UPLOAD_FILES:
-                ledger.warn(f"Only the first {MAX_UPLOAD_FILES:,} files were looked at. {_MORE_ADVICE}")
+        for entry in found:
+            budget.listed += 1
+            if budget.listed > MAX_ARCHIVE_ENTRIES:
+                budget.warn(f"Only the first {MAX_ARCHIVE_ENTRIES:,} files were looked at. {_MORE_ADVICE}")
                 return
             path = inner / entry.name
             if entry.is_dir(follow_symlinks=False):
                 if is_hidden(path):
-                    ledger.ignored.append(f"{shown(path)}/")
+                    budget.ignored.append(f"{shown(path)}/")
                 elif len(path.parts) > MAX_UPLOAD_DEPTH:
-                    ledger.warn(f"{shown(path)} is too many folders deep and was not read.")
+                    budget.warn(f"{shown(path)} is too many folders deep and was not read.")
                 else:
                     waiting.append((folder / entry.name, path))
             elif entry.is_symlink():
-                ledger.warn(f"{shown(path)} {_LINK}")
-            elif kind := sort_out(path, ledger):
-                found = _read(shown(path), kind, folder / entry.name, ledger)
-                if found:
-                    yield found
+                budget.warn(f"{shown(path)} {_LINK}")
+            elif kind := _sort_out(path, budget):
+                yield from _file(path, kind, folder / entry.name, budget)
 
 
-def _read(name: str, kind: Kind, file: Path, ledger: UploadBudget) -> FoundFile | None:
+def _file(path: PurePosixPath, kind: Kind, file: Path, budget: UploadBudget) -> Iterator[_Entry]:
+    if kind is not Kind.ARCHIVE:
+        yield _Entry(path, kind, 0.0, lambda: _read(shown(path), kind, file, budget))
+        return
+    data = _read(shown(path), kind, file, budget)
+    if data is not None:
+        yield from _in_archive(path, data, budget)
+
+
+def _read(name: str, kind: Kind, file: Path, budget: UploadBudget) -> bytes | None:
     """Read one file of a folder, through one descriptor from the first look at it to its last byte."""
     try:
         descriptor = os.open(file, _OPEN_FLAGS)
     except OSError as error:
         reason = _LINK if file.is_symlink() else f"cannot be opened ({error.strerror}). Upload it again."
-        ledger.warn(f"{name} {reason}")
+        budget.warn(f"{name} {reason}")
         return None
     with os.fdopen(descriptor, "rb") as stream:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            ledger.warn(f"{name} is not a regular file and was not read. Upload the file itself.")
+            budget.warn(f"{name} is not a regular file and was not read. Upload the file itself.")
             return None
-        if not ledger.admit(name, kind, status.st_size):
-            return None
-        data = stream.read(status.st_size)
-    return FoundFile(name, kind, data, 0.0)
+        return stream.read(status.st_size) if budget.admit(name, kind, status.st_size) else None
+
+
+# --- Archives ---
+
+
+def _in_archive(
+    archive: PurePosixPath, data: bytes, budget: UploadBudget, level: int = 1
+) -> Iterator[_Entry]:
+    """Yield the files of an archive; level: 1 for an archive in the upload, 2 for one inside that."""
+    name = shown(archive)
+    if level > _DEEPEST:
+        budget.warn(f"{name} was not opened: it is a .zip in a .zip in a .zip. {_AGAIN}")
+        return
+    if data.count(_ENTRY_SIGNATURE) > MAX_ARCHIVE_ENTRIES:
+        budget.warn(f"{name} was not opened: it has more than {MAX_ARCHIVE_ENTRIES:,} entries.")
+        return
+    try:
+        opened = zipfile.ZipFile(io.BytesIO(data))
+        members = _members(archive, opened, budget)
+    except ZIP_DAMAGE:
+        budget.warn(f"{name} cannot be opened: it is damaged or not a .zip archive. {_AGAIN}")
+        return
+    for entry in members:
+        if entry.kind is not Kind.ARCHIVE:
+            yield entry
+        elif (inner := entry.read()) is not None:
+            yield from _in_archive(entry.path, inner, budget, level + 1)
+
+
+def _members(archive: PurePosixPath, opened: zipfile.ZipFile, budget: UploadBudget) -> list[_Entry]:
+    """Return the members worth reading, one for each name."""
+    chosen: dict[PurePosixPath, _Entry] = {}
+    for info in opened.infolist():
+        inner = info.filename.replace("\\", "/")
+        if inner.endswith("/"):  # is_dir() fails on an empty name before Python 3.12
+            continue
+        # An absolute path, a drive or ".." means a place within the archive here, as every path does.
+        parts = [part for part in inner.split("/") if part not in ("", ".", "..") and part[1:] != ":"]
+        path = archive.joinpath(*parts)
+        mode = info.external_attr >> 16
+        if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
+            what = "a symbolic link" if stat.S_ISLNK(mode) else "not a regular file"
+            budget.warn(f"{shown(path)} was not read: it is {what}. Upload the file itself.")
+        elif kind := _sort_out(path, budget):
+            if path in chosen:
+                budget.warn(f"{shown(path)} is in the archive more than once; the last one was read.")
+            chosen[path] = _member(path, kind, opened, info, budget)
+    return list(chosen.values())
+
+
+def _member(
+    path: PurePosixPath, kind: Kind, opened: zipfile.ZipFile, info: zipfile.ZipInfo, budget: UploadBudget
+) -> _Entry:
+    try:
+        modified = float(calendar.timegm((*info.date_time, 0, 0, 0)))
+    except ValueError:
+        modified = 0.0  # some tools leave the date empty, which is month 0
+    return _Entry(path, kind, modified, lambda: _read_member(shown(path), kind, opened, info, budget))
+
+
+def _read_member(
+    name: str, kind: Kind, opened: zipfile.ZipFile, info: zipfile.ZipInfo, budget: UploadBudget
+) -> bytes | None:
+    reason, data = "", b""
+    if info.flag_bits & _ENCRYPTED:
+        reason = "it is encrypted. Upload it without a password."
+    elif info.compress_type not in _COMPRESSIONS:
+        reason = f"its compression is not supported. {_AGAIN}"
+    elif not budget.admit(name, kind, info.file_size):
+        return None
+    else:
+        try:
+            with opened.open(info) as stream:
+                data = stream.read(info.file_size + 1)
+        except ZIP_DAMAGE:
+            reason = f"it is damaged in the archive. {_AGAIN}"
+        if len(data) > info.file_size:
+            reason = f"it is larger than the archive says. {_AGAIN}"
+    if reason:
+        budget.warn(f"{name} was not read: {reason}")
+        return None
+    return data

@@ -1,6 +1,7 @@
-"""Notebook syntax out of Python: magics (%, %%), shell commands (!), help (?), get_ipython().
+"""Notebook syntax out of Python: magics (%, %%), shell commands (!), help (?).
 
-Line n of what comes out is line n of what went in. Cells that are Python already never load IPython.
+Line n of what comes out is line n of what went in. Cells that are Python already never load IPython. What
+a student writes as get_ipython() stays, as do `%run` and `x = !command`: the worker has a shell for them.
 """
 
 from __future__ import annotations
@@ -9,12 +10,18 @@ import ast
 import re
 import textwrap
 import tokenize
+from dataclasses import dataclass
 from typing import Any, Final
 
 from autograder.settings import MAX_CODE_BYTES
-from autograder.submission.syntax import parse, shared_tree
+from autograder.submission.older_python import parse, shared_tree
 
-_PYTHON_BODIES: Final = frozenset({"time", "timeit", "capture", "prun", "memit", "lprun", "mprun"})
+_PYTHON_BODIES: Final = frozenset(
+    {
+        *("time", "timeit", "capture", "prun", "memit", "lprun", "mprun", "debug"),
+        *("snakeviz", "scalene", "heat", "wandb", "black", "blackcellmagic"),
+    }
+)
 """Cell magics whose cell is Python that runs in the notebook itself; any other cell is dropped."""
 _AUTOMAGIC: Final = frozenset({"pip", "conda", "mamba", "ls", "cd", "pwd", "cat", "mkdir", "matplotlib"})
 """Commands that a notebook takes without their % when they stand alone in a cell."""
@@ -23,33 +30,62 @@ _PASSES: Final = 8
 _GIVES_UP: Final = (SyntaxError, RecursionError, ValueError, IndexError, SystemError, tokenize.TokenError)
 """What the tokenizer raises on text that is not Python in any way; SystemError from 3.12 on, as for a NUL."""
 _PLAIN_MAGIC: Final = re.compile(r"\s*[%!][A-Za-z]")
-_CELL_MAGIC: Final = re.compile(r"%%(\w*)")
+_CELL_MAGIC: Final = re.compile(r"%%(\w*)[ \t]*([\w.]*)")
+_WRITTEN: Final = re.compile(
+    r"\s*%%(?:writefile|file)[ \t]+(?P<append>(?:-a|--append)[ \t]+)?"
+    r"[\"']?(?P<path>[^\s\"']{1,200}\.py)[\"']?[ \t]*\n"
+)
+_DEFINED: Final = re.compile(r"^(?:async[ \t]+)?def[ \t]+(\w+)", re.MULTILINE)
+_MAX_HELP: Final = 300
+"""Characters of a line that asks for help; IPython's pattern for them takes the square of their number."""
+_KEPT_CALLS: Final = ("getoutput(", "run_line_magic('run'")
+"""What the worker's shell does for the program; any other command goes nowhere."""
 _GENERATED: Final = re.compile(r"^(?P<before>.*?)get_ipython\(\)\.(?P<call>\w+\(.*\))\s*$")
+
+
+@dataclass(frozen=True)
+class WrittenFile:
+    """The file that a cell saves. path: as the cell gives it, without what leads out of the upload."""
+
+    path: str
+    append: bool
+
+
+def written_file(source: str) -> WrittenFile | None:
+    """Return what a cell saves that begins `%%writefile model.py`; None for any other cell."""
+    found = _WRITTEN.match(source)
+    if not found:
+        return None
+    parts = [
+        part for part in found["path"].replace("\\", "/").split("/") if part not in ("", ".", "..", "content")
+    ]
+    return WrittenFile("/".join(parts), bool(found["append"]))
 
 
 def without_magics(source: str) -> str | None:
     """Return source as plain Python, as far as it can be; None if the whole cell is for another program.
 
-    A magic becomes `pass`, or `None` where its value was assigned; `%time statement` keeps the statement.
-    What is not Python even so comes back as it is: whoever runs it reports the error.
+    A magic becomes `pass`, or `None` where its value was assigned; `%time statement` keeps the statement, and
+    `%%add_to Class` makes methods of the cell's functions. What is not Python even so comes back as it is:
+    whoever runs it reports the error.
     """
     lines = source.split("\n")
+    added_to = ""
     for number, line in enumerate(lines):
         magic = _CELL_MAGIC.match(line)
-        if magic and magic.group(1) not in _PYTHON_BODIES:
+        if magic and magic[1] == "add_to" and magic[2].isidentifier():
+            added_to = magic[2]
+        elif magic and magic[1] not in _PYTHON_BODIES:
             return None
         if magic:
             lines[number] = ""
         elif line.strip():
             break
-    tree = shared_tree("\n".join(lines))
-    if tree is None and len(source) <= MAX_CODE_BYTES:
+    if shared_tree("\n".join(lines)) is None and len(source) <= MAX_CODE_BYTES:
         lines = _translated(lines)
-        tree = shared_tree("\n".join(lines))
     text = "\n".join(lines)
-    if tree is not None and "get_ipython" in text:
-        return _without_shell(text, tree)
-    return text
+    methods = dict.fromkeys(_DEFINED.findall(text)) if added_to else ()
+    return "\n".join([text, *(f"{added_to}.{name} = {name}" for name in methods)])
 
 
 def _translated(lines: list[str]) -> list[str]:
@@ -95,6 +131,8 @@ def _statements(ipython: Any, ended: list[str]) -> list[tuple[int, int]]:
 
 def _one_translated(manager: Any, part: list[str]) -> list[str]:
     """Replace the magic of one logical line, if it has one; with blank lines for those that are joined."""
+    if part[-1].rstrip().endswith("?") and len(part[-1]) > _MAX_HELP:
+        return part
     try:
         changed, after = manager.do_one_token_transform(part)
     except _GIVES_UP:
@@ -111,6 +149,8 @@ def _plain(line: str) -> str:
     if not found:
         return line.rstrip("\n")
     before, call = found.group("before", "call")
+    if call.startswith(_KEPT_CALLS):
+        return line.rstrip("\n")
     if not before.strip():
         return before + (_timed(call) or "pass")
     return f"{before}None"
@@ -126,43 +166,3 @@ def _timed(call: str) -> str | None:
     if len(arguments) == 2 and arguments[0] == "time" and str(arguments[1]).strip():
         return str(arguments[1]).strip()
     return None
-
-
-def _without_shell(text: str, tree: ast.Module) -> str:
-    """Replace each expression that starts with get_ipython() by None, and its statement by pass."""
-    spans = [
-        (node.lineno, node.col_offset, node.end_lineno, node.end_col_offset, word)
-        for node, word in _shell_uses(tree)
-        if node.end_lineno is not None and node.end_col_offset is not None
-    ]
-    rows = [line.encode() for line in text.split("\n")]
-    for line, column, end_line, end_column, word in sorted(spans, reverse=True):
-        rest = rows[end_line - 1][end_column:]
-        rows[line - 1] = rows[line - 1][:column] + word + rest
-        rows[line:end_line] = [b""] * (end_line - line)
-    return b"\n".join(rows).decode("utf-8", "replace")
-
-
-def _shell_uses(tree: ast.Module) -> list[tuple[ast.expr, bytes]]:
-    """Find the outermost call or attribute chains that start with get_ipython(), and what replaces each."""
-    found: list[tuple[ast.expr, bytes]] = []
-    waiting: list[ast.AST] = [tree]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, ast.JoinedStr):
-            continue  # places inside f-strings are not told before Python 3.12
-        if isinstance(node, ast.Expr) and _is_shell(node.value):
-            found.append((node.value, b"pass"))
-        elif isinstance(node, ast.expr) and _is_shell(node):
-            found.append((node, b"None"))
-        else:
-            waiting.extend(ast.iter_child_nodes(node))
-    return found
-
-
-def _is_shell(node: ast.expr) -> bool:
-    inner, called = node, False
-    while isinstance(inner, (ast.Call, ast.Attribute, ast.Subscript)):
-        called = isinstance(inner, ast.Call)
-        inner = inner.func if isinstance(inner, ast.Call) else inner.value
-    return called and isinstance(inner, ast.Name) and inner.id == "get_ipython"

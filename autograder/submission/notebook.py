@@ -1,168 +1,201 @@
-"""A notebook's bytes to the cells of a `Program`. Outputs, metadata and what is not code are left behind."""
+"""A notebook's or a script's bytes to a `Program`. Outputs, metadata and what is not code are left behind."""
 
 from __future__ import annotations
 
+import codecs
+import io
 import re
 import sys
-import warnings
-from dataclasses import dataclass
-from typing import Any
+import tokenize
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, Final
 
 from autograder.sandbox.calls import Cell
 from autograder.settings import MAX_CODE_BYTES
-from autograder.submission.json_reader import JsonFault, read_json
-from autograder.submission.log import is_notebook
-from autograder.submission.magics import without_magics
-from autograder.submission.modules import with_modules, written_module
-from autograder.submission.newer_python import readable
-from autograder.submission.syntax import encodable, shared_tree
-from autograder.submission.types import Note, NoteLevel, Origin, Program
+from autograder.submission.log import JsonFault, is_notebook, read_json
+from autograder.submission.magics import without_magics, written_file
+from autograder.submission.older_python import encodable, readable, shared_tree
+from autograder.submission.types import CodeFile, Note, NoteLevel, Origin, Program, refused
 from autograder.text import NAME_LIMIT, clean
 
-_MAX_CELLS = 2000
-_VERSION = re.compile(r"([0-9])\.([0-9]{1,3})")
-_AGAIN = "Save it again in Jupyter or Colab (File, Download .ipynb) and upload that file."
+_MAX_CELLS: Final = 2000
+_VERSION: Final = re.compile(r"([0-9])\.([0-9]{1,3})")
+_AGAIN: Final = "Save it again in Jupyter or Colab (File, Download .ipynb) and upload that file."
+_TEXT_CELLS: Final = ("markdown", "raw", "heading", "html")
+_LET_GO: Final = frozenset({"outputs", "attachments"})
+"""Parts of a cell that can be most of a notebook; all that is kept is whether they are empty."""
+_LONG_TEXT: Final = re.compile(r"""(["'])[^"'\\\n]{4096,}\1""")
+_ENCODINGS: Final = frozenset(
+    {
+        *("utf-8", "ascii", "iso8859-1", "iso8859-2", "iso8859-9", "iso8859-15", "utf-16"),
+        *("cp1250", "cp1251", "cp1252", "cp1253", "cp1254", "cp437", "cp850", "mac-roman", "koi8-r"),
+        *("gbk", "gb2312", "gb18030", "big5", "shift_jis", "cp932", "euc_jp", "euc_kr", "cp949"),
+    }
+)
+"""What a script may declare. Python knows more, of which some take minutes for a file made to be slow."""
 
 
-@dataclass(frozen=True)
-class Reading:
-    """What a file of code gave. program: None if it cannot be used; notices say why, or what was left out."""
-
-    program: Program | None
-    notices: tuple[Note, ...] = ()
-
-
-def read_notebook(name: str, data: bytes) -> Reading:
+def read_notebook(name: str, data: bytes) -> CodeFile:
     """Read a .ipynb of any nbformat version. Never raises, whatever data is.
 
     The cells are labelled "code cell N", N counting the code cells from 1.
     """
     name = clean(name, NAME_LIMIT)
-    read = read_json(data)
+    read = read_json(data, drop=_LET_GO)
     if isinstance(read, JsonFault):
         return refused(f"{name} {read.message}. {_AGAIN}")
     if not is_notebook(read.value):
         return refused(f"{name} is not a notebook: it has no cells. {_AGAIN}")
-    sources = _code_sources(read.value)
-    if sources is None:
-        return refused(f"{name} is a damaged notebook: its cells cannot be read. {_AGAIN}")
     language = _language(read.value)
     if language is not None:
         return refused(f"{name} is a notebook in {language}; one in Python was expected. Upload that one.")
-    labelled = [(f"code cell {n}", text) for n, text in enumerate(sources, 1)]
-    reading = from_sources(Origin.NOTEBOOK, name, labelled)
-    return Reading(reading.program, (*reading.notices, *_newer(reading.program, read.value)))
-
-
-def refused(text: str) -> Reading:
-    """Return the reading of a file that cannot be used. text: why, and what to do."""
-    return Reading(None, (Note(NoteLevel.WARNING, text),))
-
-
-def from_sources(origin: Origin, name: str, sources: list[tuple[str, str]]) -> Reading:
-    """Make the program of a file from its labelled sources, with the notebook syntax taken out."""
-    size = sum(len(text.encode("utf-8", "replace")) for _, text in sources)
-    if size > MAX_CODE_BYTES or len(sources) > _MAX_CELLS:
-        return refused(
-            f"{name} holds more code than can be read ({size:,} bytes in {len(sources):,} cells; at most "
-            f"{MAX_CODE_BYTES:,} bytes). Take out data that is pasted into the code and upload it again."
+    cells, unread = _code_cells(read.value)
+    if unread and not cells:
+        return refused(f"{name} is a damaged notebook: its cells cannot be read. {_AGAIN}")
+    executed = any(cell.executed for cell in cells)
+    if not executed:  # then nothing is known of any cell
+        cells = [replace(cell, executed=True) for cell in cells]
+    found = _from_cells(Origin.NOTEBOOK, name, cells, executed=executed)
+    notices = [*found.notices, *_newer(found.program, read.value)]
+    if unread:
+        listed = clean(", ".join(unread), NAME_LIMIT)
+        notices.append(
+            Note(NoteLevel.WARNING, f"{name}: {listed} could not be read, being damaged. {_AGAIN}")
         )
-    cells, dropped = [], []
-    modules: dict[str, list[Cell]] = {}
-    for label, text in sources:
-        source = encodable(text)
-        module = written_module(source)
-        plain = without_magics(source.replace("%%", "# ", 1) if module else source)
+    return CodeFile(found.program, tuple(notices))
+
+
+def read_script(name: str, data: bytes) -> CodeFile:
+    """Read a .py in the encoding it declares (PEP 263). Never raises, whatever data is."""
+    name = clean(name, NAME_LIMIT)
+    notices: tuple[Note, ...] = ()
+    text = _decoded(data)
+    if text is None and b"\0" not in data:
+        # The code may still be right: only its comments and texts are hurt by a wrong guess.
+        text = data.decode("cp1252", "replace")
+        told = (
+            f"{name} is not in UTF-8 and was read as Windows-1252. Save it as UTF-8 if characters look wrong."
+        )
+        notices = (Note(NoteLevel.WARNING, told),)
+    if text is None:
+        return refused(f"{name} is not a text in UTF-8. Save it as UTF-8 and upload it again.")
+    if text.startswith("version https://git-lfs"):
+        return refused(
+            f"{name} is a Git LFS pointer, which only stands for the file. Upload the file itself."
+        )
+    if not text.strip():
+        return refused(f"{name} is empty. Upload the script or notebook that you worked in.")
+    found = _from_cells(Origin.SCRIPT, name, [Cell(name, text)])
+    return CodeFile(found.program, (*notices, *found.notices))
+
+
+def _decoded(data: bytes) -> str | None:
+    try:
+        if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+            return data.decode("utf-16")  # as some editors and shells on Windows save it
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
+        return data.decode(encoding) if codecs.lookup(encoding).name in {*_ENCODINGS, "utf-8-sig"} else None
+    except (SyntaxError, UnicodeError, LookupError, ValueError):
+        return None
+
+
+def _code_cells(value: dict[str, Any]) -> tuple[list[Cell], list[str]]:
+    """Return the code cells as they stand, and names of the cells that cannot be read; of any format."""
+    cells: list[Cell] = []
+    unread: list[str] = []
+    number = 0
+    for position, cell in enumerate(_all_cells(value), 1):
+        fields = cell if isinstance(cell, dict) else {}
+        kind = fields.get("cell_type", "code" if "outputs" in fields else None)
+        source = fields.get("source", fields.get("input"))
+        lines = [source] if isinstance(source, str) else source
+        number += kind == "code"
+        if kind == "code" and isinstance(lines, list) and all(isinstance(line, str) for line in lines):
+            was_run = any(fields.get(key) for key in ("execution_count", "prompt_number", "outputs"))
+            cells.append(Cell(f"code cell {number}", "".join(lines), executed=was_run))
+        elif kind not in _TEXT_CELLS:
+            unread.append(f"cell {position}")
+    return cells, unread
+
+
+def _all_cells(value: dict[str, Any]) -> Iterator[Any]:
+    sheets = value.get("worksheets")
+    for sheet in [value, *(sheets if isinstance(sheets, list) else [])]:
+        cells = sheet.get("cells") if isinstance(sheet, dict) else None
+        yield from cells if isinstance(cells, list) else [] if cells is None else [cells]
+
+
+def _from_cells(origin: Origin, name: str, cells: list[Cell], *, executed: bool = False) -> CodeFile:
+    """Make the program of a file from its cells, with the notebook syntax taken out."""
+    cells, shortened = _fitting(cells)
+    if len(cells) > _MAX_CELLS or (not cells and shortened):
+        return refused(
+            f"{name} holds more code than can be read (at most {MAX_CODE_BYTES:,} bytes in {_MAX_CELLS:,} "
+            "cells). Take out data that is pasted into the code and upload it again."
+        )
+    program: list[Cell] = []
+    written: dict[str, list[Cell]] = {}
+    ignored = []
+    for cell in cells:
+        source = encodable(cell.source)
+        target = written_file(source)
+        plain = without_magics(source.replace("%%", "# ", 1) if target else source)
         if plain is None:
-            dropped.append(label)
-        elif module:
-            modules[module] = [Cell(label, readable(plain))]
+            ignored.append(cell.label)
+        elif target:
+            part = replace(cell, source=readable(plain), file=target.path)
+            written[target.path] = [*(written.get(target.path, []) if target.append else []), part]
         elif plain.strip():
-            cells.append(Cell(label, readable(plain)))
-    program = with_modules(cells, modules)
-    run = {cell.label for cell in program}
-    dropped += [cell.label for (cell,) in modules.values() if cell.label not in run]
-    if not program:
+            program.append(replace(cell, source=readable(plain)))
+    if not program and not written:
         return refused(f"{name} holds no Python code. Upload the notebook that you worked in.")
     notices = []
-    if dropped:
-        listed = clean(", ".join(dropped), NAME_LIMIT)
-        notices.append(
-            Note(NoteLevel.IGNORED, f"{name}: {listed} ignored, not Python but for another program (%%)")
+    if ignored:
+        listed = clean(", ".join(ignored), NAME_LIMIT)
+        text = f"{name}: {listed} ignored, not Python but for another program (%%)"
+        notices.append(Note(NoteLevel.IGNORED, text))
+    if shortened:
+        listed = clean(", ".join(shortened), NAME_LIMIT)
+        text = (
+            f"{name}: {listed} left out in part, since the file holds more than {MAX_CODE_BYTES:,} bytes of "
+            "code. Take out data that is pasted into the code."
         )
-    return Reading(Program(origin, name, program), tuple(notices))
+        notices.append(Note(NoteLevel.WARNING, text))
+    cells = [*(cell for parts in written.values() for cell in parts), *program]
+    return CodeFile(Program(origin, name, tuple(cells), executed), tuple(notices))
 
 
-def _code_sources(value: dict[str, Any]) -> list[str] | None:
-    """Return the source of each code cell, in order; None if the notebook is damaged."""
-    sources = _plain_sources(value)
-    return _converted_sources(value) if sources is None else sources
+def _fitting(cells: list[Cell]) -> tuple[list[Cell], list[str]]:
+    """The cells, if there is too much of them without their long texts, and then without the longest cells;
+    and the labels of those that changed."""
+    sizes = {cell.label: len(cell.source.encode("utf-8", "replace")) for cell in cells}
+    if sum(sizes.values()) <= MAX_CODE_BYTES:
+        return cells, []
+    kept = [replace(cell, source=_LONG_TEXT.sub(r"\1\1", cell.source)) for cell in cells]
+    changed = [cell.label for cell, short in zip(cells, kept, strict=True) if cell.source != short.source]
+    sizes = {cell.label: len(cell.source.encode("utf-8", "replace")) for cell in kept}
+    for label in sorted(sizes, key=lambda label: -sizes[label]):
+        if sum(sizes.values()) <= MAX_CODE_BYTES:
+            break
+        del sizes[label]
+        changed.append(label)
+    return [cell for cell in kept if cell.label in sizes], list(dict.fromkeys(changed))
 
 
-def _plain_sources(value: dict[str, Any]) -> list[str] | None:
-    """Read a whole notebook of format 4, where a source is a text or a list of lines; None: it is another."""
-    cells = value.get("cells")
-    if value.get("nbformat") != 4 or not isinstance(cells, list):
-        return None
-    sources = []
-    for cell in cells:
-        source = cell.get("source") if isinstance(cell, dict) else None
-        lines = [source] if isinstance(source, str) else source
-        if not (isinstance(lines, list) and all(isinstance(line, str) for line in lines)):
-            return None
-        kind = cell.get("cell_type")
-        if kind == "code":
-            sources.append("".join(lines))
-        elif kind not in ("markdown", "raw"):
-            return None
-    return sources
-
-
-def _converted_sources(value: dict[str, Any]) -> list[str] | None:
-    """Have nbformat read a notebook that is of an older format, or not as it should be."""
-    import nbformat  # takes 90 ms, and nearly every upload needs none of it
-
-    value.setdefault("metadata", {})
-    value.setdefault("nbformat", 4)
-    if "cells" not in value and value.get("nbformat") != 2:
-        value["nbformat"] = 3
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            _drop_outputs(value)
-            library: Any = nbformat  # some of its functions carry no types
-            reader = library.versions[value["nbformat"]]
-            notebook = reader.to_notebook_json(value, minor=value.get("nbformat_minor", 0))
-            notebook = library.convert(notebook, 4)
-        sources = [cell["source"] for cell in notebook["cells"] if cell["cell_type"] == "code"]
-    except Exception:
-        # nbformat trusts a notebook's structure, so what a damaged one raises depends on the damage.
-        return None
-    return sources if all(isinstance(text, str) for text in sources) else None
-
-
-def _drop_outputs(value: dict[str, Any]) -> None:
-    """Take the outputs away before the notebook is copied: they can be most of it, and are not needed."""
-    for sheet in [value, *value.get("worksheets", [])]:
-        for cell in sheet.get("cells", []):
-            if cell.get("cell_type") == "code":
-                cell["outputs"] = []
-
-
-def _newer(program: Program | None, value: dict[str, Any]) -> tuple[Note, ...]:
-    """Return what to say of cells that do not parse here, if the notebook was run with a newer Python."""
+def _newer(program: Program | None, value: dict[str, Any]) -> Iterator[Note]:
+    """Yield what to say of cells that do not parse here, if the notebook was run with a newer Python."""
     theirs = _VERSION.match(_metadata(value, "language_info", "version") or "")
     if not theirs or not program or (int(theirs[1]), int(theirs[2])) <= sys.version_info[:2]:
-        return ()
+        return
     unread = [cell.label for cell in program.cells if shared_tree(cell.source) is None]
-    if not unread:
-        return ()
-    own, listed = ".".join(map(str, sys.version_info[:2])), clean(", ".join(unread), NAME_LIMIT)
-    text = (
-        f"Your notebook was run with Python {theirs[0]}; it is graded with Python {own}, which cannot read "
-        f"{listed}. If this ran for you, write what only newer Pythons know in another way."
-    )
-    return (Note(NoteLevel.WARNING, text),)
+    if unread:
+        own, listed = ".".join(map(str, sys.version_info[:2])), clean(", ".join(unread), NAME_LIMIT)
+        text = (
+            f"Your notebook was run with Python {theirs[0]}; it is graded with Python {own}, which cannot "
+            f"read {listed}. If this ran for you, write what only newer Pythons know in another way."
+        )
+        yield Note(NoteLevel.WARNING, text)
 
 
 def _language(value: dict[str, Any]) -> str | None:

@@ -14,7 +14,7 @@ from autograder.sandbox.calls import Cell
 FlatArray = npt.NDArray[np.float64]
 
 
-class Fault(Enum):
+class ProblemKind(Enum):
     """What kind of problem a place in the log has: decides which check it costs."""
 
     MISSING = "missing"
@@ -32,7 +32,7 @@ class Problem:
 
     section: Section | None
     where: str
-    fault: Fault
+    kind: ProblemKind
     message: str
 
 
@@ -106,11 +106,17 @@ class Origin(Enum):
 
 @dataclass(frozen=True)
 class Program:
-    """The student's code, ready for the sandbox. name: the file as the student knows it."""
+    """The student's code, ready for the sandbox. name: the file as the student knows it.
+
+    executed: the notebook says that it was run. unrecorded: of Origin.LOG, the attributes of self that its
+    methods use and the log does not hold.
+    """
 
     origin: Origin
     name: str
     cells: tuple[Cell, ...]
+    executed: bool = False
+    unrecorded: tuple[str, ...] = ()
 
 
 class NoteLevel(Enum):
@@ -131,8 +137,27 @@ class Note:
 
 @dataclass(frozen=True)
 class Submission:
-    """One upload. log None: there is no log. program None: there is no code anywhere."""
+    """One upload, by one of its readings. log None: there is no log. program None: there is no code anywhere.
+
+    others: the same upload by further readings that are fair, the best first. faults: what the grader itself
+    got wrong in reading it, with the traceback, for staff.
+    """
 
     log: Log | None
     program: Program | None
     notices: tuple[Note, ...]
+    others: tuple[Submission, ...] = ()
+    faults: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class CodeFile:
+    """What a file of code gave. program: None if it cannot be used; notices say why, or what was left out."""
+
+    program: Program | None
+    notices: tuple[Note, ...] = ()
+
+
+def refused(text: str) -> CodeFile:
+    """Return what a file that cannot be used gives. text: why, and what to do."""
+    return CodeFile(None, (Note(NoteLevel.WARNING, text),))

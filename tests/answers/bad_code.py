@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from tests.answers.answer import PLAIN_FORWARD, PLAIN_LAYERS, Answer, Draft
 from tests.answers.bad_files import MODEL, PERFECT, BadUpload, Share
 from tests.answers.run import log_of
@@ -13,9 +15,13 @@ FLOOD = "line = 'x' * 1_000_000\nfor _ in range(1000):\n    print(line)\n"
 
 
 def _handed_in(answer: Answer, *says: str, model: Share = 1) -> BadUpload:
-    """The notebook with the log of a perfect one: what is recorded there keeps its points."""
+    """The notebook with the log of a perfect one: what is recorded there keeps its points. Of a model that is
+    to fail, the log does not hold the class, which would be graded instead."""
     log = "any" if model != 1 else 1
-    files = {LOG: log_of(PERFECT), NOTEBOOK: notebook_text(answer)}
+    recorded = json.loads(log_of(PERFECT))
+    if model != 1:
+        recorded = {key: value for key, value in recorded.items() if not key.startswith("torch_transformer")}
+    files = {LOG: json.dumps(recorded), NOTEBOOK: notebook_text(answer)}
     return BadUpload(answer.name, lambda: files, {"submission_log": log, MODEL: model}, says)
 
 

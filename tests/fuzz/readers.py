@@ -14,13 +14,11 @@ from autograder.errors import UploadError
 from autograder.sandbox import wire
 from autograder.sandbox.calls import Answer, Ended, LoadReport, Raised, Refused
 from autograder.sandbox.wire import FrameError, FrameReader
-from autograder.submission.class_source import class_source, same_code
-from autograder.submission.collect import collect
-from autograder.submission.from_log import rebuild
+from autograder.submission.choose import collect
 from autograder.submission.log import read_log
-from autograder.submission.notebook import Reading, read_notebook
-from autograder.submission.script import read_script
-from autograder.submission.types import Note
+from autograder.submission.notebook import read_notebook, read_script
+from autograder.submission.source import class_source, rebuild, same_code
+from autograder.submission.types import CodeFile, Note
 from autograder.text import clean
 
 from ..sandbox.frame_samples import CELLS, MAX_PAYLOAD, MAX_TEXT
@@ -108,7 +106,7 @@ def _assert_notices(notices: tuple[Note, ...]) -> None:
     _assert_showable(notice.text for notice in notices)
 
 
-def _assert_code(reading: Reading) -> Ending:
+def _assert_code(reading: CodeFile) -> Ending:
     _assert_notices(reading.notices)
     if reading.program is None:
         assert reading.notices

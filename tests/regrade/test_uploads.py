@@ -12,7 +12,7 @@ from autograder.regrade.export import read_export
 from autograder.regrade.types import OnDisk
 from autograder.regrade.uploads import digest_of, pack, unpacked
 from autograder.settings import MAX_FILE_BYTES, MIB
-from autograder.submission.collect import collect
+from autograder.submission.choose import collect
 from tests.regrade.exports import write_plain, zipped
 
 

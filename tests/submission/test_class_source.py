@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from autograder.sandbox.calls import Cell
-from autograder.submission.class_source import ClassSource, class_source, same_code
+from autograder.submission.source import ClassSource, class_source, same_code
 from autograder.submission.types import ModelRecord, Origin, Program
 
 from .samples import CLASS, FORWARD, INIT

@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from autograder.submission.class_source import same_code
-from autograder.submission.from_log import rebuild
 from autograder.submission.log import read_log
+from autograder.submission.source import rebuild, same_code
 from autograder.submission.types import Log, NoteLevel, Origin, Program
 
 from .samples import FORWARD, INIT, log_bytes

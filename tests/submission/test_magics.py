@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autograder.submission.magics import without_magics
+from autograder.submission.magics import WrittenFile, without_magics, written_file
 
 
 @pytest.mark.parametrize(
@@ -16,8 +16,13 @@ from autograder.submission.magics import without_magics
         ("x = 1\n", "x = 1\n"),
         ("%matplotlib inline\nx = 1", "pass\nx = 1"),
         ("!pip install a \\\n   b\nx = 1", "pass\n\nx = 1"),
-        ("if here:\n    !pip install a\n    files = !ls\n", "if here:\n    pass\n    files = None\n"),
+        (
+            "if here:\n    !pip install a\n    files = !ls\n",
+            "if here:\n    pass\n    files = get_ipython().getoutput('ls')\n",
+        ),
         ("where = %pwd\n", "where = None\n"),
+        ("%run helpers.py\nx = 1", "get_ipython().run_line_magic('run', 'helpers.py')\nx = 1"),
+        ("%%add_to Model\ndef f(self):\n    pass", "\ndef f(self):\n    pass\nModel.f = f"),
         ("torch.zeros?\n?torch\nx = 1", "pass\npass\nx = 1"),
         ("x = 7 \\\n % 2\ntext = '''\n%time\n'''\n%bar", "x = 7 \\\n % 2\ntext = '''\n%time\n'''\npass"),
         ("!echo don't (\nx = (1,\n2)", "pass\nx = (1,\n2)"),
@@ -40,19 +45,29 @@ def test_a_cell_for_another_program_is_dropped(first: str) -> None:
     assert without_magics(f"\n{first}\nx = 1") is None
 
 
+def test_what_the_student_asks_of_the_shell_stays_as_it_is() -> None:
+    source = "if get_ipython():\n    get_ipython().system('pip install a')\n"
+    assert without_magics(source) == source
+
+
 @pytest.mark.parametrize(
-    ("source", "plain"),
+    ("source", "path", "append"),
     [
-        ("get_ipython().system('pip install a')\nx = 1", "pass\nx = 1"),
-        ("if x:\n    get_ipython().run_line_magic('cd',\n        'a')\ny = 1", "if x:\n    pass\n\ny = 1"),
-        ("s = 'é'; get_ipython().magic('x'); y = 1", "s = 'é'; pass; y = 1"),
-        ("IN_COLAB = 'google.colab' in str(get_ipython())", "IN_COLAB = 'google.colab' in str(None)"),
-        ("if get_ipython().kernel:\n    pass", "if None:\n    pass"),
-        ("shell = get_ipython", "shell = get_ipython"),
+        ("%%writefile model.py\nx = 1", "model.py", False),
+        ("\n%%writefile /content/lib/my_model.py\nx = 1", "lib/my_model.py", False),
+        ("%%file ../model.py\n", "model.py", False),
+        ("%%writefile -a 'model.py'\nx", "model.py", True),
     ],
 )
-def test_calls_of_the_notebooks_shell_do_not_survive(source: str, plain: str) -> None:
-    assert without_magics(source) == plain
+def test_a_cell_that_saves_a_module_is_known_by_its_first_line(source: str, path: str, append: bool) -> None:
+    assert written_file(source) == WrittenFile(path, append)
+
+
+@pytest.mark.parametrize(
+    "source", ["%%writefile notes.txt\nx", "%%time\nx = 1", "x = '%%writefile model.py'\n"]
+)
+def test_any_other_cell_saves_none(source: str) -> None:
+    assert written_file(source) is None
 
 
 def test_what_is_not_python_comes_back_for_whoever_runs_it() -> None:

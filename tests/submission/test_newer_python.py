@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autograder.submission.newer_python import readable, with_older_statements, with_older_strings
+from autograder.submission.older_python import readable, with_older_statements, with_older_strings
 
 NAMES: dict[str, Any] = {"d": {"a": 1, "b": "x"}, "names": ["p", "q"], "x": 3.14159, "w": 5}
 

@@ -7,15 +7,15 @@ import sys
 import nbformat
 import pytest
 
-from autograder.submission.notebook import Reading, read_notebook
-from autograder.submission.types import NoteLevel, Origin
+from autograder.submission.notebook import read_notebook
+from autograder.submission.types import CodeFile, NoteLevel, Origin
 
 from .samples import CLASS, IMPORTS, notebook_bytes
 
 NAME = "homework.ipynb"
 
 
-def cells(reading: Reading) -> list[tuple[str, str]]:
+def cells(reading: CodeFile) -> list[tuple[str, str]]:
     assert reading.program is not None, reading.notices
     return [(cell.label, cell.source) for cell in reading.program.cells]
 
@@ -47,20 +47,51 @@ def test_cells_for_other_programs_are_left_out_and_told() -> None:
     assert "code cell 1" in reading.notices[0].text
 
 
-def test_a_cell_that_saves_a_module_is_code_if_the_module_is_imported() -> None:
-    written = "%%writefile model.py\nx = 1"
-    reading = read_notebook(NAME, notebook_bytes("from model import x", written))
-    assert cells(reading) == [
-        ("code cell 2", "# writefile model.py\nx = 1"),
-        ("code cell 1", "from __main__ import x"),
+def test_cells_that_save_a_module_are_a_file_beside_the_notebook() -> None:
+    first, more = "%%writefile lib/model.py\nx = 1", "%%writefile -a lib/model.py\ny = 2"
+    reading = read_notebook(NAME, notebook_bytes("from lib.model import x", first, more))
+    assert reading.program is not None
+    assert [(cell.label, cell.source, cell.file) for cell in reading.program.cells] == [
+        ("code cell 2", "# writefile lib/model.py\nx = 1", "lib/model.py"),
+        ("code cell 3", "# writefile -a lib/model.py\ny = 2", "lib/model.py"),
+        ("code cell 1", "from lib.model import x", ""),
     ]
     assert reading.notices == ()
 
 
-def test_a_cell_that_saves_a_module_which_nobody_imports_is_left_out_and_told() -> None:
-    reading = read_notebook(NAME, notebook_bytes("%%writefile model.py\nx = 1", "y = 2"))
-    assert cells(reading) == [("code cell 2", "y = 2")]
-    assert "code cell 1 ignored" in reading.notices[0].text
+@pytest.mark.parametrize(
+    "cell",
+    [
+        *(None, 5, {}, {"cell_type": "code"}, {"cell_type": "code", "source": None}),
+        *({"cell_type": "graph", "source": "x"}, {"cell_type": None, "source": "x"}),
+        {"cell_type": "code", "source": ["a", 1]},
+    ],
+)
+def test_an_odd_cell_costs_itself_alone_and_is_told(cell: object) -> None:
+    value = json.loads(notebook_bytes("x = 1", "y = 2"))
+    value["cells"].insert(2, cell)
+    reading = read_notebook(NAME, json.dumps(value).encode())
+    assert [source for _, source in cells(reading)] == ["x = 1", "y = 2"]
+    (notice,) = reading.notices
+    assert "cell 3 could not be read" in notice.text
+
+
+def test_only_what_was_executed_is_said_to_be_if_anything_was() -> None:
+    value = json.loads(notebook_bytes("x = 1", "y = 2"))
+    for counts, executed in (((None, None), [True, True]), ((3, None), [True, False])):
+        for cell, count in zip(value["cells"][1::2], counts, strict=True):
+            cell["execution_count"] = count
+        program = read_notebook(NAME, json.dumps(value).encode()).program
+        assert program is not None
+        assert [cell.executed for cell in program.cells] == executed
+        assert program.executed == (counts[0] is not None)
+
+
+def test_a_long_text_in_a_cell_costs_that_text_and_data_as_code_its_cell() -> None:
+    picture = f"picture = '{'A' * 300_000}'\nx = 1"
+    reading = read_notebook(NAME, notebook_bytes(picture, "y = 2", "z = [" + "1, " * 100_000 + "]"))
+    assert [source for _, source in cells(reading)] == ["picture = ''\nx = 1", "y = 2"]
+    assert "code cell 1, code cell 3 left out in part" in reading.notices[0].text
 
 
 def test_a_notebook_of_format_3_is_read() -> None:
@@ -116,8 +147,8 @@ def test_a_notebook_that_lost_its_format_number_is_read() -> None:
         (b'{"nbformat": 4, "cells": [5]}', "is a damaged notebook"),
         (b'{"nbformat": 4, "cells": [{"cell_type": "code"}]}', "is a damaged notebook"),
         (b'{"nbformat": 4, "cells": [{"cell_type": "code", "source": 5}]}', "is a damaged notebook"),
-        (b'{"nbformat": 99, "cells": []}', "is a damaged notebook"),
-        (b'{"nbformat": [], "cells": []}', "is a damaged notebook"),
+        (b'{"nbformat": 99, "cells": []}', "holds no Python code"),
+        (b'{"nbformat": 4, "cells": [' + b"[]," * 4_000_000 + b"[]]}", "holds more values than can be read"),
         (b'{"nbformat": 4, "cells": []}', "holds no Python code"),
         (notebook_bytes("", "%%html\n<b>"), "holds no Python code"),
         (notebook_bytes("x <- 1", language="R"), "is a notebook in R"),
@@ -145,7 +176,7 @@ def test_a_source_of_format_4_is_what_nbformat_reads(source: str | list[str]) ->
     assert cells(read_notebook(NAME, data.encode())) == [("code cell 1", expected)]
 
 
-def run_with(version: str, *sources: str) -> Reading:
+def run_with(version: str, *sources: str) -> CodeFile:
     notebook = json.loads(notebook_bytes(*sources))
     notebook["metadata"] = {"language_info": {"name": "python", "version": version}}
     return read_notebook(NAME, json.dumps(notebook).encode())

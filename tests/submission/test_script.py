@@ -2,14 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from autograder.submission.notebook import Reading
-from autograder.submission.script import read_script
-from autograder.submission.types import Origin
+from autograder.submission.notebook import read_script
+from autograder.submission.types import CodeFile, Origin
 
 from .samples import CLASS, IMPORTS
 
 
-def source(reading: Reading) -> str:
+def source(reading: CodeFile) -> str:
     assert reading.program is not None, reading.notices
     (cell,) = reading.program.cells
     assert cell.label == reading.program.name == "homework.py"

@@ -1,4 +1,5 @@
-"""Syntax that only newer Pythons have, in words that the Python that grades knows.
+"""Python that came from an upload, parsed: a tree, or None, whatever the text is; and syntax that only newer
+Pythons have, in words that the Python that grades knows.
 
 What ran for the student has to run here, and a notebook may come from Python 3.12 or newer while Gradescope's
 image has 3.10: f-strings with any strings, backslashes or comments in their braces (PEP 701), type parameters
@@ -9,10 +10,12 @@ from __future__ import annotations
 
 import ast
 import re
+import warnings
+from functools import lru_cache
 from typing import Final
 
-from autograder.submission.syntax import shared_tree
-
+_KEPT_CHARS: Final = 1 << 14
+"""Longer sources are not kept: a tree takes some fifty times the room of its text."""
 _CODE: Final = re.compile(
     r"""(?P<comment>\#[^\n]*) | (?P<prefix>\b[A-Za-z]{1,2})?(?P<quote>'''|\"""|'|") | \w+ | .""",
     re.VERBOSE | re.DOTALL,
@@ -20,6 +23,8 @@ _CODE: Final = re.compile(
 _OTHER: Final = {"'": '"', '"': "'"}
 _MAX_DEPTH: Final = 3
 """F-strings inside f-strings, each with quotes of its own kind: older Pythons have four kinds."""
+_MAX_FIELDS: Final = 8
+"""Braces within the format of braces."""
 _CONVERSION: Final = re.compile(r"![rsa]\s*")
 _SPECIFIER: Final = re.compile(r"[^{}'\"\n]*")
 _TYPE_STATEMENT: Final = re.compile(r"^([ \t]*)type[ \t]+(\w+)(?:[ \t]*\[[^\n]*?\])?[ \t]*=", re.MULTILINE)
@@ -29,6 +34,32 @@ _TYPE_PARAMETERS: Final = re.compile(
 _EXCEPTIONS: Final = re.compile(
     r"^([ \t]*except\*?[ \t]+)([\w.]+(?:[ \t]*,[ \t]*[\w.]+)+)(?=[ \t]*:)", re.MULTILINE
 )
+
+
+def parse(source: str) -> ast.Module | None:
+    """Parse source; None if it is not Python, or too deeply nested to parse."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # "invalid escape sequence" is the student's, not ours
+        try:
+            return ast.parse(source)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return None
+
+
+def shared_tree(source: str) -> ast.Module | None:
+    """As `parse`, and parsed once for all who ask; the tree is theirs to read, not to change."""
+    return _kept_tree(source) if len(source) <= _KEPT_CHARS else parse(source)
+
+
+@lru_cache(maxsize=32)  # the cells of a notebook
+def _kept_tree(source: str) -> ast.Module | None:
+    return parse(source)
+
+
+def encodable(source: str) -> str:
+    """Return source with "\\n" line ends and without lone surrogates, which no file can hold."""
+    text = source.replace("\r\n", "\n").replace("\r", "\n")
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 class _Unknown(Exception):
@@ -71,6 +102,7 @@ class _Rewriter:
         self._source = source
         self._at = 0
         self._outermost = ""
+        self._fields = 0
 
     def code(self, depth: int) -> str:
         """Code, up to the end of the source or, in braces, to what ends the expression."""
@@ -125,6 +157,9 @@ class _Rewriter:
 
     def _field(self, depth: int) -> str:
         """What stands in braces, the braces included."""
+        self._fields += 1
+        if self._fields > _MAX_FIELDS:
+            raise _Unknown
         parts = [self._expect("{"), self.code(depth + 1)]
         if self._source.startswith("!", self._at):
             parts.append(self._take(_CONVERSION))
@@ -136,6 +171,7 @@ class _Rewriter:
                     parts.append(self._field(depth))
                 elif not self._source.startswith("}", self._at):
                     raise _Unknown
+        self._fields -= 1
         return "".join([*parts, self._expect("}")])
 
     def _quote(self, depth: int, times: int) -> str:
