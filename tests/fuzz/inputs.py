@@ -36,6 +36,7 @@ SAMPLES: dict[str, tuple[bytes, ...]] = {
     ),
     "frame": tuple(b"\x40" + data for data in (*_FRAMES, b"".join(_FRAMES))),
     "script": ((IMPORTS + "%time x = 1\n!ls 'a\n" + CLASS).encode(),),
+    "pipeline": (_zip({"submission_log.json": log_bytes(), "homework.ipynb": _CODE}),),
 }
 """Files that are right, or nearly."""
 
@@ -127,6 +128,18 @@ def _archive(draw: st.DrawFn, contents: st.SearchStrategy[bytes]) -> bytes:
     return stream.getvalue()
 
 
+_MATRIX = st.integers(0, 12).flatmap(lambda n: st.just([float(i % 3) for i in range(n)])) | _NUMBERS
+_MATRICES = st.dictionaries(st.sampled_from(list(log_values())), _MATRIX | _JSON, max_size=3).map(
+    lambda changed: log_bytes(**changed)
+)
+_BENT_CODE = mutated((IMPORTS + CLASS).encode(), b"Km = Qm = Vm = pos = None\n").map(
+    lambda code: code.decode("utf-8", "replace")
+)
+_UPLOAD = st.tuples(_MATRICES | _LOG, _BENT_CODE, st.sampled_from(["", "Km = Qm = Vm = pos = x\n"])).map(
+    lambda parts: _zip(
+        {"submission_log.json": parts[0], "homework.ipynb": notebook_bytes(parts[1], CLASS + parts[2])}
+    )
+)
 _INNER = st.sampled_from([*SAMPLES["log"], _CODE]) | _LOG | _NOTEBOOK | _CODE_TEXT.map(str.encode)
 
 
@@ -149,6 +162,7 @@ _ODD = {
     "archive": _archive(_INNER | _archive(_INNER)),
     "frame": st.tuples(_STEP, _STREAM).map(b"".join),
     "script": _CODE_TEXT.map(str.encode),
+    "pipeline": _UPLOAD | _archive(_INNER),
 }
 INPUTS: dict[str, st.SearchStrategy[bytes]] = {
     name: st.one_of(st.binary(max_size=200), mutated(*SAMPLES[name]), _ODD[name]) for name in SAMPLES
