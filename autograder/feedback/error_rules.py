@@ -205,7 +205,7 @@ RULES: Final[tuple[Rule, ...]] = (
         "Look at the values that it compares; print their shapes just above.",
     ),
     Rule(
-        r"RuntimeError: CUDA|cuda",
+        r"RuntimeError: CUDA|cuda|NVIDIA",
         "There is no GPU here.",
         "Remove .cuda() and .to('cuda'): the model runs on the CPU.",
     ),
@@ -226,7 +226,7 @@ RULES: Final[tuple[Rule, ...]] = (
         "Remove .detach(), .data, .item(), .numpy(), torch.no_grad() and torch.tensor(...) from forward.",
     ),
     Rule(
-        r"RuntimeError: (?:to have the same dtype, but got:? (?P<one>\w+) (?:!=|and) (?P<other>\w+))",
+        r"RuntimeError: have the same dtype, but got:? (?P<one>\w+) (?:!=|and) (?P<other>\w+)",
         "Two matrices of different dtypes are multiplied: {one} and {other}.",
         "Keep everything in float32: no .double(), no torch.from_numpy of float64 arrays; a new tensor "
         "takes dtype=seq.dtype.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import subprocess
 import sys
@@ -52,6 +53,13 @@ def test_the_tests_run_with_the_pinned_versions(folder: Path) -> None:
 def test_the_installed_packages_fit_each_other() -> None:
     checked = subprocess.run([sys.executable, "-m", "pip", "check"], capture_output=True, text=True)
     assert checked.returncode == 0, checked.stdout
+
+
+@pytest.mark.parametrize(
+    "module", ["numpy.testing", "torch.testing", "scipy.linalg", "scipy.stats", "einops.layers.torch"]
+)
+def test_what_students_import_is_whole(module: str) -> None:
+    importlib.import_module(module)
 
 
 def test_the_cpu_build_needs_no_cuda_package() -> None:

@@ -110,13 +110,15 @@ def test_a_cpu_build_without_the_local_version_is_taken_after_a_look(checkout: P
 
 
 def test_what_nothing_imports_is_removed(checkout: Path, wheels: Path) -> None:
-    (checkout / "requirements.txt").write_text("torch==9.1.0\ntool==1.0\n")
+    (checkout / "requirements.txt").write_text("torch==9.1.0\ntool==1.0\nnumpy==1.0\n")
+    make_wheel(wheels, "numpy", "1.0", "", more=["_core/tests/_natype.py"])
     make_torch(wheels, "9.1.0+cpu")
     make_wheel(wheels, "tool", "1.0", "", more=["kept.py", "part/tests/test_part.py", "testing.py"])
     result = setup(checkout, wheels)
     assert result.returncode == 0, result.stderr
     (tool,) = (checkout / ".venv").glob("lib/*/site-packages/tool")
     assert {path.name for path in tool.rglob("*.py")} == {"__init__.py", "kept.py", "testing.py"}
+    assert list((checkout / ".venv").glob("lib/*/site-packages/numpy/_core/tests/_natype.py"))
 
 
 def test_a_cuda_build_is_refused_before_it_is_installed(checkout: Path, wheels: Path) -> None:

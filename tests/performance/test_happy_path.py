@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.performance.observed import ROOT, Observed, observe
 
@@ -18,6 +19,9 @@ GRADER_PACKAGES = {"gradescope_utils", "numpy"} | VALIDATES
 FORK_SERVER_PACKAGES = {"numpy", "torch", "torchgen"}
 BACKPORT = "typing_extensions"
 """Of some of these packages on some Pythons."""
+of_the_cpu_build = pytest.mark.skipif(
+    torch.version.cuda is not None, reason="a CUDA build, which grading never has, imports more"
+)
 HEAVY = {"asyncio", "concurrent.futures", "email", "http", "logging", "multiprocessing", "ssl", "xml"}
 """Of the standard library, each milliseconds to import."""
 
@@ -43,10 +47,12 @@ def test_the_grader_imports_these_packages_and_no_others(perfect: Observed) -> N
     assert perfect.packages - {BACKPORT} == GRADER_PACKAGES
 
 
+@of_the_cpu_build
 def test_the_fork_server_imports_torch_and_numpy_alone(perfect: Observed) -> None:
     assert perfect.fork_server_packages - {BACKPORT} == FORK_SERVER_PACKAGES
 
 
+@of_the_cpu_build
 def test_the_fork_server_leaves_out_the_part_of_torch_that_the_cpu_has_no_use_for(perfect: Observed) -> None:
     assert not perfect.whole_torch
 
@@ -67,6 +73,7 @@ def test_only_a_failing_upload_imports_what_draws_and_diagnoses(perfect: Observe
     assert "autograder.feedback.figures" in own(failing) - own(perfect)
 
 
+@of_the_cpu_build
 @pytest.mark.parametrize("upload", ["perfect", "failing"])
 def test_one_fork_server_is_started_and_two_forks_of_it(upload: str, request: pytest.FixtureRequest) -> None:
     """One fork runs the student's code, the other tries out what that jail holds."""
