@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "regrade": ("autograder.regrade.cli", "grade a whole class again, and show whose grade moves and why"),
     "compare": ("autograder.compare.cli", "train the student's model on each task, and draw what it learns"),
     "bundle": ("autograder.bundle", "write the zip to upload to Gradescope"),
+    "kit": ("autograder.kit", "write what students may run themselves before they upload"),
     "doctor": ("autograder.doctor", "say what this machine can isolate, and what it cannot"),
 }
 """Per command, the module whose `main(arguments)` runs it, and its line in the list."""

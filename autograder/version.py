@@ -17,10 +17,8 @@ PROJECT: Final = Path(__file__).resolve().parent.parent
 
 _FOLDERS: Final = ("autograder", "reference")
 _NEVER_GRADES: Final = (
-    "autograder/bundle.py",
-    "autograder/compare/",
-    "autograder/kit.py",
-    "autograder/regrade/",
+    *("autograder/at_home.py", "autograder/bundle.py", "autograder/kit.py"),
+    *("autograder/compare/", "autograder/regrade/"),
 )
 """What staff call on their own machines, and no grade depends on."""
 _DIGITS: Final = 12

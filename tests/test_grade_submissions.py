@@ -12,12 +12,14 @@ from autograder.grade import grade
 from autograder.sandbox.host import ForkServer
 from tests.answers.write import EXPECTED, SUBMISSIONS, cases, scores_of
 
+RENEW = """If the change of scores is meant, renew expected.json and read the difference before you commit it:
+    .venv/bin/python -m tests.answers.write --expect"""
 SCORES: dict[str, dict[str, float]] = json.loads(EXPECTED.read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("name", sorted(SCORES))
 def test_a_committed_upload_scores_what_is_expected(name: str, fork_server: ForkServer) -> None:
-    assert scores_of(SUBMISSIONS / name, fork_server) == SCORES[name]
+    assert scores_of(SUBMISSIONS / name, fork_server) == SCORES[name], RENEW
 
 
 def test_every_committed_upload_has_its_expected_scores() -> None:

@@ -1,0 +1,90 @@
+"""What `check.py` of the students' kit runs: the checks that are not withheld, in this very process.
+
+There is no jail and no time limit here, since it is the student's own code on the student's own machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from autograder.assignment import LOG_NAME
+from autograder.checks.rubric import rubric
+from autograder.grade import read, run_student_code
+from autograder.results.runner import run_checks
+from autograder.sandbox.calls import Call, Cell, Moment, RunLimits, Transcript
+from autograder.sandbox.host import DEFAULT_LIMITS, Allowance, ForkServer
+from autograder.sandbox.wire import Request
+from autograder.table import table
+
+
+def main(arguments: Sequence[str], about: str) -> int:
+    """Check one submission and print the table; 2 if there is no such file, else 0. about: printed last."""
+    parser = argparse.ArgumentParser(prog="check.py", description="Check your homework before you upload it.")
+    parser.add_argument(
+        "submission", type=Path, help="your notebook (the log beside it is read too), or a folder"
+    )
+    submission = parser.parse_args(arguments).submission
+    if not submission.exists():
+        print(f"check.py: there is no {submission}: name your notebook, or its folder", file=sys.stderr)
+        return 2
+    with tempfile.TemporaryDirectory() as folder:
+        if submission.suffix in (".ipynb", ".py"):
+            shutil.copy(submission, folder)
+            log = submission.with_name(LOG_NAME)
+            upload = Path(folder)
+            if log.is_file():
+                shutil.copy(log, folder)
+        else:
+            upload = submission
+        run = run_student_code(read(upload), InThisProcess())
+    print(table(run_checks(rubric(run)).results))
+    print(about)
+    return 0
+
+
+class InThisProcess(ForkServer):
+    """Runs a program where it is, as the sandbox's child does, without the child."""
+
+    def run(
+        self,
+        cells: Sequence[Cell],
+        calls: Sequence[Call],
+        limits: RunLimits | None = None,
+        heard: Callable[[], None] | None = None,
+        allowance: Allowance | None = None,
+        *,
+        moment: Moment = Moment.TESTED,
+    ) -> Transcript:
+        """As the sandbox's, but for endings: code that hangs or leaves the process takes this one along."""
+        from autograder.sandbox.worker import child, model, stubs
+        from autograder.sandbox.worker.loader import Loader
+
+        stubs.install()
+        limits = limits or DEFAULT_LIMITS
+        labels = {cell.label: number for number, cell in enumerate(cells)}
+        here, own_main = Path.cwd(), sys.modules["__main__"]
+        try:
+            with (
+                tempfile.TemporaryDirectory() as folder,  # a notebook writes its log to where it is
+                contextlib.redirect_stdout(io.StringIO()),
+                contextlib.redirect_stderr(io.StringIO()),
+            ):
+                os.chdir(folder)
+                model.seed_all(0)
+                program = Loader(Request(tuple(cells), limits, 0, moment), labels, lambda number: None).load()
+                outcomes = [
+                    child._sendable(child._outcome(program, call, labels, limits.text), limits.answer)
+                    for call in calls
+                ]
+        finally:
+            os.chdir(here)
+            sys.modules["__main__"] = own_main
+        return Transcript(program.report, tuple(outcomes))

@@ -1,0 +1,158 @@
+"""`run_autograder kit`: what students may run themselves before they upload.
+
+The kit is the grader's own package without what is secret: the solutions, the checks that are hidden or whose
+inputs are, with those inputs' seeds and sizes, and the models that the grader has for itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import zipfile
+from collections.abc import Iterator, Sequence
+from importlib.metadata import distribution
+from pathlib import Path
+from typing import Final
+
+from autograder.bundle import zip_member
+from autograder.errors import GraderFault, UsageError
+from autograder.version import PROJECT, grading_files, version_line
+
+WITHHELD: Final = ("2.4",)
+"""Numbers of the checks whose inputs students do not see."""
+SECRETS: Final = {"OTHER_SIZES_SEED": "0", "OTHER_SIZES": "()", "COINCIDING_SIZES": "()"}
+"""What gives those inputs, by the constants' names, and what stands in the kit instead."""
+MODEL: Final = "ReferenceModel"
+"""The grader's own PytorchTransformer, which only `compare` needs."""
+_LEFT_OUT: Final = ("reference/solutions.py", "requirements.txt")
+_ADDED: Final = "autograder/at_home.py"
+_BORROWED: Final = ("gradescope_utils/", "gradescope_utils-")
+"""gradescope-utils, which Colab does not have; of its metadata, the licence."""
+
+CHECK: Final = '''\
+"""Checks your homework as Gradescope will, but for what only Gradescope checks.
+
+    python check.py q_hand_transformer.ipynb
+
+It needs Python 3.10 or newer with torch, NumPy 2 and jsonschema, as Colab has them. submission_log.json is
+read too, where it lies beside the notebook. Your code runs in this process: press Ctrl-C if it does not end.
+"""
+
+import os
+import sys
+
+if os.name == "nt":
+    sys.exit("check.py does not run on Windows itself: use Colab, or the Windows Subsystem for Linux.")
+if sys.version_info < (3, 10):
+    sys.exit("check.py needs Python 3.10 or newer, this is " + sys.version.split()[0])
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+try:
+    import jsonschema, numpy, torch
+except ModuleNotFoundError as error:
+    sys.exit(f"check.py needs {{error.name}}. Run: {{sys.executable}} -m pip install {{error.name}}")
+if numpy.__version__ < "2":
+    sys.exit(f"check.py needs NumPy 2, this is {{numpy.__version__}}. Run: pip install --upgrade numpy")
+
+from autograder.at_home import main
+
+ABOUT = """
+Not checked here, but on Gradescope: {withheld}, whose inputs are not shown, and what your course hides.
+Gradescope runs your code in a fresh process, with limits of time and memory, and with its own versions.
+{version}, the kit for students
+"""
+
+sys.exit(main(sys.argv[1:], ABOUT))
+'''
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command and give its exit status. Raises UsageError and GraderFault."""
+    parser = argparse.ArgumentParser(
+        prog="run_autograder kit",
+        description="Write what students may run themselves before they upload, without solutions.",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        default=Path("check.zip"),
+        metavar="FILE.zip",
+        help="default: %(default)s",
+    )
+    output: Path = parser.parse_args(arguments).output
+    if output.suffix.lower() != ".zip" or output.is_dir():
+        raise UsageError(f"{output} is no zip: name the file to write, such as {output.with_suffix('.zip')}")
+    files = kit_files(PROJECT)
+    try:
+        with zipfile.ZipFile(output, "w") as archive:
+            for name, content in sorted(files.items()):
+                archive.writestr(zip_member(f"check/{name}"), content, zipfile.ZIP_DEFLATED, 9)
+    except OSError as error:
+        raise UsageError(f"{output} cannot be written: {error.strerror}") from error
+    print(f"{output}: {len(files)} files, {output.stat().st_size:,} bytes, {version_line()}")
+    return 0
+
+
+def kit_files(root: Path) -> dict[str, bytes]:
+    """The kit's files by name. Raises GraderFault if something secret is not where it is looked for."""
+    texts = {
+        name: (root / name).read_text(encoding="utf-8")
+        for name in (*grading_files(root), _ADDED)
+        if name.endswith(".py") and name not in _LEFT_OUT
+    }
+    found: list[str] = []
+    files = {name: _without_secrets(text, found).encode() for name, text in texts.items()}
+    wanted = {*WITHHELD, *SECRETS, MODEL}
+    if set(found) != wanted:
+        raise GraderFault(f"no kit was written: {', '.join(sorted(wanted - set(found)))} is not where it was")
+    files["LICENSE"] = (root / "LICENSE").read_bytes()
+    files["check.py"] = CHECK.format(withheld=", ".join(WITHHELD), version=version_line()).encode()
+    return files | _borrowed()
+
+
+def _borrowed() -> dict[str, bytes]:
+    package = distribution("gradescope-utils")
+    return {
+        str(path): Path(str(package.locate_file(path))).read_bytes()
+        for path in package.files or ()
+        if str(path).startswith(_BORROWED) and (path.suffix == ".py" or path.name == "LICENSE")
+    }
+
+
+def _without_secrets(source: str, found: list[str]) -> str:
+    """The source without what is secret; what was taken out is added to found."""
+    lines = source.splitlines(keepends=True)
+    for first, last, instead in sorted(_cuts(ast.parse(source), found), reverse=True):
+        lines[first - 1 : last] = [instead]
+    return "".join(lines)
+
+
+def _cuts(tree: ast.Module, found: list[str]) -> Iterator[tuple[int, int, str]]:
+    """The first and last line of each thing to take out, and what stands there instead."""
+    for node in tree.body:
+        target: ast.expr | None = node.target if isinstance(node, ast.AnnAssign) else None
+        if isinstance(node, ast.Assign) and len(node.targets) == 1:
+            target = node.targets[0]
+        if isinstance(target, ast.Name) and target.id in SECRETS:
+            found.append(target.id)
+            yield node.lineno, node.end_lineno or 0, f"{target.id} = {SECRETS[target.id]}\n"
+        for method in node.body if isinstance(node, ast.ClassDef) else ():
+            if not isinstance(method, ast.FunctionDef):
+                continue
+            numbers = _decorated(method, "number")
+            withheld = numbers in WITHHELD
+            if withheld:
+                found.append(str(numbers))
+            if withheld or _decorated(method, "visibility") not in (None, "visible"):
+                yield method.decorator_list[0].lineno, method.end_lineno or 0, "    # withheld\n"
+            elif isinstance(node, ast.ClassDef) and node.name == MODEL:
+                found.append(MODEL)
+                yield method.body[0].lineno, method.end_lineno or 0, "        raise NotImplementedError\n"
+
+
+def _decorated(method: ast.FunctionDef, decorator: str) -> object:
+    """The argument that a method's decorator of that name has; None without one."""
+    for call in method.decorator_list:
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == decorator:
+            return call.args[0].value if isinstance(call.args[0], ast.Constant) else ast.unparse(call.args[0])
+    return None
