@@ -47,7 +47,7 @@ def describe(isolation: Isolation) -> str:
     """The whole finding, a line per probe and per layer that is missing, and what to do."""
     words = {Verdict.HELD: "held", Verdict.OPEN: "OPEN", Verdict.ERROR: "not known"}
     lines = [f"isolation: {isolation.level.value}", "", "Tried from inside a jail:"]
-    lines += [f"  {words[finding.verdict]:<9}  {finding.probe.value}" for finding in isolation.findings]
+    lines += [f"  {words[verdict]:<9}  {probe.value}" for probe, verdict in isolation.findings.items()]
     if not isolation.findings:
         lines.append("  nothing: the jail could not be entered")
     if isolation.confinement is not None and isolation.confinement.missing:

@@ -8,13 +8,11 @@ from pathlib import Path
 from autograder.doctor import describe
 from autograder.errors import SandboxFault
 from autograder.sandbox.host import ForkServer
-from autograder.sandbox.isolation import Finding, Isolation, Probe, Verdict
+from autograder.sandbox.isolation import Isolation, Probe, Verdict
 from autograder.sandbox.jail.confine import LACKING, Confinement, Layer, Shortfall
 
-ALL_HELD = tuple(Finding(probe, Verdict.HELD) for probe in Probe)
-SOCKET_OPEN = tuple(
-    Finding(probe, Verdict.OPEN if probe is Probe.SOCKET else Verdict.HELD) for probe in Probe
-)
+ALL_HELD = dict.fromkeys(Probe, Verdict.HELD)
+SOCKET_OPEN = {**ALL_HELD, Probe.SOCKET: Verdict.OPEN}
 
 
 def test_a_machine_that_holds_everything_is_summed_up_in_two_words():
@@ -35,7 +33,7 @@ def test_the_long_form_names_each_probe_and_each_layer_that_is_missing():
 
 
 def test_a_jail_that_cannot_be_entered_is_said_to_be_none():
-    text = describe(Isolation((), None, imports=False))
+    text = describe(Isolation({}, None, imports=False))
     assert text.startswith("isolation: none")
     assert "could not be entered" in text
 

@@ -1,6 +1,6 @@
 """How far this machine isolates the student's code: found by trying, from inside a real jail.
 
-The host sends a probe through a fork server into a jail (`probe`); there `run_probes` tries what the jail
+The host sends a probe through a fork server into a jail (`probe`); there `try_all` tries what the jail
 forbids, and a few bytes come back. A probe that succeeds does no harm. `doctor` and the staff's line of every
 result say what was found.
 """
@@ -15,19 +15,19 @@ import socket
 import struct
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import Enum
+from functools import partial
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 from autograder.errors import SandboxFault
-from autograder.sandbox.jail.confine import DESCRIPTORS, Confinement, Layer
-from autograder.sandbox.jail.linux import MACHINE, ON_LINUX, checked, syscall
+from autograder.sandbox.jail.confine import DESCRIPTORS, Confinement, Layer, Shortfall
+from autograder.sandbox.jail.linux import MACHINE, ON_LINUX, syscall
 from autograder.sandbox.launch import receive_exactly
 from autograder.sandbox.worker.server import ENDED, KILL, PROBE, REPORT
 
-T = TypeVar("T")
 _SECONDS: Final = 30.0
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _OF_THE_GRADER: Final = ("autograder/settings.py", "reference/solutions.py")
@@ -68,28 +68,21 @@ class Level(Enum):
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One probe and what became of it."""
-
-    probe: Probe
-    verdict: Verdict
-
-
-@dataclass(frozen=True)
 class Isolation:
     """What a jail on this machine holds. confinement None: the jail could not be entered at all.
 
-    imports: code in the jail can import the environment's modules, as honest code may have to.
+    findings: what became of each probe; empty if none could be run. imports: code in the jail can import the
+    environment's modules, as honest code may have to.
     """
 
-    findings: tuple[Finding, ...]
+    findings: Mapping[Probe, Verdict]
     confinement: Confinement | None
     imports: bool
 
     @property
     def level(self) -> Level:
         """In one word."""
-        held = sum(finding.verdict is Verdict.HELD for finding in self.findings)
+        held = list(self.findings.values()).count(Verdict.HELD)
         if not held:
             return Level.NONE
         return Level.FULL if held == len(Probe) else Level.REDUCED
@@ -97,15 +90,14 @@ class Isolation:
     @property
     def missing(self) -> tuple[str, ...]:
         """What does not hold, in words: first what is open, then what could not be tried."""
-        can = [
-            f"student code can {finding.probe.value}"
-            for finding in self.findings
-            if _is(finding, Verdict.OPEN)
+        words = {Verdict.OPEN: "student code can ", Verdict.ERROR: "not known: "}
+        said = [
+            f"{words[verdict]}{probe.value}"
+            for verdict in words
+            for probe, found in self.findings.items()
+            if found is verdict
         ]
-        unknown = [
-            f"not known: {finding.probe.value}" for finding in self.findings if _is(finding, Verdict.ERROR)
-        ]
-        return (*can, *unknown) if self.findings else ("the probes could not be run",)
+        return tuple(said) if self.findings else ("the probes could not be run",)
 
     @property
     def line(self) -> str:
@@ -114,26 +106,9 @@ class Isolation:
         return line if self.level is Level.FULL else f"{line} ({'; '.join(self.missing)})"
 
 
-def findings_to_bytes(findings: Iterable[Finding]) -> bytes:
-    """One byte per probe, in the order of `Probe`; a probe that is not there is an ERROR."""
-    verdicts = {finding.probe: finding.verdict for finding in findings}
-    return bytes(verdicts.get(probe, Verdict.ERROR).value for probe in Probe)
-
-
-def findings_from_bytes(raw: bytes) -> tuple[Finding, ...]:
-    """Undo `findings_to_bytes`. Raises ValueError if raw is not what that gives."""
-    if len(raw) != len(Probe):
-        raise ValueError(f"findings are {len(Probe)} bytes long, these are {len(raw)}")
-    return tuple(Finding(probe, Verdict(value)) for probe, value in zip(Probe, raw, strict=True))
-
-
-def _is(finding: Finding, verdict: Verdict) -> bool:
-    return finding.verdict is verdict
-
-
 # --- The host's side. ---
 
-_UNKNOWN: Final = Isolation((), None, imports=False)
+_UNKNOWN: Final = Isolation({}, None, imports=False)
 
 
 @dataclass(frozen=True)
@@ -168,12 +143,13 @@ def probe(control: socket.socket, uploads: Sequence[Path]) -> Isolation:
             processes=[os.getpid()],
         )
         raw = _ask(control, json.dumps(asdict(targets)).encode())
-    confinement, findings = raw[: len(Layer)], raw[len(Layer) : -1]
     try:
-        return Isolation(
-            findings_from_bytes(findings), Confinement.from_bytes(confinement), imports=raw[-1:] == b"\1"
-        )
-    except ValueError:
+        answer = json.loads(raw)
+        found = {Probe[name]: Verdict[verdict] for name, verdict in answer["findings"].items()}
+        missing = (Shortfall(Layer[name], code) for name, code in answer["missing"].items())
+        every = {each: found.get(each, Verdict.ERROR) for each in Probe}
+        return Isolation(every, Confinement(tuple(missing)), answer["imports"] is True)
+    except (ValueError, LookupError, TypeError, AttributeError):
         return _UNKNOWN
 
 
@@ -184,7 +160,7 @@ def _file_in(path: Path) -> Path:
 
 
 def _ask(control: socket.socket, request: bytes) -> bytes:
-    """Fork, wait until the fork is gone, and return what it wrote: a few bytes, which any pipe holds."""
+    """Fork, wait until the fork is gone, and return what it wrote: less than any pipe holds."""
     request_read, request_write = os.pipe()
     answer_read, answer_write = os.pipe()
     try:
@@ -199,7 +175,7 @@ def _ask(control: socket.socket, request: bytes) -> bytes:
         _wait_for_the_end(control)
         os.set_blocking(answer_read, False)
         try:
-            return os.read(answer_read, 1 << 10)
+            return os.read(answer_read, 1 << 12)
         except BlockingIOError:
             return b""
     finally:
@@ -225,33 +201,45 @@ def _hears_the_end(control: socket.socket) -> bool:
 # --- Inside the jail. ---
 
 
-def run_probes(targets: Targets) -> tuple[Finding, ...]:
-    """Every probe, tried on these and on the jail's parent. Never raises."""
+def try_all(targets: Targets, confinement: Confinement, importable: Iterable[str]) -> bytes:
+    """What comes of every probe, tried on these and on the jail's parent, as `probe` reads it. Never raises.
+
+    importable: folders that modules could be imported from before the jail was entered.
+    """
     results, processes = targets.results, (os.getppid(), *targets.processes)
-    attempts: dict[Probe, tuple[Callable[[], None], ...]] = {
-        Probe.READ_SECRET: tuple(_bound(_read, path) for path in targets.secrets),
-        Probe.READ_UPLOADS: tuple(_bound(_read, path) for path in targets.uploads),
-        Probe.WRITE_RESULTS: (lambda: _append(results), lambda: _rename(results), lambda: _create(results)),
-        Probe.SOCKET: (lambda: _socket(socket.AF_INET), lambda: _socket(socket.AF_UNIX)),
+    attempts: dict[Probe, tuple[Callable[[], object], ...]] = {
+        Probe.READ_SECRET: tuple(partial(_read, path) for path in targets.secrets),
+        Probe.READ_UPLOADS: tuple(partial(_read, path) for path in targets.uploads),
+        Probe.WRITE_RESULTS: (
+            lambda: os.open(results, os.O_WRONLY | os.O_APPEND),
+            lambda: Path(results).rename(results),
+            lambda: Path(f"{results}.new").touch(exist_ok=False),
+        ),
+        Probe.SOCKET: (lambda: socket.socket(socket.AF_INET), lambda: socket.socket(socket.AF_UNIX)),
         Probe.FORK: (_fork,),
-        Probe.SIGNAL_PARENT: tuple(_bound(_signal, process) for process in processes),
+        Probe.SIGNAL_PARENT: tuple(partial(os.kill, process, 0) for process in processes),
         Probe.PARENT_MEMORY: tuple(
-            _bound(way, process) for process in processes for way in (_open_memory, _copy_memory, _trace)
+            partial(way, process) for process in processes for way in (_open_memory, _copy_memory, _trace)
         ),
     }
-    return tuple(Finding(probe, _verdict(ways)) for probe, ways in attempts.items())
+    answer = {
+        "findings": {probe.name: _verdict(ways).name for probe, ways in attempts.items()},
+        "missing": {shortfall.layer.name: shortfall.code for shortfall in confinement.missing},
+        "imports": all(map(is_readable, importable)),
+    }
+    return json.dumps(answer).encode()
 
 
 def is_readable(path: str) -> bool:
-    """Whether honest code can read there: a file or a folder of the environment."""
+    """Whether code can read there: a file or a folder."""
     try:
-        os.close(os.open(path, os.O_RDONLY))
+        os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
     except OSError:
         return False
     return True
 
 
-def _verdict(ways: Sequence[Callable[[], None]]) -> Verdict:
+def _verdict(ways: Sequence[Callable[[], object]]) -> Verdict:
     """OPEN if one way works, HELD if the kernel refuses all."""
     verdict = Verdict.HELD
     for way in ways:
@@ -266,33 +254,12 @@ def _verdict(ways: Sequence[Callable[[], None]]) -> Verdict:
     return verdict
 
 
-def _bound(way: Callable[[T], None], target: T) -> Callable[[], None]:
-    return lambda: way(target)
-
-
 def _read(path: str) -> None:
     """By its name, or by way of a folder that is open here."""
     opened = [way for way in sys.path if way.startswith(DESCRIPTORS)]
-    for name in [f"{way}/{os.path.relpath(path, os.path.realpath(way))}" for way in opened]:
-        if is_readable(name):
-            return
-    os.close(os.open(path, os.O_RDONLY))
-
-
-def _append(path: str) -> None:
-    os.close(os.open(path, os.O_WRONLY | os.O_APPEND))
-
-
-def _rename(path: str) -> None:
-    Path(path).rename(path)
-
-
-def _create(path: str) -> None:
-    Path(f"{path}.new").touch(exist_ok=False)
-
-
-def _socket(family: int) -> None:
-    socket.socket(family, socket.SOCK_STREAM).close()
+    ways = [path, *(f"{way}/{os.path.relpath(path, os.path.realpath(way))}" for way in opened)]
+    if not any(map(is_readable, ways)):
+        raise PermissionError(path)
 
 
 def _fork() -> None:
@@ -302,36 +269,27 @@ def _fork() -> None:
     os.waitpid(child, 0)
 
 
-def _signal(process: int) -> None:
-    os.kill(process, 0)
-
-
 def _open_memory(process: int) -> None:
-    os.close(os.open(f"/proc/{process}/mem", os.O_RDONLY))
+    os.open(f"/proc/{process}/mem", os.O_RDONLY)
 
 
 def _copy_memory(process: int) -> None:
     """Copy from an address that is mapped here, and thus in the process this one was forked from."""
-    if not ON_LINUX:
-        return _not_there()
     here, source = ctypes.create_string_buffer(_BYTES_READ), ctypes.create_string_buffer(_BYTES_READ)
     local = struct.pack("@PN", ctypes.addressof(here), _BYTES_READ)
     remote = struct.pack("@PN", ctypes.addressof(source), _BYTES_READ)
-    syscall(_PROCESS_VM_READV[MACHINE], process, local, 1, remote, 1, 0)
-    return None
+    _call(_PROCESS_VM_READV, process, local, 1, remote, 1, 0)
 
 
 def _trace(process: int) -> None:
     """Seize, which does not stop the process, and which ends with this one."""
-    if not ON_LINUX:
-        return _not_there()
-    syscall(_PTRACE[MACHINE], _PTRACE_SEIZE, process, 0, 0)
-    return None
+    _call(_PTRACE, _PTRACE_SEIZE, process, 0, 0)
 
 
-def _not_there() -> None:
-    """The kernel has no such call, so it cannot be made."""
-    checked(-1)
+def _call(numbers: Mapping[str, int], *arguments: bytes | int) -> None:
+    if not ON_LINUX:  # the kernel has no such call, so it cannot be made
+        raise OSError
+    syscall(numbers[MACHINE], *arguments)
 
 
 # --- Where a jail of another user, but no Landlock, is all there is. ---

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import tempfile
 from pathlib import Path
 
@@ -65,8 +66,24 @@ def test_an_old_kernel_is_reduced_where_everybody_may_read_the_uploads(tmp_path:
 def test_without_landlock_and_filter_the_doctor_says_what_is_open() -> None:
     with fork_server_on(Machine.BARE) as fork_server:
         found = fork_server.probe()
-    verdicts = {finding.probe: finding.verdict for finding in found.findings}
+    verdicts = found.findings
     assert found.level is not Level.FULL
     assert verdicts[Probe.SOCKET] is Verdict.OPEN
     assert verdicts[Probe.FORK] is Verdict.OPEN
     assert "student code can open a network connection" in found.missing
+
+
+@pytest.mark.parametrize("answer", [b"", b"{", b"[]", b'{"findings": {}}', b'{"findings": {"X": "HELD"}}'])
+def test_an_answer_that_is_none_is_no_isolation(answer: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(isolation, "_ask", lambda control, request: answer)
+    with socket.socket() as control:
+        found = isolation.probe(control, [])
+    assert found.level is Level.NONE
+    assert found.missing == ("the probes could not be run",)
+
+
+def test_what_could_not_be_tried_is_not_held() -> None:
+    findings = {**dict.fromkeys(Probe, Verdict.HELD), Probe.READ_SECRET: Verdict.ERROR}
+    found = isolation.Isolation(findings, None, imports=True)
+    assert found.level is Level.REDUCED
+    assert found.missing == ("not known: read the grader's files",)

@@ -39,7 +39,7 @@ TURNED_OFF: Final = 253
 
 
 class Layer(Enum):
-    """One layer of the jail; the value says what is missing where it is. The order is that of the wire."""
+    """One layer of the jail; the value says what is missing where it is."""
 
     RESOURCES = "limits on memory, time, files and processes"
     USER = "a user of its own"
@@ -109,19 +109,6 @@ class Confinement:
         """The layers that took hold."""
         absent = {shortfall.layer for shortfall in self.missing}
         return tuple(layer for layer in Layer if layer not in absent)
-
-    def to_bytes(self) -> bytes:
-        """One byte per layer, in the order of `Layer`: 0 where it holds, else the shortfall's code."""
-        codes = {shortfall.layer: shortfall.code for shortfall in self.missing}
-        return bytes(min(codes.get(layer, 0), 255) for layer in Layer)
-
-    @classmethod
-    def from_bytes(cls, raw: bytes) -> Confinement:
-        """Undo `to_bytes`. Raises ValueError if raw is not of that length."""
-        if len(raw) != len(Layer):
-            raise ValueError(f"a confinement is {len(Layer)} bytes long, these are {len(raw)}")
-        pairs = zip(Layer, raw, strict=True)
-        return cls(tuple(Shortfall(layer, code) for layer, code in pairs if code))
 
 
 DESCRIPTORS: Final = "/proc/self/fd/"

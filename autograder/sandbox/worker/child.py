@@ -28,7 +28,7 @@ from autograder.sandbox.calls import (
     TaskMatrices,
     Train,
 )
-from autograder.sandbox.isolation import Targets, findings_to_bytes, is_readable, run_probes
+from autograder.sandbox.isolation import Targets, is_readable, try_all
 from autograder.sandbox.jail.confine import Limits, Plan, close_all_but, confine
 from autograder.sandbox.wire import Request
 from autograder.sandbox.worker import model, torch_import, values
@@ -69,18 +69,15 @@ def run(request_fd: int, answer_fd: int, jail: Jail) -> NoReturn:
 def probe(request_fd: int, answer_fd: int, jail: Jail) -> NoReturn:
     """Try what student code could do in this jail. Never returns, whatever happens.
 
-    REQUEST gives what to try, as JSON (see `isolation.Targets`);
-    ANSWER takes a `Confinement`, the findings, and one byte: whether the environment can be imported from.
+    REQUEST gives what to try, as JSON (see `isolation.Targets`); ANSWER takes what came of it.
     """
     try:
         arrange(request_fd, answer_fd)
         targets = Targets(**json.loads(os.read(REQUEST, _PROBE_REQUEST_BYTES)))
         limits = replace(jail.limits, memory_bytes=_PROBE_MEMORY_BYTES, cpu_seconds=_PROBE_CPU_SECONDS)
-        absent = [path for path in sys.path if not is_readable(path)]
+        readable = [number for number, path in enumerate(sys.path) if is_readable(path)]
         confinement = confine(limits, jail.plan)
-        findings = run_probes(targets)
-        imports = bytes([all(is_readable(path) for path in sys.path if path not in absent)])
-        os.write(ANSWER, confinement.to_bytes() + findings_to_bytes(findings) + imports)
+        os.write(ANSWER, try_all(targets, confinement, [sys.path[number] for number in readable]))
     finally:
         os._exit(0)
 

@@ -2,21 +2,7 @@ from __future__ import annotations
 
 import errno
 
-import pytest
-
 from autograder.sandbox.jail.confine import LACKING, NOT_ROOT, Confinement, Layer, Limits, Shortfall
-
-
-def test_a_confinement_comes_back_from_its_bytes():
-    missing = (Shortfall(Layer.USER, NOT_ROOT), Shortfall(Layer.FILES, errno.ENOSYS))
-    confinement = Confinement(missing)
-    assert Confinement.from_bytes(confinement.to_bytes()) == confinement
-    assert len(confinement.to_bytes()) == len(Layer)
-
-
-def test_bytes_of_another_length_are_no_confinement():
-    with pytest.raises(ValueError, match="10 bytes long, these are 3"):
-        Confinement.from_bytes(b"abc")
 
 
 def test_a_layer_is_held_or_missing():
