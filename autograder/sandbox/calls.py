@@ -115,7 +115,9 @@ class Describe:
 class Forward:
     """Build a model, load the weights as the notebook does, run seq (seq_len, input_dim) in float32.
 
-    Answer: "output", with the shape and the float dtype that the model gave.
+    Answer: "output", with the shape and the float dtype that the model gave; "operations" int64 (1,), the
+    number of those that make the output, by its graph: products, scaling, softmax, sums. What only moves
+    numbers (stacking, indexing, reshaping) is not counted; 0: the output has no graph.
     """
 
     sizes: Sizes
@@ -124,7 +126,10 @@ class Forward:
 
     def accepts(self, answer: Answer) -> bool:
         """Whether the answer has the form above."""
-        return set(answer.arrays) == {"output"} and _floats(answer.arrays["output"])
+        operations = answer.arrays.get("operations")
+        if set(answer.arrays) != {"output", "operations"} or not _floats(answer.arrays["output"]):
+            return False
+        return operations is not None and _integers(operations, 1)
 
 
 @dataclass(frozen=True)
@@ -148,7 +153,10 @@ class Gradients:
 class CountOperations:
     """Run the forward pass at each length and count the tensor operations dispatched.
 
-    Answer: "counts", int64 (len(seq_lens),).
+    Answer: "counts", int64 (len(seq_lens),). "lines", int64 (n, 2 + 2 len(seq_lens)), a row for each line of
+    the student's that ran: number of the cell among those of the program, number of the line; for each length
+    the operations at that line that make the output, counted as in Forward's answer; for each length, how
+    often the line ran.
     """
 
     sizes: Sizes
@@ -156,8 +164,11 @@ class CountOperations:
 
     def accepts(self, answer: Answer) -> bool:
         """Whether the answer has the form above."""
-        counts = answer.arrays.get("counts")
-        return len(answer.arrays) == 1 and counts is not None and _integers(counts, len(self.seq_lens))
+        counts, lines = answer.arrays.get("counts"), answer.arrays.get("lines")
+        if counts is None or lines is None or len(answer.arrays) != 2 or lines.ndim != 2:
+            return False
+        width = 2 + 2 * len(self.seq_lens)
+        return _integers(counts, len(self.seq_lens)) and lines.shape[1] == width and _integers(lines.ravel())
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from autograder.sandbox.calls import (
     StatementReport,
     Weights,
 )
-from autograder.sandbox.worker import errors, model
+from autograder.sandbox.worker import model, values
 
 SIZES = Sizes(3, 2, 6, 5, 9)
 PLAIN = Sizes(3, 2, 6, None, 9)
@@ -93,10 +93,10 @@ def outcome_of(code: str, call: Call, label: str = LABEL) -> Outcome:
     except model.Refuse as refusal:
         return Refused(refusal.reason, refusal.detail)
     except BaseException as error:
-        ended = errors.out_of_memory(error)
+        ended = values.out_of_memory(error)
         if ended is not None:
             return ended
-        raised = errors.raised(error, {label: 0}, 4096)
+        raised = values.raised(error, {label: 0}, 4096)
         lines = code.splitlines()
         trace = tuple(Place(p.label, p.line, lines[p.line - 1].strip()) for p in raised.trace)
         return Raised(raised.type_name, raised.message, trace)

@@ -161,6 +161,57 @@ def test_a_loop_dispatches_more_operations_for_a_longer_sequence(fork_server: Fo
     assert short < long
 
 
+@pytest.mark.parametrize(
+    ("line", "grows"),
+    [
+        ("return torch.stack([row * 2 for row in out])", True),
+        ("return torch.stack(list(map(lambda row: row * 2, out)))", True),
+        ("return torch.stack([row for row in out])", False),
+        ("rows = [row.sum() * 2 for row in out]; return out", False),
+        ("return torch.vmap(lambda row: row * 2)(out)", False),
+    ],
+)
+def test_of_a_loop_the_line_is_told_if_it_computes_what_comes_out(
+    fork_server: ForkServer, line: str, grows: bool
+) -> None:
+    got = outcome(fork_server, changed("return out", line), CountOperations(SIZES, (2, 6)))
+    assert isinstance(got, Answer)
+    place = [i for i, text in enumerate(MODEL.splitlines(), 1) if "return out" in text]
+    growing = [row[1] for row in got.arrays["lines"] if row[2] < row[3]]
+    assert growing == (place if grows else [])
+
+
+def test_operations_in_a_thread_or_out_of_sight_of_the_dispatcher_are_counted_where_the_output_is_judged(
+    fork_server: ForkServer,
+) -> None:
+    hidden = (
+        "rows = [None] * len(out)\n"
+        "        def fill():\n"
+        "            with torch._C._DisableTorchDispatch():\n"
+        "                for i in range(len(out)): rows[i] = out[i] * 2\n"
+        "        thread = __import__('threading').Thread(target=fill)\n"
+        "        thread.start(); thread.join()\n"
+        "        return torch.stack(rows)"
+    )
+    counts = []
+    for source in (MODEL, changed("return out", hidden)):
+        got = outcome(fork_server, source, Forward(PLAIN, weights(PLAIN), sequence()))
+        assert isinstance(got, Answer)
+        counts.append(int(got.arrays["operations"][0]))
+    assert counts[1] == counts[0] + len(sequence())
+
+
+def test_numbers_that_older_versions_of_torch_drew_are_given_too(fork_server: ForkServer) -> None:
+    lines = MODEL.splitlines()
+    last = max(i for i, text in enumerate(lines) if "self.Vm = " in text)
+    indent = lines[last][: len(lines[last]) - len(lines[last].lstrip())]
+    lines.insert(last + 1, f"{indent}torch.nn.init.trunc_normal_(self.Km.weight, std=0.02)")
+    got = outcome(fork_server, "\n".join(lines), RecordedOutput(1998, SIZES, 3))
+    assert isinstance(got, Answer)
+    assert got.arrays["older"].shape == got.arrays["output"].shape
+    assert not np.allclose(got.arrays["older"], got.arrays["output"])
+
+
 def test_the_recorded_output_depends_on_the_order_of_the_layers(fork_server: ForkServer) -> None:
     call = RecordedOutput(1998, Sizes(7, 4, 3, 2, 9), 8)
     other = MODEL.replace("self.Km = ", "self.Tm = ").replace("self.Qm = ", "self.Km = ")

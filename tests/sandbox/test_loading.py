@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 from autograder.assignment import Task
-from autograder.sandbox.calls import Answer, Cell, LoadReport, Raised, StatementFate, TaskMatrices
+from autograder.sandbox.calls import (
+    Answer,
+    Cell,
+    LoadReport,
+    Raised,
+    Refusal,
+    Refused,
+    StatementFate,
+    TaskMatrices,
+)
 from autograder.sandbox.host import ForkServer
 from tests.sandbox.model import HONEST, SHORT, program
 
@@ -58,6 +67,8 @@ def test_a_program_that_does_without_a_package_is_told_that_it_is_missing(fork_s
         "from typing import Optional, Self, override\nassert override(len)([]) == 0",
         "import numpy as np\nassert (np.Inf, -np.inf) == (np.inf, np.NINF) and np.isnan(np.NaN)",
         "import numpy as np\nassert np.row_stack([[1], [2]]).shape == (2, 1) and np.float_(1) == 1",
+        "import numpy as np\nassert np.math.sqrt(4) == 2 and np.eye(2, dtype=np.float).dtype == np.float64",
+        "import numpy as np\nassert np.alltrue([1, 2]) and np.int is int and np.in1d([1], [1]).all()",
         "import numpy as np\nassert np.product([2, 3]) == 6 and np.mat('1 2').size == np.round_(1.5)",
     ],
 )
@@ -257,3 +268,82 @@ def test_a_matrix_may_be_a_tensor_a_list_or_hold_integers(fork_server: ForkServe
     source += "Vm = [[1, 0, 0], [0, 1, 0], [0, 0, 1]]\nTO_SAVE = {}\nTO_SAVE['attention_by_content'] = 1"
     got = matrices(fork_server, Task.CONTENT, source)
     assert got == dict.fromkeys(("Km", "Qm", "Vm"), np.eye(3).tolist())
+
+
+def test_annotations_decorators_and_base_classes_of_an_absent_package_work(fork_server: ForkServer) -> None:
+    source = """
+from typing import Optional
+import torch
+import pytorch_lightning as pl
+from beartype import beartype as typechecker
+from jaxtyping import Float, jaxtyped
+from fastcore.basics import *
+class Model(pl.LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.save_hyperparameters()
+        self.layer = torch.nn.Linear(1, 1)
+@typechecker
+def double(x: Float[torch.Tensor, "n"], y: Optional[Float] = None, z: "Float | None" = None): return 2 * x
+@jaxtyped(typechecker=typechecker)
+def triple(x): return 3 * x
+assert isinstance(torch.ones(1), Float[torch.Tensor, "n"]) and double(1) == 2 and triple(1) == 3
+@patch
+def forward(self: Model, x): return self.layer(x)
+assert Model()(torch.ones(1, 1)).shape == (1, 1)
+"""
+    report = load(fork_server, source)
+    assert (report.statements, report.absent) == (
+        (),
+        ("pytorch_lightning", "beartype", "jaxtyping", "fastcore"),
+    )
+
+
+@pytest.mark.parametrize("made", ["absent.make(3)", "np.eye(3) @ absent.make(3)", "np.exp(absent.make(3))"])
+def test_a_matrix_that_an_absent_package_makes_says_so(fork_server: ForkServer, made: str) -> None:
+    source = f"import numpy as np, absent\nKm = np.eye(3)\nKm = {made}\nQm = Vm = np.eye(3)\n" + STORE
+    got = fork_server.run([Cell("cell 1", source)], [TaskMatrices(Task.CONTENT)]).outcomes[0]
+    told = "Km is something made with absent, which the grader does not have"
+    assert got == Refused(Refusal.NOT_NUMERIC, told)
+
+
+def test_a_matrix_that_needs_numbers_of_an_absent_package_is_not_known(fork_server: ForkServer) -> None:
+    source = "import numpy as np, absent\nKm = Qm = Vm = np.eye(3)\nKm = np.array(absent.make(3))\n" + STORE
+    got = fork_server.run([Cell("cell 1", source)], [TaskMatrices(Task.CONTENT)]).outcomes[0]
+    assert got == Refused(Refusal.NOT_KNOWN, "Km")
+
+
+STORE = "TO_SAVE = {}\nTO_SAVE['attention_by_content'] = 1"
+SLOW = "def train():\n    while True: pass\n"
+
+
+@pytest.mark.parametrize(
+    ("cells", "known"),
+    [
+        (["model = train()", "Km = np.zeros((3, 3))\nnp.fill_diagonal(Km, 2)"], True),
+        (["Km = train()"], False),
+        (["W = train()", "Km = 2 * W"], False),
+        (["for i in range(3):\n    Km[i, i] = 2\n    train()"], False),
+        (["Km[0, 0] = train()", "Km[1, 1] = 2"], False),
+        (["Km[0, 0] = train()", "Km = np.eye(3)"], True),
+    ],
+)
+def test_after_the_time_limit_matrices_are_whole_or_not_known(
+    fork_server: ForkServer, cells: list[str], known: bool
+) -> None:
+    sources = ["import numpy as np\nKm = Qm = Vm = np.eye(3)\n" + SLOW, *cells, STORE]
+    program = [Cell(f"cell {i}", source) for i, source in enumerate(sources)]
+    got = fork_server.run(program, [TaskMatrices(Task.CONTENT)], SHORT).outcomes[0]
+    assert isinstance(got, Answer) if known else got == Refused(Refusal.NOT_KNOWN, "Km")
+
+
+def test_a_loop_over_plots_runs_its_body(fork_server: ForkServer) -> None:
+    source = """
+import matplotlib.pyplot as plt
+fig, axs = plt.subplots(2, 2)
+pairs = [(i, ax) for i, ax in enumerate(axs.flat)]
+assert len(pairs) == 4 and [m for ax, m in zip(fig.subplots(1, 3), 'KQV')] == ['K', 'Q', 'V']
+one, ax = plt.subplots()
+ax.plot([1])
+"""
+    assert load(fork_server, source).statements == ()

@@ -139,3 +139,11 @@ def test_nan_and_infinity_come_through(fork_server: ForkServer) -> None:
     assert isinstance(got, Answer)
     assert np.isnan(got.arrays["Km"][0, 0])
     assert np.isinf(got.arrays["Km"][1, 1])
+
+
+def test_matrices_under_other_names_are_those_that_the_lines_for_the_log_take(
+    fork_server: ForkServer,
+) -> None:
+    store = "\n".join(f"TO_SAVE['attention_by_content_{x}'] = {x}m1.reshape(-1).tolist()" for x in "QKV")
+    own = CONTENT.format(scale=2).replace("m", "m1")
+    assert scale(take(fork_server, [own, store, POSITION.format(scale=3), POSITION_STORE], Task.CONTENT)) == 2

@@ -156,7 +156,7 @@ def _outcome(program: Program, call: Call, labels: Mapping[str, int], max_text: 
             return program.snapshots.answer(call.task)
         if isinstance(call, Train):
             return model.train(program.namespace, call)
-        return model.answer(program.namespace, call)
+        return model.answer(program.namespace, call, labels)
     except model.Refuse as refusal:
         return Refused(refusal.reason, refusal.detail)
     except BaseException as error:
@@ -177,7 +177,8 @@ def _sendable(outcome: Outcome, max_bytes: int) -> Outcome:
 
 def _too_large(outcome: Outcome) -> Outcome:
     arrays = outcome.arrays if isinstance(outcome, Answer) else {}
-    shapes = ", ".join(f"{name} {array.shape}" for name, array in list(arrays.items())[:4])
+    large = [(name, array) for name, array in arrays.items() if array.size != 1]
+    shapes = ", ".join(f"{name} {array.shape}" for name, array in large[:4])
     return Refused(Refusal.TOO_LARGE, shapes)
 
 

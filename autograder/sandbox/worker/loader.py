@@ -201,7 +201,7 @@ class Loader:
     def _run_file(self, line: str) -> None:
         """`%run helpers.py`: as if it were typed here."""
         path = next((word for word in shlex.split(line) if not word.startswith("-")), "")
-        cells = self._files.at(path)
+        cells = self._files.at(path) or self._files.at(f"{path}.py") or self._files.at(f"{path}.ipynb")
         if not cells:
             raise FileNotFoundError(2, "No such file", path)
         self._run_module(cells, self._main)

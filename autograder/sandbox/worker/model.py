@@ -9,15 +9,19 @@ from __future__ import annotations
 import inspect
 import math
 import random
+import re
+import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from types import CodeType
+from types import CodeType, FrameType
 from typing import Any, Final, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from autograder.assignment import CLASS_NAME, LAYERS, MATRICES
@@ -51,8 +55,12 @@ _is_lazy = torch.nn.parameter.is_lazy
 _mse_loss = torch.nn.functional.mse_loss
 _softmax = torch.nn.functional.softmax
 _no_grad = torch.no_grad
+_set_trace = sys.settrace
+_type_name = type.__dict__["__name__"].__get__
 
 Arrays = dict[str, npt.NDArray[Any]]
+_Line = tuple[int, int]
+"""Number of a cell, and of a line in it."""
 
 
 class Refuse(Exception):
@@ -62,6 +70,70 @@ class Refuse(Exception):
         super().__init__(reason, detail)
         self.reason = reason
         self.detail = detail
+
+
+_MOVES: Final = re.compile(
+    "(AccumulateGrad|Alias|AsStrided|Cat|Clone|Copy|CopySlices|Detach|Diagonal|Embedding|Expand|Flip|Gather|"
+    "Index|IndexCopy|IndexPut|IndexSelect|Narrow|Permute|Repeat|ReshapeAlias|Roll|Scatter|Select|SelectScatter|"
+    "Slice|SliceScatter|Split|Squeeze|Stack|T|ToCopy|Transpose|Unbind|UnsafeView|Unsqueeze|View)"
+    r"_?(With\w+|Backward)*\d*"
+)
+"""Names of a graph's nodes that move numbers and compute none."""
+_MAX_NODES: Final = 20_000
+
+
+def _computing(output: torch.Tensor, lines: Mapping[Any, _Line] | None = None) -> Counter[_Line]:
+    """How many operations make the output, by the student's lines; all at (0, 0) where no lines are known.
+
+    The output's graph is asked, not what was dispatched: it is the same in every thread, and holds neither
+    what is printed nor what is collected.
+    """
+    found: Counter[_Line] = Counter()
+    seen: set[Any] = set()
+    waiting = [(output.grad_fn, (0, 0))]
+    while waiting and len(seen) < _MAX_NODES:
+        node, line = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        line = (lines or {}).get(node, line)  # a node within an operation is at its user's line
+        if not _MOVES.fullmatch(_type_name(type(node))):
+            found[line] += 1
+        waiting += [(following, line) for following, _ in node.next_functions]
+    return found
+
+
+class _Lines(TorchFunctionMode):
+    """Notes at which of the student's lines each node of a graph was made, and how often each line ran."""
+
+    def __init__(self, labels: Mapping[str, int]) -> None:
+        super().__init__()
+        self._labels = labels
+        self.made: dict[Any, _Line] = {}
+        self.ran: Counter[_Line] = Counter()
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for tensor in result if isinstance(result, (tuple, list)) else (result,):
+            node = tensor.grad_fn if isinstance(tensor, Tensor) else None
+            if node is not None and node not in self.made:
+                self.made[node] = self._line()
+        return result
+
+    def _line(self) -> _Line:
+        frame: FrameType | None = sys._getframe(2)
+        while frame is not None and frame.f_code.co_filename not in self._labels:
+            frame = frame.f_back
+        return (0, 0) if frame is None else (self._labels[frame.f_code.co_filename], frame.f_lineno)
+
+    def trace(self, frame: FrameType, event: str, argument: Any) -> Any:
+        """For sys.settrace."""
+        label = frame.f_code.co_filename
+        if label not in self._labels:
+            return None
+        if event == "line":
+            self.ran[self._labels[label], frame.f_lineno] += 1
+        return self.trace
 
 
 class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch leaves its hook untyped
@@ -145,7 +217,9 @@ def forward(cls: Callable[..., Any], call: Forward) -> Arrays:
     """See calls.Forward."""
     model = build(cls, call.sizes)
     load_weights(model, call.weights)
-    return {"output": read_tensor(checked(model(float_tensor(call.seq))))}
+    output = checked(model(float_tensor(call.seq)))
+    operations = sum(_computing(output).values())
+    return {"output": read_tensor(output), "operations": np.array([operations], dtype=np.int64)}
 
 
 def gradients(cls: Callable[..., Any], call: Gradients) -> Arrays:
@@ -170,17 +244,27 @@ def gradients(cls: Callable[..., Any], call: Gradients) -> Arrays:
     return arrays
 
 
-def count_operations(cls: Callable[..., Any], call: CountOperations) -> Arrays:
-    """See calls.CountOperations."""
+def count_operations(cls: Callable[..., Any], call: CountOperations, labels: Mapping[str, int]) -> Arrays:
+    """See calls.CountOperations. labels: number of each cell by its label."""
     model = build(cls, call.sizes)
-    counts = []
+    counts, made, ran = [], [], []
     for seq_len in call.seq_lens:
         inputs = _randn(seq_len, call.sizes.input_dim, generator=_generator().manual_seed(_FIXED_SEED))
         counter = _Counter()  # type: ignore[no-untyped-call] # untyped in torch
-        with counter:
-            model(inputs)
+        lines = _Lines(labels)
+        _set_trace(lines.trace)
+        try:
+            with counter, lines:
+                output = model(inputs)
+        finally:
+            _set_trace(None)
         counts.append(counter.count)
-    return {"counts": np.array(counts, dtype=np.int64)}
+        made.append(_computing(output, lines.made) if isinstance(output, Tensor) else Counter())
+        ran.append(lines.ran)
+    places = sorted({place for found in (*made, *ran) for place in found if place[1]})
+    rows = [[*place, *(found[place] for found in (*made, *ran))] for place in places]
+    table = np.array(rows, dtype=np.int64).reshape(len(rows), 2 + 2 * len(counts))
+    return {"counts": np.array(counts, dtype=np.int64), "lines": table}
 
 
 def recorded_output(cls: Callable[..., Any], call: RecordedOutput) -> Arrays:
@@ -230,13 +314,17 @@ _MAKERS: Final[dict[type, Callable[[Callable[..., Any], Any], Arrays]]] = {
     Describe: describe_model,
     Forward: forward,
     Gradients: gradients,
-    CountOperations: count_operations,
     RecordedOutput: recorded_output,
 }
 
 
-def answer(namespace: Mapping[str, Any], call: Any) -> Answer:
-    """Make one call. Raises Refuse, and whatever the student's code raises."""
+def answer(namespace: Mapping[str, Any], call: Any, labels: Mapping[str, int] | None = None) -> Answer:
+    """Make one call. labels: number of each cell by its label, for what is counted by lines.
+
+    Raises Refuse, and whatever the student's code raises.
+    """
+    if isinstance(call, CountOperations):
+        return Answer(count_operations(model_class(namespace), call, labels or {}))
     return Answer(_MAKERS[type(call)](model_class(namespace), call))
 
 
@@ -331,5 +419,5 @@ def prewarm() -> None:
     sizes = Sizes(2, 2, 2, 1, 3)
     weights = Weights(np.ones((3, 2)), np.ones((3, 2)), np.ones((3, 2)), np.ones((3, 1)))
     gradients(ReferenceModel, Gradients(sizes, weights, np.ones((3, 2)), np.ones((3, 2))))
-    count_operations(ReferenceModel, CountOperations(sizes, (1,)))
+    count_operations(ReferenceModel, CountOperations(sizes, (1,)), {})
     inspect.getsource(ReferenceModel.forward)
