@@ -102,17 +102,6 @@ class _Entry:
     modified: float
     read: Callable[[], bytes | None]
 
-    @property
-    def rank(self) -> tuple[int, int, PurePosixPath]:
-        name = self.path.name.lower()
-        if _LOG_STEM in name:
-            order = 0
-        elif self.kind is Kind.LOG:
-            order = 2 if any(word in name for word in LOG_WORDS) else 4
-        else:
-            order = 1 if self.kind is Kind.NOTEBOOK else 3
-        return order, len(self.path.parts), self.path
-
 
 @dataclass
 class UploadBudget:
@@ -201,12 +190,34 @@ def files_of(upload: Path, budget: UploadBudget) -> Iterator[FoundFile]:
         entries = list(_file(PurePosixPath(upload.name), kind, upload, budget))
         if not entries and budget.notices:
             raise UploadError(budget.notices[0].text)
-    for entry in sorted(entries, key=lambda entry: entry.rank):
+    for entry in _likeliest_first(entries):
         data = entry.read()
         if data is not None:
             yield FoundFile(shown(entry.path), entry.path, entry.kind, data, entry.modified)
         elif not is_folder and len(entries) == 1:
             raise UploadError(budget.notices[-1].text)
+
+
+def _likeliest_first(entries: list[_Entry]) -> list[_Entry]:
+    """The entries in the order in which they are read: logs, notebooks, then scripts nearest to these."""
+
+    def is_log(entry: _Entry) -> bool:
+        return _LOG_STEM in entry.path.name.lower()
+
+    homes = {entry.path.parent for entry in entries if is_log(entry) or entry.kind is Kind.NOTEBOOK}
+
+    def rank(entry: _Entry) -> tuple[int, int, PurePosixPath]:
+        depth = len(entry.path.parts)
+        if is_log(entry):
+            return 0, depth, entry.path
+        if entry.kind is Kind.LOG:
+            return 2 if any(word in entry.path.name.lower() for word in LOG_WORDS) else 4, depth, entry.path
+        if entry.kind is Kind.NOTEBOOK:
+            return 1, depth, entry.path
+        steps = (steps for steps, folder in enumerate(entry.path.parents) if folder in homes)
+        return 3, next(steps, depth), entry.path
+
+    return sorted(entries, key=rank)
 
 
 def _sort_out(path: PurePosixPath, budget: UploadBudget) -> Kind | None:
