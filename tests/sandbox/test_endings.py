@@ -76,7 +76,7 @@ RAISING = [
     ("input()", "EOFError", "EOF when reading a line"),
     ("raise type('Odd', (Exception,), {'__str__': lambda self: 1 / 0})", "Odd", ""),
     ("raise type('Long', (Exception,), {'__str__': lambda self: 'x' * 10**8})", "Long", "x" * SHORT.text),
-    ("raise ValueError('\\ud800 and \\x00')", "ValueError", "? and \x00"),
+    ("raise ValueError('\\ud800 and \\x00')", "ValueError", "? and \\x00"),
     ("raise ValueError(hex(id(object())))", "ValueError", "0x…"),
     ("raise ExceptionGroup('two', [ValueError()])", "ExceptionGroup", "two (1 sub-exception)"),
 ]
