@@ -10,8 +10,7 @@ from pathlib import Path
 
 from autograder import settings
 from autograder.assignment import Task
-from autograder.checks.hand_designed import Absent, Found, find_matrices
-from autograder.checks.questions import matrices
+from autograder.checks.hand_designed import find_matrices
 from autograder.checks.run import StudentRun
 from autograder.compare.learn import learn
 from autograder.compare.page import Comparison, write
@@ -60,10 +59,9 @@ def main(arguments: Sequence[str]) -> int:
 def compare(submission: Submission, fork_server: ForkServer, steps: int) -> list[Comparison]:
     """Every task's hand-designed matrices and learned ones; the optional task only if it was attempted."""
     cells = submission.program.cells if submission.program is not None else ()
-    asked = {matrices(task): TaskMatrices(task) for task in Task}
-    transcript = fork_server.run(cells, tuple(asked.values()))
-    outcomes = dict(zip(asked, transcript.outcomes, strict=True)) if cells else {}
-    evidence = StudentRun(submission, transcript.load if cells else None, outcomes)
+    transcript = fork_server.run(cells, [TaskMatrices(task) for task in Task])
+    matrices = dict(zip(Task, transcript.outcomes, strict=True))
+    evidence = StudentRun(submission, transcript.load if cells else None, matrices)
     hands = {task: _by_hand(evidence, task) for task in Task}
     attempted = [task for task in Task if task is not Task.UNIQUE or hands[task][0] is not None]
     parts = len(attempted) * -(-steps // PART_STEPS)
@@ -84,11 +82,11 @@ def _by_hand(evidence: StudentRun, task: Task) -> tuple[NumpyTransformer | None,
     """The hand-designed transformer, or None and why there is none."""
     if evidence.submission.log is None and evidence.submission.program is None:
         return None, "the upload holds neither a log nor code"
-    matter = find_matrices(evidence, task)
-    if isinstance(matter, Found):
-        m = matter.matrices
-        try:
-            return NumpyTransformer(m.Km, m.Qm, m.Vm, m.pos), ""
-        except ValueError as error:
-            return None, str(error)
-    return None, matter.reason if isinstance(matter, Absent) else matter.message
+    found = find_matrices(evidence, task)
+    if found.matrices is None:
+        return None, found.problem
+    m = found.matrices
+    try:
+        return NumpyTransformer(m.Km, m.Qm, m.Vm, m.pos), ""
+    except ValueError as error:
+        return None, str(error)

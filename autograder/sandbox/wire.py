@@ -29,7 +29,6 @@ from autograder.sandbox.calls import (
     Answer,
     Call,
     Cell,
-    CountOperations,
     Describe,
     End,
     Ended,
@@ -79,7 +78,7 @@ _CLASSES: Final[dict[str, Any]] = {
     cls.__name__: cls
     for cls in (
         *(Request, RunLimits, Cell, Moment, End, Ended, Sizes, Weights, Task),
-        *(Describe, Forward, Gradients, CountOperations, RecordedOutput, TaskMatrices, Train),
+        *(Describe, Forward, Gradients, RecordedOutput, TaskMatrices, Train),
     )
 }
 """By name: the grader's modules cannot be imported any more where a request is read."""
