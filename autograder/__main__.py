@@ -23,7 +23,8 @@ GRADED, FAULT, USAGE, INTERRUPTED = 0, 1, 2, 130
 COMMANDS: Final = {
     "grade": ("autograder.__main__", "grade one submission; this word may be left out"),
     "regrade": ("autograder.regrade.cli", "grade a whole class again, and show whose grade moves and why"),
-    "compare": ("autograder.compare.cli", "train the student's model on each task, and draw what it learns"),
+    "explain": ("autograder.explain", "write one upload's page for a regrade request"),
+    "compare": ("autograder.compare", "train the student's model on each task, and draw what it learns"),
     "bundle": ("autograder.bundle", "write the zip to upload to Gradescope"),
     "kit": ("autograder.kit", "write what students may run themselves before they upload"),
     "doctor": ("autograder.doctor", "say what this machine can isolate, and what it cannot"),

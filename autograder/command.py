@@ -51,11 +51,15 @@ def grade_command(
 
 
 def _write_report(graded: Graded, upload: Path, html: Path) -> None:
-    from autograder.feedback.report import html_report
+    from autograder.pages import submission_page
 
     name = clean(upload.resolve().name, NAME_LIMIT)
     try:
-        html.write_text(html_report(graded.results, f"Grading report: {name}"), encoding="utf-8")
+        program = graded.submission.program if graded.submission else None
+        files = [(cell.label, cell.source) for cell in program.cells] if program is not None else []
+        html.write_text(
+            submission_page(graded.results, f"Grading report: {name}", files=files), encoding="utf-8"
+        )
     except OSError as error:
         raise UsageError(f"the report cannot be written to {html}: {error.strerror}") from error
     print(f"report: {html}")

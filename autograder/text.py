@@ -17,6 +17,7 @@ _ACTING: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 """Unicode categories of control, format (bidirectional, zero-width), surrogate, private, unassigned
 characters and line separators."""
 
+_JOINERS: Final = "\u200c\u200d"
 _TAG: Final = re.compile(r"</?([a-zA-Z][a-zA-Z0-9]*)[^<>]*>")
 _UNSHOWN: Final = {name: re.compile(rf"</{name}\s*>", re.IGNORECASE) for name in ("script", "style")}
 _BLOCKS: Final = frozenset(
@@ -25,23 +26,25 @@ _BLOCKS: Final = frozenset(
 _CELLS: Final = frozenset({"td", "th"})
 
 
-def clean(text: str, limit: int, *, lines: bool = False) -> str:
+def clean(text: str, limit: int, *, lines: bool = False, joiners: bool = False) -> str:
     r"""Return text with acting characters written as escapes (\x1b, \u202e), at most limit long.
 
     What is cut off is replaced by one "…". lines: line ends and tabs stay as they are (with "\r\n" and
-    "\r" as "\n"); otherwise they are escaped too. limit must be at least 1.
+    "\r" as "\n"); otherwise they are escaped too. joiners: so do the two characters without width
+    that Persian and other scripts spell names with. limit must be at least 1.
     """
+    keep = ("\n\t" if lines else "") + (_JOINERS if joiners else "")
     head = text[: limit + 1]
     if lines:
         head = head.replace("\r\n", "\n").replace("\r", "\n")
-    shown = "".join(_shown(char, lines) for char in head)
+    shown = "".join(_shown(char, keep) for char in head)
     if len(text) <= limit and len(shown) <= limit:
         return shown
     return shown[: limit - 1] + "…"
 
 
-def _shown(char: str, lines: bool) -> str:
-    if char.isprintable() or (lines and char in "\n\t"):
+def _shown(char: str, keep: str) -> str:
+    if char.isprintable() or char in keep:
         return char
     if unicodedata.category(char) in _ACTING:
         return char.encode("unicode_escape").decode("ascii")

@@ -18,7 +18,7 @@ PROJECT: Final = Path(__file__).resolve().parent.parent
 _FOLDERS: Final = ("autograder", "reference")
 _NEVER_GRADES: Final = (
     *("autograder/at_home.py", "autograder/bundle.py", "autograder/kit.py"),
-    *("autograder/compare/", "autograder/regrade/"),
+    *("autograder/compare.py", "autograder/explain.py", "autograder/progress.py", "autograder/regrade/"),
 )
 """What staff call on their own machines, and no grade depends on."""
 _DIGITS: Final = 12

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from autograder.errors import GraderFault, UploadError, UsageError
-from autograder.regrade.grader import grade_task
-from autograder.regrade.state import grader_hash
-from autograder.regrade.types import Done, GradeFunction, GraderFactory, Task
+from autograder.regrade.output_folder import grader_hash
+from autograder.regrade.types import GradeFunction, GraderFactory, Record, Task
 from autograder.regrade.uploads import pack
+from autograder.regrade.workers import grade_task
 
 _SECONDS_TO_ANSWER: Final = 15
 _TASKS_PER_THREAD: Final = 3
@@ -31,7 +31,7 @@ _ONE_AT_A_TIME = threading.Lock()
 
 def run_on_cluster(
     tasks: Iterable[Task], factory: GraderFactory, *, address: str, grader: str
-) -> Generator[Done, None, None]:
+) -> Generator[Record, None, None]:
     """What came of each task, in the order in which they finish.
 
     Raises UsageError if Dask is not installed, or no scheduler or worker answers at address, and GraderFault
@@ -66,18 +66,18 @@ def _connect(distributed: Any, address: str) -> Any:
 
 def _stream(
     client: Any, as_completed: Any, source: Iterator[Task], factory: GraderFactory, grader: str
-) -> Generator[Done, None, None]:
+) -> Generator[Record, None, None]:
     finished = as_completed()
     under_way: dict[str, Task] = {}
 
-    def submit() -> Iterator[Done]:
+    def submit() -> Iterator[Record]:
         """Fill the workers up; gives what cannot be sent."""
         wanted = max(2, _TASKS_PER_THREAD * sum(client.nthreads().values()))
         while len(under_way) < wanted and (task := next(source, None)) is not None:
             try:
-                parcel = replace(task, upload=pack(task.upload))
+                parcel = _packed(task)
             except UploadError as error:
-                yield Done(task.id, task.key, None, (str(error),))
+                yield Record(id=task.id, key=task.key, faults=(str(error),))
                 continue
             under_way[_name(task)] = task
             finished.add(client.submit(_grade, parcel, factory, grader, pure=False, key=_name(task)))
@@ -93,33 +93,41 @@ def _stream(
         yield from submit()
 
 
+def _packed(task: Task) -> Task:
+    if task.path is None:
+        return task
+    return replace(task, path=None, parcel=pack(task.path), single=not task.path.is_dir())
+
+
 def _name(task: Task) -> str:
     return f"regrade-{task.id}-{task.key[:16]}"
 
 
-def _result(future: Any, task: Task) -> Done:
+def _result(future: Any, task: Task) -> Record:
     error = future.exception()
     if error is None:
-        done: Done = future.result()
+        done: Record = future.result()
         return done
     if isinstance(error, ModuleNotFoundError) or "deserialization of the task graph" in str(error):
         raise UsageError(
             "The cluster cannot import the grader: start scheduler and workers in its folder, with "
             "`.venv/bin/python -m dask scheduler` and `.venv/bin/python -m dask worker ADDRESS --nthreads 1`."
         )
-    return Done(task.id, task.key, None, (f"on the cluster: {type(error).__name__}: {error}",))
+    return Record(id=task.id, key=task.key, faults=(f"on the cluster: {type(error).__name__}: {error}",))
 
 
-def _grade(task: Task, factory: GraderFactory, grader: str) -> Done:
+def _grade(task: Task, factory: GraderFactory, grader: str) -> Record:
     """Runs on a worker."""
     if _own_hash() != grader:
-        return Done(task.id, task.key, None, ("a worker has another version of the grader: update it",))
+        return Record(
+            id=task.id, key=task.key, faults=("a worker has another version of the grader: update it",)
+        )
     # One fork server in each process, and checks that are made for one at a time: threads wait here.
-    with _ONE_AT_A_TIME, tempfile.TemporaryDirectory(prefix="regrade-") as room:
+    with _ONE_AT_A_TIME, tempfile.TemporaryDirectory(prefix="regrade-") as workdir:
         try:
-            return grade_task(task, _grader(factory), Path(room))
+            return grade_task(task, _grader(factory), Path(workdir))
         except GraderFault as error:
-            return Done(task.id, task.key, None, (str(error),))
+            return Record(id=task.id, key=task.key, faults=(str(error),))
 
 
 _own_hash = functools.cache(grader_hash)

@@ -1,7 +1,7 @@
 """Reads `submission_metadata.yml`, Gradescope's record of names, old scores and old results.
 
 The file is Ruby's YAML: keys begin with a literal colon, and tags of Ruby's classes may occur; see
-`plain_yaml`. One entry is parsed at a time, so one that is damaged costs nobody else, and the file may
+`PlainYaml`. One entry is parsed at a time, so one that is damaged costs nobody else, and the file may
 be large.
 """
 
@@ -9,22 +9,24 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import IO, Any, Final
 
-from autograder.regrade.plain_yaml import PlainYaml
-from autograder.regrade.scores import bounded, score_of_results
+import yaml
+
+from autograder.regrade.scores import score_of_results
 from autograder.regrade.types import Entry, Score, Submitter
 from autograder.settings import MIB
+from autograder.text import clean
 
 _MAX_ENTRY_BYTES: Final = 16 * MIB
 _MAX_SUBMITTERS: Final = 100
 _KEY: Final = re.compile(rb"[\"']?(submission_[^\"':\s]+)[\"']?[ \t]*:")
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
-_ACTING: Final = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]+")
-"""What a name cannot hold: control characters, line ends, changes of direction that would reach beyond it.
-Joiners and marks of direction stay: names in Persian or Hebrew are written with them."""
+_ACTING: Final = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]+")
+"""What a name cannot hold: control characters, line ends, changes of direction. Joiners stay: names in
+Persian are written with them."""
 
 
 @dataclass
@@ -54,7 +56,7 @@ def read_metadata(stream: IO[bytes]) -> Metadata:
             data = reader.load(text)
             found.entries[key] = _entry(key, data.get(key) if isinstance(data, dict) else None)
         except ValueError as error:
-            found.damaged[key] = bounded(" ".join(str(error).split()), 200)
+            found.damaged[key] = clean(" ".join(str(error).split()), 200)
     return found
 
 
@@ -87,7 +89,7 @@ def _entry(key: str, data: Any) -> Entry:
         id=key,
         upload=None,
         submitters=tuple(_submitters(submitters)),
-        created_at=bounded(_text(_get(data, "created_at")), 100),
+        created_at=clean(_text(_get(data, "created_at")), 100, joiners=True),
         attempts=len(history) if isinstance(history, list) else 0,
         before=_before(_get(data, "score"), _get(data, "results")),
     )
@@ -101,7 +103,9 @@ def _get(data: Mapping[Any, Any], key: str) -> Any:
 def _submitters(data: Any) -> Iterator[Submitter]:
     for item in data[:_MAX_SUBMITTERS] if isinstance(data, list) else []:
         if isinstance(item, Mapping):
-            name, sid, email = (bounded(_text(_get(item, key)), 300) for key in ("name", "sid", "email"))
+            name, sid, email = (
+                clean(_text(_get(item, key)), 300, joiners=True) for key in ("name", "sid", "email")
+            )
             if name or sid or email:
                 yield Submitter(name, sid, email)
 
@@ -137,3 +141,67 @@ def _number(value: Any) -> float | None:
     except ValueError:
         return None
     return number if math.isfinite(number) else None
+
+
+# --- YAML as strings, lists and dicts, whatever it holds: no objects, no dates, no octal numbers. ---
+#
+# PyYAML puts its nodes together by recursion, in C, where brackets inside brackets overflow the stack and
+# take the process along. Here its events, which come one by one, are put together instead, to a bounded
+# depth, and the same alias stands for the same value: references inside references stay small.
+
+_LOADER: Final = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+_MAX_DEPTH: Final = 100
+
+
+class PlainYaml:
+    """Reads one piece of a file after another. Anchors stay: Ruby refers from one piece to another."""
+
+    def __init__(self) -> None:
+        self._anchors: dict[str, Any] = {}
+
+    def load(self, text: bytes) -> Any:
+        """The first document of text; None where it is nothing.
+
+        An alias that is unknown, or stands inside what it refers to, is None. Raises ValueError, whose text
+        quotes nothing of the file, if text is damaged or nested too deeply.
+        """
+        try:
+            return self._load(text)
+        except yaml.MarkedYAMLError as error:
+            line = f", line {error.problem_mark.line + 1} of it" if error.problem_mark else ""
+            raise ValueError(f"{error.problem}{line}") from None
+        except yaml.YAMLError as error:
+            raise ValueError(getattr(error, "reason", None) or "it is not YAML") from None
+
+    def _load(self, text: bytes) -> Any:
+        top: list[Any] = []
+        open_ones: list[tuple[list[Any], str | None]] = [(top, None)]
+        for event in yaml.parse(text, Loader=_LOADER):
+            value: Any
+            anchor: str | None = None
+            if isinstance(event, yaml.CollectionStartEvent):
+                if len(open_ones) > _MAX_DEPTH:
+                    raise ValueError(f"it is nested more than {_MAX_DEPTH} deep")
+                open_ones.append(([], event.anchor))
+                continue
+            if isinstance(event, yaml.ScalarEvent):
+                value, anchor = event.value, event.anchor
+            elif isinstance(event, yaml.AliasEvent):
+                value = self._anchors.get(event.anchor or "")
+            elif isinstance(event, yaml.CollectionEndEvent):
+                items, anchor = open_ones.pop()
+                value = _mapping(items) if isinstance(event, yaml.MappingEndEvent) else items
+            elif isinstance(event, yaml.DocumentEndEvent):
+                break
+            else:
+                continue
+            if anchor:
+                self._anchors[anchor] = value
+            open_ones[-1][0].append(value)
+        return top[0] if top else None
+
+
+def _mapping(items: list[Any]) -> dict[Any, Any]:
+    """Keys and values in turn; a key that is itself a list or a mapping is left out with its value."""
+    pairs = zip(items[::2], items[1::2], strict=True)
+    return {key: value for key, value in pairs if isinstance(key, Hashable)}

@@ -1,13 +1,13 @@
-"""What passes between the stages of a regrade: an entry of the export, what came of it, a row.
+"""What passes between the stages of a regrade: an entry of the export, the record of its grade, a row.
 
-Names and emails live in `Submitter` alone, and only `table` and `report` write them down.
+Names and emails live in `Submitter` alone, and only `grades`, `report` and the pages write them down.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import Any, Union
@@ -59,53 +59,33 @@ class Score:
 
 @dataclass(frozen=True)
 class OnDisk:
-    """An upload that is a folder or a file."""
+    """An upload that is a folder or a file, graded where it lies."""
 
     path: Path
 
 
 @dataclass(frozen=True)
-class InArchive:
-    """An upload inside the export's zip: its members, and how much of their names to cut off.
+class Gathered:
+    """An upload whose files have to be brought together in a folder before it is graded.
 
-    single: it is one file, not a folder.
+    files: the path that each has in the upload, and where it lies: its path on disk, or, with archive, the
+    member of that zip. single: it is one file, not a folder.
     """
 
-    archive: Path
-    members: tuple[str, ...]
-    prefix: str
-    single: bool
+    files: tuple[tuple[str, str], ...]
+    archive: Path | None = None
+    single: bool = False
 
 
-@dataclass(frozen=True)
-class PackedFile:
-    """A file that travels: its path inside the upload, and its bytes, or where the symbolic link points.
-
-    size: how long it is; more than data if it is a large one that the grader does not open.
-    """
-
-    name: str
-    data: bytes
-    size: int
-    link: bool = False
-
-
-@dataclass(frozen=True)
-class Packed:
-    """An upload that travels to another machine. single: it is one file, not a folder."""
-
-    files: tuple[PackedFile, ...]
-    single: bool
-
-
-Upload = Union[OnDisk, InArchive, Packed]
+Upload = Union[OnDisk, Gathered]
 
 
 @dataclass(frozen=True)
 class Entry:
     """One submission of the export. attempts: how many came before this one.
 
-    damage: why it cannot be graded (upload is then None), else "".
+    folder: what it is called in the export, safe to show. damage: why it cannot be graded (upload is then
+    None), else "".
     """
 
     id: str
@@ -115,6 +95,7 @@ class Entry:
     attempts: int = 0
     before: Score | None = None
     damage: str = ""
+    folder: str = ""
 
 
 @dataclass(frozen=True)
@@ -138,70 +119,69 @@ class Fingerprint:
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What grading one upload gave. results: the bytes of results.json.
+class Record:
+    """What grading one upload gave; carried from the worker to OUT/state and into the tables.
 
-    faults: the grader's own, for staff. diagnoses: short stable names of the mistakes recognised.
-    timed_out: whether the student's code met a time limit.
+    results: the bytes of results.json, None if the grader gave none, and faults say why; they lie in
+    OUT/results, the rest in OUT/state. faults: the grader's own, for staff. diagnoses: short stable names of
+    the mistakes recognised. timed_out: the student's code met a time limit. files: the names and the source
+    of what was graded, for the submission's page. id, key: set by whoever handed out the `Task`.
     """
 
-    results: bytes
+    results: bytes | None = None
     faults: tuple[str, ...] = ()
     diagnoses: tuple[str, ...] = ()
     timed_out: bool = False
-    fingerprint: Fingerprint = Fingerprint()
+    fingerprint: Fingerprint = field(default_factory=Fingerprint)
+    files: tuple[tuple[str, str], ...] = ()
+    id: str = ""
+    key: str = ""
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any], results: bytes | None) -> Record:
+        """The record whose plain data this is. Raises KeyError or TypeError if it is something else."""
+        return Record(
+            results=results,
+            faults=tuple(str(fault) for fault in data["faults"]),
+            diagnoses=tuple(str(name) for name in data["diagnoses"]),
+            timed_out=bool(data["timed_out"]),
+            fingerprint=Fingerprint(**data["fingerprint"]),
+            files=tuple((str(name), str(source)) for name, source in data["files"]),
+            id=str(data["id"]),
+            key=str(data["key"]),
+        )
 
 
-GradeFunction = Callable[[Path], Verdict]
+GradeFunction = Callable[[Path], Record]
 GraderFactory = Callable[[], AbstractContextManager[GradeFunction]]
 """Makes what one worker needs (its fork server) and gives the per-submission function; must pickle."""
 
 
 @dataclass(frozen=True)
+class PackedFile:
+    """A file that travels: its path inside the upload, and its bytes, or where the symbolic link points.
+
+    size: how long it is; more than data if it is a large one that the grader does not open.
+    """
+
+    name: str
+    data: bytes
+    size: int
+    link: bool = False
+
+
+@dataclass(frozen=True)
 class Task:
-    """One submission to grade. key: see `state.key_of`."""
+    """One submission to grade: a path on this machine, or what travels to another one.
+
+    key: see `output_folder.key_of`. single: what travels is one file, not a folder.
+    """
 
     id: str
     key: str
-    upload: Upload
-
-
-@dataclass(frozen=True)
-class Done:
-    """What came of a task. verdict None: the grader gave none, and faults say why."""
-
-    id: str
-    key: str
-    verdict: Verdict | None
-    faults: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Record:
-    """What OUT/state keeps beside a result. results_sha256: of OUT/results/<id>.json, "" if none."""
-
-    key: str
-    results_sha256: str
-    faults: tuple[str, ...] = ()
-    diagnoses: tuple[str, ...] = ()
-    timed_out: bool = False
-    fingerprint: Fingerprint = Fingerprint()
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data, for json.dumps."""
-        return asdict(self)
-
-    @staticmethod
-    def from_json(data: Mapping[str, Any]) -> Record:
-        """The reverse of to_json. Raises KeyError or TypeError if data is something else."""
-        return Record(
-            key=str(data["key"]),
-            results_sha256=str(data["results_sha256"]),
-            faults=tuple(str(fault) for fault in data["faults"]),
-            diagnoses=tuple(str(name) for name in data["diagnoses"]),
-            timed_out=bool(data["timed_out"]),
-            fingerprint=Fingerprint(**data["fingerprint"]),
-        )
+    path: Path | None = None
+    parcel: tuple[PackedFile, ...] = ()
+    single: bool = False
 
 
 # --- Rows. ---
@@ -224,8 +204,7 @@ class Row:
     status: Status
     reasons: tuple[str, ...]
     now: Score | None
-    diagnoses: tuple[str, ...]
-    fingerprint: Fingerprint
+    record: Record
 
     @property
     def change(self) -> float | None:

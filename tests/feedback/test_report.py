@@ -13,7 +13,7 @@ from PIL import Image
 
 from autograder.__main__ import main
 from autograder.feedback.messages import explain_matrices
-from autograder.feedback.report import html_report
+from autograder.pages import submission_page
 from tests.feedback.browser import look, needs_chromium, screenshot
 from tests.feedback.matrices import PLANTED, judged
 
@@ -66,14 +66,24 @@ def test_every_check_is_named_with_its_verdict_and_points() -> None:
         entry("1.1", score=5.0, status="passed"),
         entry("1.2", score=2.5, output="half"),
         entry("1.3", output="wrong"),
-        {"number": "5.1", "name": "optional", "score": 0.0, "max_score": 0.0, "output": "not attempted"},
+        {"number": "1.4", "name": "later", "score": 0.0, "max_score": 5.0, "output": "Not graded because"},
+        {
+            "number": "5.1",
+            "name": "optional",
+            "score": 0.0,
+            "max_score": 0.0,
+            "output": "Not attempted, which",
+        },
     ]
-    html = html_report({"score": 7.5, "tests": tests})
-    rows = re.findall(r"<tr><th scope=\"row\">(.*?)</th><td>(.*?)</td><td class=\"points\">(.*?)</td>", html)
+    html = submission_page({"score": 7.5, "tests": tests}, "Report")
+    rows = re.findall(
+        r"<tr><th scope=\"row\">(.*?)</th><td>(.*?)</td><td class=\"number points\">(.*?)</td>", html
+    )
     assert [re.sub("<[^>]*>", "", name) for name, _, _ in rows] == [
         "1.1 check 1.1",
         "1.2 check 1.2",
         "1.3 check 1.3",
+        "1.4 later",
         "5.1 optional",
     ]
     assert [verdict for _, verdict, _ in rows] == [
@@ -81,14 +91,15 @@ def test_every_check_is_named_with_its_verdict_and_points() -> None:
         "◐ partly right",
         "✗ not right",
         "– not graded",
+        "○ not attempted",
     ]
-    assert [points for _, _, points in rows] == ["5 of 5", "2.5 of 5", "0 of 5", "no points"]
-    assert "<strong>7.5</strong> of 15 points; 1 of 3 checks passed." in html
+    assert [points for _, _, points in rows] == ["5 of 5", "2.5 of 5", "0 of 5", "0 of 5", "no points"]
+    assert "<strong>7.5</strong> of 20 points; 1 of 3 checks passed." in html
 
 
 def test_student_text_is_escaped_wherever_it_stands() -> None:
     test = entry("1.1", name=NASTY, tags=[NASTY], output=NASTY, output_format="text")
-    html = html_report({"score": 0.0, "output": NASTY, "output_format": "text", "tests": [test]}, NASTY)
+    html = submission_page({"score": 0.0, "output": NASTY, "output_format": "text", "tests": [test]}, NASTY)
     assert "<script" not in html
     elements = Elements(html)
     assert elements.open == []
@@ -96,14 +107,14 @@ def test_student_text_is_escaped_wherever_it_stands() -> None:
 
 @pytest.mark.parametrize("text_format", ["text", "md", "simple_format", "ansi"])
 def test_an_output_that_is_no_html_is_shown_as_text(text_format: str) -> None:
-    html = html_report(
+    html = submission_page(
         {"score": 0.0, "tests": [entry("1.1", output="\x1b[31m<b>", output_format=text_format)]}
     )
     assert "&lt;b&gt;" in html
 
 
 def test_nothing_is_loaded_from_elsewhere_and_nothing_may_run() -> None:
-    html = html_report(with_pictures())
+    html = submission_page(with_pictures(), "Report")
     elements = Elements(html)
     policies = [a["content"] for tag, a in elements.found if a.get("http-equiv") == "Content-Security-Policy"]
     assert policies == ["default-src 'none'; img-src data:; style-src 'unsafe-inline'"]
@@ -115,20 +126,20 @@ def test_nothing_is_loaded_from_elsewhere_and_nothing_may_run() -> None:
 
 
 def test_the_page_says_its_language_and_every_picture_has_words() -> None:
-    elements = Elements(html_report(with_pictures()))
+    elements = Elements(submission_page(with_pictures(), "Report"))
     assert ("html", {"lang": "en"}) in elements.found
     assert [tag for tag, _ in elements.found].count("h1") == 1
     assert all(len(a["alt"] or "") > 50 for tag, a in elements.found if tag == "img")
 
 
 def test_links_lead_to_checks_that_are_there() -> None:
-    elements = Elements(html_report(with_pictures()))
+    elements = Elements(submission_page(with_pictures(), "Report"))
     targets = {f"#{a['id']}" for tag, a in elements.found if tag == "article"}
     assert {a["href"] for tag, a in elements.found if tag == "a"} == targets
 
 
 def test_results_without_tests_make_a_report() -> None:
-    html = html_report({"score": 0.0, "output": "interrupted", "output_format": "text", "tests": []})
+    html = submission_page({"score": 0.0, "output": "interrupted", "output_format": "text", "tests": []})
     assert "interrupted" in html
 
 
@@ -155,7 +166,7 @@ def test_a_dry_run_writes_the_report_with_the_picture(tmp_path: Path) -> None:
 @needs_chromium
 @pytest.mark.parametrize("width", [400, 1200])
 def test_nothing_sticks_out_of_the_window(width: int) -> None:
-    looked = look(html_report(with_pictures()), width)
+    looked = look(submission_page(with_pictures(), "Report"), width)
     assert looked.width == width
     assert looked.scroll_width <= width
     assert looked.sticks_out == []
@@ -163,7 +174,7 @@ def test_nothing_sticks_out_of_the_window(width: int) -> None:
 
 @needs_chromium
 def test_pictures_are_sharp_in_a_wide_window_and_shrink_in_a_narrow_one() -> None:
-    html = html_report(with_pictures())
+    html = submission_page(with_pictures(), "Report")
     wide, narrow = look(html, 1200), look(html, 400)
     assert all(int(str(i["natural"])) >= 1.9 * int(str(i["shown"])) for i in wide.images)
     assert all(int(str(i["shown"])) < 400 for i in narrow.images)
@@ -173,7 +184,7 @@ def test_pictures_are_sharp_in_a_wide_window_and_shrink_in_a_narrow_one() -> Non
 @needs_chromium
 @pytest.mark.parametrize("width", [400, 1200])
 def test_a_screenshot_shows_dark_text_and_pictures_on_a_light_page(width: int, tmp_path: Path) -> None:
-    shot = screenshot(html_report(with_pictures()), width, 3000, tmp_path / "page.png")
+    shot = screenshot(submission_page(with_pictures(), "Report"), width, 3000, tmp_path / "page.png")
     grey = np.asarray(Image.open(shot).convert("L"))
     assert grey.shape == (3000, width)
     assert np.median(grey) > 230

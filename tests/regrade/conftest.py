@@ -6,4 +6,4 @@ import pytest
 @pytest.fixture
 def one_grader(monkeypatch: pytest.MonkeyPatch) -> None:
     """The grader is the fake one, and stays the same whatever happens to the source beside it."""
-    monkeypatch.setattr("autograder.regrade.run.grader_hash", lambda: "the fake grader")
+    monkeypatch.setattr("autograder.regrade.cli.grader_hash", lambda: "the fake grader")

@@ -12,6 +12,9 @@ from typing import Any
 
 import yaml
 
+from autograder.regrade.export import opened_zip
+from autograder.regrade.types import Entry, Gathered
+from autograder.regrade.uploads import gather
 from tests.answers.answer import PLAIN_FORWARD, PLAIN_START, Answer
 from tests.answers.run import log_of
 from tests.answers.upload import LOG, NOTEBOOK, Files, notebook_text, script_text
@@ -214,6 +217,17 @@ def zipped(folder: Path, path: Path) -> Path:
         for file in sorted(folder.rglob("*")):
             archive.write(file, Path("assignment_77_export", file.relative_to(folder)))
     return path
+
+
+def path_of(entry: Entry, export: Path, place: Path) -> Path:
+    """What would be graded of an entry of this export; its files are brought together in place."""
+    assert entry.upload is not None
+    if not isinstance(entry.upload, Gathered):
+        return entry.upload.path
+    if entry.upload.archive is None:
+        return gather(entry.upload, place, None)
+    with opened_zip(export) as archive:
+        return gather(entry.upload, place, archive)
 
 
 def write_plain(folder: Path, uploads: Mapping[str, Mapping[str, str]]) -> Path:

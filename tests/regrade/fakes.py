@@ -16,7 +16,7 @@ from pathlib import Path
 
 from autograder.errors import SandboxFault
 from autograder.regrade.cli import main
-from autograder.regrade.types import Fingerprint, GradeFunction, Verdict
+from autograder.regrade.types import Fingerprint, GradeFunction, Record
 
 POINTS = {"2.2": 10.0, "2.10": 10.0, "3.2": 20.0}
 
@@ -37,7 +37,7 @@ def regrade(export: Path, out: Path, *arguments: str) -> int:
     return main([str(export), "-o", str(out), "--jobs", "2", *arguments], fake_grader)
 
 
-def grade(upload: Path) -> Verdict:
+def grade(upload: Path) -> Record:
     files = sorted(upload.rglob("*")) if upload.is_dir() else [upload]
     texts = {file.name: file.read_text("utf-8") for file in files if file.is_file()}
     _misbehave(texts)
@@ -54,7 +54,7 @@ def grade(upload: Path) -> Verdict:
         for i, (number, points) in enumerate(POINTS.items())
     ]
     results = {"score": sum(float(test["score"]) for test in tests), "tests": tests}
-    return Verdict(
+    return Record(
         results=json.dumps(results).encode(),
         faults=("2.2: KeyError",) if "faulty" in texts else (),
         diagnoses=("scale: none",) if digest[4] % 2 else (),

@@ -10,9 +10,9 @@ import pytest
 
 from autograder.errors import UploadError, UsageError
 from autograder.regrade.export import read_export
-from autograder.regrade.types import Export
-from autograder.regrade.uploads import digest_of, pack, unpacked
-from tests.regrade.exports import METADATA, write_plain, zipped
+from autograder.regrade.uploads import digest_of
+from autograder.settings import MIB
+from tests.regrade.exports import METADATA, path_of, write_plain, zipped
 
 TWO = "submission_1:\n  :score: 1\nsubmission_2:\n  :score: 2\n"
 OTHER = ("x/submission_2/a", "2")
@@ -26,13 +26,12 @@ def zip_of(folder: Path, *members: tuple[str, str], metadata: str = f"x/{METADAT
     return path
 
 
-def files(export: Export, folder: Path) -> list[list[str]]:
-    """What each upload unpacks to; its folder is folder/room, and nothing may get out of it."""
+def files(export: Path, folder: Path) -> list[list[str]]:
+    """What each upload is unpacked to; its folder is folder/submission, and nothing may get out of it."""
     found = []
-    for upload in (entry.upload for entry in export.entries):
-        assert upload is not None
-        with unpacked(upload, folder / "room") as path:
-            found.append(sorted(p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file()))
+    for entry in read_export(export).entries:
+        path = path_of(entry, export, folder / "submission")
+        found.append(sorted(p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file()))
     return found
 
 
@@ -42,7 +41,7 @@ def test_a_path_that_becomes_absolute_within_its_submission_is_left_out(tmp_path
     name = f"x/submission_1{between}{victim.as_posix()[1:]}"
     path = zip_of(tmp_path, (name, "evil"), ("x/submission_1/a", "1"), OTHER)
     found = read_export(path)
-    assert files(found, tmp_path) == [["a"], ["a"]]
+    assert files(path, tmp_path) == [["a"], ["a"]]
     assert not victim.exists()
     assert "left out of the zip" in found.notes[0]
 
@@ -50,35 +49,34 @@ def test_a_path_that_becomes_absolute_within_its_submission_is_left_out(tmp_path
 def test_a_file_that_is_there_twice_is_read_once(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="Duplicate"):
         path = zip_of(tmp_path, ("x/submission_1/a", "1"), ("x/submission_1/a", "2"), OTHER)
-    assert files(read_export(path), tmp_path) == [["a"], ["a"]]
+    assert files(path, tmp_path) == [["a"], ["a"]]
 
 
 def test_a_name_that_is_a_file_and_a_folder_costs_the_folder_only(tmp_path: Path) -> None:
     path = zip_of(tmp_path, ("x/submission_1/a", "1"), ("x/submission_1/a/b", "1"), OTHER)
     found = read_export(path)
-    assert files(found, tmp_path) == [["a"], ["a"]]
+    assert files(path, tmp_path) == [["a"], ["a"]]
     assert "a file and a folder" in found.notes[0]
 
 
 def test_a_name_that_no_disk_takes_costs_its_file_only(tmp_path: Path) -> None:
     path = zip_of(tmp_path, ("x/submission_1/" + "a" * 300, "1"), ("x/submission_1/b", "1"), OTHER)
-    assert files(read_export(path), tmp_path) == [["b"], ["a"]]
+    assert files(path, tmp_path) == [["b"], ["a"]]
 
 
 def test_names_in_any_encoding_are_unpacked(tmp_path: Path) -> None:
     path = zip_of(tmp_path, ("x/submission_1/ee.json", "1"), OTHER)
     path.write_bytes(path.read_bytes().replace(b"ee.json", b"\xff\xfe.json"))
-    assert len(files(read_export(path), tmp_path)[0]) == 1
+    assert len(files(path, tmp_path)[0]) == 1
 
 
 def test_an_empty_folder_is_a_submission_without_files_as_it_is_on_disk(tmp_path: Path) -> None:
     folder = write_plain(tmp_path / "export", {"1": {}, "2": {"a": "1"}})
-    on_disk, in_zip = read_export(folder), read_export(zipped(folder, tmp_path / "export.zip"))
-    for one, other in zip(on_disk.entries, in_zip.entries, strict=True):
-        assert one.upload is not None
-        assert other.upload is not None
-        assert digest_of(one.upload) == digest_of(other.upload)
-    assert files(in_zip, tmp_path) == [[], ["a"]]
+    path = zipped(folder, tmp_path / "export.zip")
+    for one, other in zip(read_export(folder).entries, read_export(path).entries, strict=True):
+        place = path_of(other, path, tmp_path / "submission")
+        assert digest_of(path_of(one, folder, place)) == digest_of(place)
+    assert files(path, tmp_path) == [[], ["a"]]
 
 
 def damaged_lzma(path: Path) -> None:
@@ -95,11 +93,9 @@ def test_an_lzma_member_that_is_damaged_costs_its_own_submission_only(tmp_path: 
     path = zip_of(tmp_path, ("x/submission_1/a", text), OTHER, how=zipfile.ZIP_LZMA)
     damaged_lzma(path)
     first, second = read_export(path).entries
-    assert first.upload is not None
-    assert second.upload is not None
-    assert digest_of(second.upload)
-    with pytest.raises(UploadError, match="submission_1/a"):
-        pack(first.upload)
+    assert digest_of(path_of(second, path, tmp_path / "submission"))
+    with pytest.raises(UploadError, match="a of the upload cannot be read"):
+        path_of(first, path, tmp_path / "submission")
 
 
 def set_bit_of_encryption(data: bytearray) -> None:
@@ -131,8 +127,8 @@ def later_version(data: bytes) -> bytes:
 
 @pytest.mark.parametrize(
     "spoil",
-    [later_version, lambda data: data[:-30], lambda data: data.replace("é".encode(), b"\xff\xfe")],
-    ids=["a later version", "cut", "a name that is not UTF-8"],
+    [later_version, lambda data: data[:-30]],
+    ids=["a later version", "cut"],
 )
 def test_a_zip_whose_directory_is_damaged_is_wrong_usage_in_plain_words(
     tmp_path: Path, spoil: Callable[[bytes], bytes]
@@ -166,3 +162,28 @@ def test_a_student_who_hands_in_metadata_does_not_become_the_export(tmp_path: Pa
         found = read_export(export)
         assert [entry.id for entry in found.entries] == ["ana", "ben", "chen"]
         assert "taken for a student's file" in found.notes[0]
+
+
+def test_a_name_that_says_to_be_utf_8_and_is_not_costs_nothing(tmp_path: Path) -> None:
+    path = zip_of(tmp_path, ("x/submission_1/é", "1"), OTHER)
+    path.write_bytes(path.read_bytes().replace("é".encode(), b"\xff\xfe"))
+    assert [len(one) for one in files(path, tmp_path)] == [1, 1]
+
+
+def test_names_with_backslashes_are_paths(tmp_path: Path) -> None:
+    path = zip_of(
+        tmp_path, ("x\\submission_1\\deep\\a", "1"), ("x\\submission_2\\a", "2"), metadata=f"x\\{METADATA}"
+    )
+    assert [entry.id for entry in read_export(path).entries] == ["1", "2"]
+    assert files(path, tmp_path) == [["deep/a"], ["a"]]
+
+
+def test_zeros_without_end_are_their_own_uploads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("autograder.regrade.uploads._MAX_BYTES", 4 * MIB)
+    zeros = [(f"x/submission_1/{number}.ipynb", "\0" * MIB) for number in range(40)]
+    path = zip_of(tmp_path, *zeros, ("x/submission_2/a", "2"), how=zipfile.ZIP_DEFLATED)
+    first, second = read_export(path).entries
+    place = path_of(first, path, tmp_path / "submission")
+    assert sum(file.stat().st_blocks * 512 for file in place.iterdir()) <= 5 * MIB
+    assert {file.stat().st_size for file in place.iterdir()} == {MIB}
+    assert path_of(second, path, tmp_path / "other").is_dir()

@@ -82,13 +82,13 @@ def test_a_damaged_entry_is_skipped_and_told(export: Path, tmp_path: Path, capsy
         stream.write("submission_999:\n  :score: 3.0\n")
     assert regrade(export, tmp_path / "OUT") == 0
     assert "skipped: 999" in capsys.readouterr().out
-    assert ",999,3,,,,,,skipped" in (tmp_path / "OUT" / "grades.csv").read_text()
+    assert '"submission_999","","3","","","","","","skipped' in (tmp_path / "OUT" / "grades.csv").read_text()
 
 
 def test_names_stand_in_grades_and_report_alone(export: Path, tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]  # pytest's fixture
     regrade(export, tmp_path / "OUT", "--format", "json")
     holders = {name for name, data in contents(tmp_path / "OUT").items() if "Øster".encode() in data}
-    assert holders == {"grades.csv", "report.html"}
+    assert holders == {"grades.csv", "report.html", *(f"pages/{name}.html" for name in IDS)}
     told = capsys.readouterr()
     assert "Øster" not in told.out + told.err
     assert [one["id"] for one in json.loads(told.out)["submissions"]] == IDS
@@ -105,7 +105,7 @@ def test_without_names_ids_alone_are_left(export: Path, tmp_path: Path) -> None:
 def test_only_grades_and_shows_those_that_are_named(export: Path, tmp_path: Path) -> None:
     assert regrade(export, tmp_path / "OUT", "--only", "103", "105") == 0
     assert times_graded(tmp_path) == 2
-    assert "Regrade of 2 submissions" in (tmp_path / "OUT" / "report.html").read_text()
+    assert "Regrade of 2 submissions" in (tmp_path / "OUT" / "report.partial.html").read_text()
 
 
 def test_changed_only_shows_those_whose_score_moved(export: Path, tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]  # pytest's fixture

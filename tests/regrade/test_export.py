@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import stat
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,8 @@ import pytest
 from autograder.errors import UploadError, UsageError
 from autograder.regrade.export import read_export
 from autograder.regrade.types import Entry
-from autograder.regrade.uploads import digest_of, pack, unpacked
-from tests.regrade.exports import METADATA, write_plain, zipped
+from autograder.regrade.uploads import digest_of, pack, unpack
+from tests.regrade.exports import METADATA, path_of, write_plain, zipped
 
 TWO = {"11": {"a.txt": "one", "sub/b.txt": "two"}, "12": {"a.txt": "three"}}
 
@@ -30,28 +31,21 @@ def metadata(folder: Path, text: str) -> dict[str, Entry]:
 
 
 def test_a_folder_and_its_zip_give_the_same_entries_and_uploads(export: Path, tmp_path: Path) -> None:
-    on_disk, in_zip = read_export(export), read_export(zipped(export, tmp_path / "export.zip"))
-    assert [entry.id for entry in on_disk.entries] == ["11", "12"]
-    for one, other in zip(on_disk.entries, in_zip.entries, strict=True):
-        assert one.upload is not None
-        assert other.upload is not None
-        assert (one.id, one.submitters, one.before, one.attempts) == (
-            other.id,
-            other.submitters,
-            other.before,
-            other.attempts,
-        )
-        assert digest_of(one.upload) == digest_of(other.upload) == digest_of(pack(other.upload))
+    path = zipped(export, tmp_path / "export.zip")
+    for one, other in zip(read_export(export).entries, read_export(path).entries, strict=True):
+        assert replace(one, upload=None) == replace(other, upload=None)
+        on_disk, in_zip = path_of(one, export, tmp_path), path_of(other, path, tmp_path / "submission")
+        assert digest_of(on_disk) == digest_of(in_zip)
+        parcel = pack(on_disk)
+        assert digest_of(unpack(parcel, tmp_path / "travelled", single=False)) == digest_of(on_disk)
 
 
-def test_a_zip_and_a_parcel_unpack_to_the_files_of_the_folder(export: Path, tmp_path: Path) -> None:
-    upload = read_export(zipped(export, tmp_path / "export.zip")).entries[0].upload
-    assert upload is not None
-    for form in (upload, pack(upload)):
-        with unpacked(form, tmp_path / "room") as path:
-            found = {p.relative_to(path).as_posix(): p.read_text() for p in path.rglob("*") if p.is_file()}
-        assert found == TWO["11"]
-        assert not path.exists()
+def test_a_zip_is_unpacked_to_the_files_of_the_folder(export: Path, tmp_path: Path) -> None:
+    path = zipped(export, tmp_path / "export.zip")
+    entry = read_export(path).entries[0]
+    place = path_of(entry, path, tmp_path / "submission")
+    found = {p.relative_to(place).as_posix(): p.read_text() for p in place.rglob("*") if p.is_file()}
+    assert found == TWO["11"]
 
 
 def test_the_export_may_lie_one_folder_down(export: Path) -> None:
@@ -130,10 +124,8 @@ def test_a_zip_of_anything_has_one_submission_per_folder_or_file(tmp_path: Path)
         archive.writestr("class/chen.json", "3")
     entries = {entry.id: entry for entry in read_export(path).entries}
     assert set(entries) == {"ana", "ben", "chen"}
-    upload = entries["chen"].upload
-    assert upload is not None
-    with unpacked(upload, tmp_path / "room") as single:
-        assert (single.name, single.read_text()) == ("chen.json", "3")
+    single = path_of(entries["chen"], path, tmp_path / "submission")
+    assert (single.name, single.read_text()) == ("chen.json", "3")
 
 
 def test_a_name_that_cannot_be_a_file_name_becomes_an_id_that_can(tmp_path: Path) -> None:
@@ -154,8 +146,8 @@ def test_links_and_paths_that_leave_the_zip_are_left_out_and_told(tmp_path: Path
         archive.writestr(link, "/etc/passwd")
         archive.writestr("x/submission_1/../../../evil", "1")
     found = read_export(path)
-    assert found.entries[0].upload is not None
-    assert [file.name for file in pack(found.entries[0].upload).files] == ["log.json"]
+    place = path_of(found.entries[0], path, tmp_path / "submission")
+    assert [file.name for file in place.rglob("*")] == ["log.json"]
     assert len(found.notes) == 2
 
 
@@ -163,9 +155,7 @@ def test_a_link_in_a_folder_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "ana").mkdir()
     (tmp_path / "secret").write_text("secret")
     (tmp_path / "ana" / "link").symlink_to(tmp_path / "secret")
-    upload = next(entry.upload for entry in read_export(tmp_path).entries if entry.id == "ana")
-    assert upload is not None
-    (file,) = pack(upload).files
+    (file,) = pack(tmp_path / "ana")
     assert file.link
     assert b"secret" in file.data
     assert file.data != b"secret"
@@ -179,11 +169,9 @@ def test_a_damaged_member_costs_its_own_submission_only(export: Path, tmp_path: 
     data[at + 40 + len("assignment_77_export/submission_12/a.txt") - 8] ^= 0xFF
     path.write_bytes(data)
     first, second = read_export(path).entries
-    assert first.upload is not None
-    assert second.upload is not None
-    assert digest_of(first.upload)
+    assert digest_of(path_of(first, path, tmp_path / "submission"))
     with pytest.raises(UploadError):
-        digest_of(second.upload)
+        path_of(second, path, tmp_path / "submission")
 
 
 @pytest.mark.parametrize("name", ["nothing", "text.zip", "empty"])

@@ -102,5 +102,5 @@ def test_a_name_is_one_line_of_letters_that_act_on_nothing() -> None:
 
 
 def test_a_name_keeps_what_its_script_is_written_with() -> None:
-    name = "على\u200cرضا O’Neil, “Bob” 李\u200f"
-    assert name_of(read(f"submission_1:\n  :submitters:\n  - :name: {name}\n"), 1) == name
+    name = "على\u200cرضا O’Neil, “Bob” 李"
+    assert name_of(read(f"submission_1:\n  :submitters:\n  - :name: {name}\u200f\n"), 1) == name

@@ -61,8 +61,8 @@ def all_results(out: Path) -> dict[str, Any]:
 
 
 def grades(out: Path) -> list[dict[str, str]]:
-    with (out / "grades.csv").open(newline="", encoding="utf-8") as stream:
-        return list(csv.DictReader(stream))
+    with (out / "grades.csv").open(newline="", encoding="utf-8-sig") as stream:
+        return list(csv.DictReader(stream))[1:]
 
 
 @pytest.fixture(scope="module")

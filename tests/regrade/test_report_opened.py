@@ -35,7 +35,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         {"tests": [same, a_test("1.2", "was so")], "output": "The autograder failed."},
         {"tests": [same, {**html, "output_format": "html"}], "output": "Code: hw.py."},
     )
-    group = [replace(one, fingerprint=first.fingerprint) for one in rows(12)[1:]]
+    group = [replace(one, record=first.record) for one in rows(12)[1:]]
     path = tmp_path_factory.mktemp("report") / "report.html"
     write_report([first, *group], [], path, anonymous=False)
     return path

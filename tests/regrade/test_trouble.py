@@ -54,19 +54,20 @@ def test_a_fault_is_shown_whatever_else_is_asked_for(
     assert regrade(export, tmp_path / "OUT", "--changed-only", "--format", "json") == 1
     shown = json.loads(capsys.readouterr().out)["submissions"]
     assert next(one["status"] for one in shown if one["id"] == "103") == "grader fault"
-    assert "103" in (tmp_path / "OUT" / "grades.csv").read_text("utf-8")
+    assert "103" in (tmp_path / "OUT" / "grades.partial.csv").read_text("utf-8")
 
 
 @pytest.mark.parametrize("asked", [("--only", "101"), ("--changed-only",)])
 def test_tables_that_are_not_of_the_whole_class_say_so(
     export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], asked: tuple[str, ...]
 ) -> None:
+    regrade(export, tmp_path / "OUT")
+    whole = {name: (tmp_path / "OUT" / name).read_bytes() for name in ("report.html", "grades.csv")}
     regrade(export, tmp_path / "OUT", *asked)
     told = f"of 6 submissions, as {asked[0]} asked for"
     assert told in capsys.readouterr().out
-    assert told in (tmp_path / "OUT" / "report.html").read_text("utf-8")
-    regrade(export, tmp_path / "OUT")
-    assert "asked for" not in (tmp_path / "OUT" / "report.html").read_text("utf-8")
+    assert told in (tmp_path / "OUT" / "report.partial.html").read_text("utf-8")
+    assert {name: (tmp_path / "OUT" / name).read_bytes() for name in whole} == whole
 
 
 def test_a_time_out_says_what_met_the_limit(

@@ -1,0 +1,282 @@
+"""`./run_autograder compare`: the student's model trained on each task, below the hand-designed transformer.
+
+The sequences are the notebook's, drawn as it draws them; the model is trained in the sandbox, and
+the reference one in its place where the student's cannot be.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from autograder import settings
+from autograder.assignment import TASK_FACTS, Task
+from autograder.checks.hand_designed import Absent, Found, find_matrices
+from autograder.checks.questions import matrices
+from autograder.checks.run import StudentRun
+from autograder.errors import SandboxFault, UsageError
+from autograder.feedback.figures import draw, read_out, run_panels
+from autograder.grade import read
+from autograder.pages import image, submission_page
+from autograder.progress import progress
+from autograder.sandbox.calls import Answer, Cell, Ended, Outcome, Raised, Refused, Sizes, TaskMatrices, Train
+from autograder.sandbox.host import DEFAULT_LIMITS, ForkServer
+from autograder.text import NAME_LIMIT, clean
+from reference.tasks import TASKS, TOKEN_NAMES, SequenceTask
+from reference.transformer import FloatArray, NumpyTransformer
+
+_REASON_LIMIT: Final = 300
+_RECENT: Final = 1000
+"""Steps at the end of a training whose mean loss is told."""
+_MAX_STEPS: Final = 1_000_000
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How the notebook trains on a task.
+
+    seed: of all generators, set before `drawn_before` sequences were drawn for something else.
+    shown: the tokens of the sequence that the notebook's comparison shows.
+    usual: sizes where there are no hand-designed matrices to take them from.
+    """
+
+    title: str
+    seed: int
+    drawn_before: int
+    shown: tuple[int, ...]
+    usual: Sizes
+
+
+SETTINGS: Final = {
+    Task.CONTENT: Setting(
+        "Attention by content", settings.TRAIN_SEED, 0, (0, 1, 1, 2, 2), Sizes(3, 3, 3, None, 10)
+    ),
+    Task.POSITION: Setting(
+        "Attention by position",
+        TASK_FACTS[Task.POSITION].record_seed or 0,
+        1,
+        (0, 1, 1),
+        Sizes(3, 1, 3, 4, 4),
+    ),
+    Task.UNIQUE: Setting(
+        "Unique tokens (optional)", settings.TRAIN_SEED, 0, (0, 1, 2, 2), Sizes(4, 8, 1, 4, 5)
+    ),
+}
+"""In the notebook unique tokens are trained unseeded, after everything else; here under the first seed."""
+
+
+def sizes_of(name: Task, hand: NumpyTransformer | None) -> Sizes:
+    """The sizes that the notebook gives the model: those of the hand-designed matrices."""
+    usual = SETTINGS[name].usual
+    if hand is None:
+        return usual
+    pos = hand.pos
+    rows = usual.max_seq_len if pos is None else len(pos)
+    return Sizes(usual.input_dim, hand.qk_dim, hand.v_dim, None if pos is None else hand.pos_dim, rows)
+
+
+def training(name: Task, sizes: Sizes, steps: int, *, reference: bool) -> Train:
+    """The one call of a training. reference: the grader's own model instead of the student's."""
+    setting, task = SETTINGS[name], TASKS[name.value]
+    lengths, inputs, targets = _drawn(task, setting, sizes.v_dim, steps)
+    ignored = 1 if task.has_cls else 0
+    rate = settings.TRAIN_LEARNING_RATE
+    return Train(sizes, setting.seed, rate, tuple(lengths), inputs, targets, ignored, reference)
+
+
+def _drawn(
+    task: SequenceTask, setting: Setting, v_dim: int, steps: int
+) -> tuple[list[int], FloatArray, FloatArray]:
+    """Lengths with CLS; inputs (steps, longest, input_dim); targets (steps, max_len, v_dim); 0 is padding."""
+    lengths_drawn, tokens_drawn = np.random.RandomState(setting.seed), random.Random(setting.seed)  # noqa: S311 - the notebook's
+    cls = 1 if task.has_cls else 0
+    lengths: list[int] = []
+    inputs = np.zeros((steps, task.max_len + cls, task.input_dim))
+    targets = np.zeros((steps, task.max_len, v_dim))
+    for step in range(-setting.drawn_before, steps):
+        length = int(lengths_drawn.randint(1, task.max_len + 1))
+        tokens = tokens_drawn.choices(range(len(TOKEN_NAMES)), k=length)
+        if step >= 0:
+            batch = task.batch([tokens])
+            lengths.append(length + cls)
+            inputs[step, : length + cls] = batch.inputs[0]
+            targets[step, :length] = batch.expected[0]
+    return lengths, inputs, targets
+
+
+@dataclass(frozen=True, eq=False)
+class Learned:
+    """A trained model. final_loss: of the last step's sequence, as the notebook reports it; recent_loss:
+    the mean of the last thousand steps. why_reference: why it is not the student's own model, or ""."""
+
+    transformer: NumpyTransformer
+    steps: int
+    final_loss: float
+    recent_loss: float
+    why_reference: str
+
+
+def learn(fork_server: ForkServer, cells: Sequence[Cell], task: Task, sizes: Sizes, steps: int) -> Learned:
+    """Train on a task. Raises SandboxFault."""
+    why = "there is no code to train"
+    for reference in (False, True) if cells else (True,):
+        call = training(task, sizes, steps, reference=reference)
+        cpu = settings.TRAIN_CPU_SECONDS * max(1.0, steps / 1000)
+        limits = replace(DEFAULT_LIMITS, call_cpu=cpu, failed_attempts=1)
+        (outcome,) = fork_server.run(() if reference else cells, (call,), limits).outcomes
+        learned = _result(outcome, sizes, steps)
+        if isinstance(learned, Learned):
+            return replace(learned, why_reference=why) if reference else learned
+        why = learned
+    raise SandboxFault(f"the reference model cannot be trained on {task.value}: {why}")
+
+
+def _result(outcome: Outcome, sizes: Sizes, steps: int) -> Learned | str:
+    """The trained model, or why there is none."""
+    if not isinstance(outcome, Answer):
+        return _reason(outcome)
+    arrays, losses = outcome.arrays, outcome.arrays["losses"]
+    broken = np.flatnonzero(~np.isfinite(losses))
+    if broken.size:
+        return f"its loss became NaN or infinite at step {broken[0] + 1}"
+    try:
+        transformer = NumpyTransformer(arrays["Km"], arrays["Qm"], arrays["Vm"], arrays.get("pos"))
+    except (KeyError, ValueError) as error:
+        return f"its weights do not fit together ({clean(str(error), _REASON_LIMIT)})"
+    if (transformer.input_dim, transformer.v_dim) != (sizes.input_dim, sizes.v_dim):
+        return "its weights have other shapes than the matrices they stand for"
+    return Learned(transformer, steps, float(losses[-1]), float(np.mean(losses[-_RECENT:])), "")
+
+
+def _reason(outcome: Outcome) -> str:
+    if isinstance(outcome, Raised):
+        where = f" ({outcome.trace[-1].label}, line {outcome.trace[-1].line})" if outcome.trace else ""
+        return f"{outcome.type_name}{where}: {clean(outcome.message, _REASON_LIMIT)}"
+    if isinstance(outcome, Refused):
+        return outcome.reason.value
+    return outcome.reason.value if isinstance(outcome, Ended) else "it gave no answer"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command and give its exit status. Raises UsageError and SandboxFault."""
+    parser = argparse.ArgumentParser(
+        prog="run_autograder compare",
+        description="Train the student's own model on each task, as the notebook does, and draw it below "
+        "the hand-designed one.",
+    )
+    parser.add_argument("submission", type=Path, help="a folder, .ipynb, .py, .json or .zip")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="a folder to write")
+    parser.add_argument(
+        "--steps", type=int, default=settings.TRAIN_STEPS, help="of each training (default: %(default)s)"
+    )
+    options = parser.parse_args(arguments)
+    if not os.path.lexists(options.submission):
+        raise UsageError(f"there is no {options.submission}: name a folder, .ipynb, .py, .json or .zip")
+    if not 1 <= options.steps <= _MAX_STEPS:
+        raise UsageError(f"--steps {options.steps}: give a number from 1 to {_MAX_STEPS:,}")
+    try:
+        options.output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{options.output} cannot be made a folder: {error.strerror}") from error
+    with ForkServer() as fork_server:
+        submission = read(options.submission)
+        cells = submission.program.cells if submission.program is not None else ()
+        asked = {matrices(task): TaskMatrices(task) for task in Task}
+        transcript = fork_server.run(cells, tuple(asked.values()))
+        outcomes = dict(zip(asked, transcript.outcomes, strict=True)) if cells else {}
+        run = StudentRun(submission, transcript.load if cells else None, outcomes)
+        learned = compare(run, fork_server, options.steps)
+    name = clean(options.submission.resolve().name, NAME_LIMIT)
+    page = options.output / "index.html"
+    try:
+        page.write_text(
+            submission_page({}, f"Hand-designed against learned: {name}", learned=learned), encoding="utf-8"
+        )
+    except OSError as error:
+        raise UsageError(f"{options.output} cannot be written to: {error.strerror}") from error
+    print(f"page: {page}")
+    return 0
+
+
+def compare(run: StudentRun, fork_server: ForkServer, steps: int) -> list[dict[str, Any]]:
+    """What a page shows of every task; of the optional task only if it was attempted. Raises SandboxFault."""
+    program = run.submission.program
+    hands = {task: _by_hand(run, task) for task in Task}
+    attempted = [task for task in Task if task is not Task.UNIQUE or hands[task][0] is not None]
+    found = []
+    with progress(len(attempted), "Training") as done:
+        for task in attempted:
+            hand, why = hands[task]
+            cells = program.cells if program is not None else ()
+            learned = learn(fork_server, cells, task, sizes_of(task, hand), steps)
+            found.append(_part(task, hand, why, learned))
+            done(True)
+    return found
+
+
+def _by_hand(run: StudentRun, task: Task) -> tuple[NumpyTransformer | None, str]:
+    """The hand-designed transformer, or None and why there is none."""
+    if run.submission.log is None and run.submission.program is None:
+        return None, "the upload holds neither a log nor code"
+    matter = find_matrices(run, task)
+    if isinstance(matter, Found):
+        m = matter.matrices
+        try:
+            return NumpyTransformer(m.Km, m.Qm, m.Vm, m.pos), ""
+        except ValueError as error:
+            return None, str(error)
+    return None, matter.reason if isinstance(matter, Absent) else matter.message
+
+
+def _part(name: Task, hand: NumpyTransformer | None, why_no_hand: str, learned: Learned) -> dict[str, Any]:
+    """One task as the page shows it: notes, errors, and a picture of both transformers."""
+    task, setting = TASKS[name.value], SETTINGS[name]
+    notes = []
+    if hand is None:
+        notes.append(f"Nothing designed by hand: {why_no_hand}")
+    if learned.why_reference:
+        notes.append(
+            f"The student's model could not be trained: {learned.why_reference}. The reference model was "
+            "trained in its place."
+        )
+    whose = "the reference model" if learned.why_reference else "the student's model"
+    told = f"Learned by {whose} in {learned.steps:,} steps, final loss {learned.final_loss:.3g}"
+    losses = [f"{learned.final_loss:.3g}", f"{learned.recent_loss:.3g}"]
+    both = [("Learned", told, learned.transformer, losses)]
+    if hand is not None:
+        both.insert(0, ("Designed by hand", "Designed by hand", hand, ["–", "–"]))
+    batch = task.batch([setting.shown])
+    spelled = batch.spell(0)
+    rows = [run_panels(task, transformer, batch, 0) for _, _, transformer, _ in both]
+    first = next(i for i, panel in enumerate(rows[0]) if panel.title == "keys")
+    headings = [text for _, text, _, _ in both] + [f"{label}, on {spelled}" for label, _, _, _ in both]
+    drawn = draw(
+        tuple([row[:first] for row in rows] + [row[first:] for row in rows]), headings=tuple(headings)
+    )
+    words = " ".join(
+        f"{label}: " + "; ".join(map(read_out, row)) + "."
+        for (label, _, _, _), row in zip(both, rows, strict=True)
+    )
+    return {
+        "title": setting.title,
+        "notes": notes,
+        "errors": [(label, [*given, f"{mean_loss(task, one):.3g}"]) for label, _, one, given in both],
+        "picture": image(drawn.png, drawn.width, f"{setting.title}, on the sequence {spelled}. {words}"),
+    }
+
+
+def mean_loss(task: SequenceTask, transformer: NumpyTransformer) -> float:
+    """The mean squared error over every sequence of the task; NaN where the plain exp breaks."""
+    skipped = 1 if task.has_cls else 0
+    errors = [
+        np.square(transformer.plain_output(batch.inputs)[:, skipped:] - batch.expected).mean(axis=(1, 2))
+        for batch in task.all_sequences()
+    ]
+    return float(np.concatenate(errors).mean())

@@ -1,0 +1,284 @@
+"""`./run_autograder explain`: one upload on one page, for a regrade request.
+
+What was handed in, the code with the lines that messages name marked, every message with its picture, and
+for a failing case or sequence the reference beside the student, with the first step that differs marked.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from autograder import settings
+from autograder.assignment import CLASS_NAME, Task
+from autograder.checks.hand_designed import Found, find_matrices, judge
+from autograder.checks.model_runs import NUMBERS, runs_of
+from autograder.checks.run import StudentRun
+from autograder.compare import compare
+from autograder.errors import UsageError
+from autograder.grade import grade, run_student_code
+from autograder.pages import submission_page
+from autograder.sandbox.calls import Answer, Cell, Forward, Outcome, Raised
+from autograder.sandbox.host import ForkServer
+from autograder.text import NAME_LIMIT, clean
+from reference.solutions import SOLUTIONS
+from reference.tasks import TASKS
+from reference.transformer import Attention, FloatArray, NumpyTransformer
+
+_STEPS: Final = ("queries", "keys", "values", "scores", "attention_weights", "output")
+_SEQUENCES: Final = {"3.2": Task.CONTENT, "4.2": Task.POSITION, "5.1": Task.UNIQUE}
+_MAX_ROWS, _MAX_COLUMNS = 12, 16
+"""What is beyond of a matrix is left out of the page."""
+_MAX_KEPT: Final = 400
+"""Matrices that one forward pass is watched making."""
+_RECORDER: Final = f"""
+import torch as _torch
+from torch.utils._python_dispatch import TorchDispatchMode as _Mode
+
+def _recording(forward):
+    def recorded(self, *arguments, **named):
+        kept = []
+        class Recorder(_Mode):
+            def __torch_dispatch__(mode, function, types, args=(), kwargs=None):
+                made = function(*args, **(kwargs or {{}}))
+                for one in made if isinstance(made, (tuple, list)) else (made,):
+                    if isinstance(one, _torch.Tensor) and one.is_floating_point() and len(kept) < {_MAX_KEPT}:
+                        kept.append(one.detach().clone())
+                return made
+        try:
+            with Recorder():
+                kept.append(forward(self, *arguments, **named).detach())
+        except Exception:
+            pass  # what came before it was made, and is shown
+        flat = []
+        for one in kept:
+            while one.dim() > 2 and one.shape[0] == 1:
+                one = one[0]
+            if one.dim() == 2 and one.numel() <= 4096:
+                flat += [float(one.shape[0]), float(one.shape[1]), *one.double().flatten().tolist()]
+        return _torch.tensor(flat, dtype=_torch.float64)
+    return recorded
+
+{CLASS_NAME}.forward = _recording({CLASS_NAME}.forward)
+"""
+"""Runs behind the student's program: forward then gives every matrix that it makes, each behind its shape."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command and give its exit status. Raises UsageError and GraderFault."""
+    parser = argparse.ArgumentParser(
+        prog="run_autograder explain",
+        description="One upload on one page, for a regrade request: code, messages, pictures, and what the "
+        "student's code computes beside what the reference does.",
+    )
+    parser.add_argument("submission", type=Path, help="a folder, .ipynb, .py, .json or .zip")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.html")
+    parser.add_argument("--check", default="", metavar="NUMBER", help="tell of this check alone, as 3.2")
+    parser.add_argument(
+        "--train", type=int, default=0, metavar="STEPS", help="train the model as well, as `compare` does"
+    )
+    options = parser.parse_args(arguments)
+    if not os.path.lexists(options.submission):
+        raise UsageError(f"there is no {options.submission}: name a folder, .ipynb, .py, .json or .zip")
+    with ForkServer() as fork_server:
+        page = explain(options.submission, fork_server, only=options.check, steps=options.train)
+    try:
+        options.output.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"the page cannot be written to {options.output}: {error.strerror}") from error
+    print(f"page: {options.output}")
+    return 0
+
+
+def explain(upload: Path, fork_server: ForkServer, *, only: str = "", steps: int = 0) -> str:
+    """The page. only: the number of the one check to tell of. steps: of a training; 0: none.
+
+    Raises UsageError if there is no such check, and GraderFault.
+    """
+    graded = grade(upload, fork_server)
+    numbers = [test["number"] for test in graded.results["tests"]]
+    if only and only not in numbers:
+        raise UsageError(f"there is no check {only}: give one of {', '.join(numbers)}")
+    submission = graded.submission
+    comparisons: list[dict[str, Any]] = []
+    learned: list[dict[str, Any]] = []
+    cells: tuple[Cell, ...] = ()
+    if submission is not None:
+        run = run_student_code(submission, fork_server)
+        comparisons = [one for one in _comparisons(run, fork_server) if only in ("", one["number"])]
+        learned = compare(run, fork_server, steps) if steps > 0 else []
+        cells = tuple(submission.program.cells) if submission.program is not None else ()
+    return submission_page(
+        graded.results,
+        f"Explained: {clean(upload.resolve().name, NAME_LIMIT)}",
+        files=[(cell.label, cell.source) for cell in cells],
+        comparisons=comparisons,
+        learned=learned,
+        only=only,
+        reasons=graded.faults,
+    )
+
+
+def _comparisons(run: StudentRun, fork_server: ForkServer) -> Iterator[dict[str, Any]]:
+    """The first failing case of each check of the model, the first failing sequence of each task."""
+    program = run.submission.program
+    for group, number in NUMBERS.items() if program is not None and run.outcomes else ():
+        wrong = next((one for one in runs_of(run, group) if not one.is_right), None)
+        if wrong is not None and program is not None:
+            cells = (*program.cells, Cell("the grader's recorder", _RECORDER))
+            (watched,) = fork_server.run(cells, (wrong.call,)).outcomes
+            yield _of_model(number, wrong.call, wrong.outcome, watched)
+    for number, task in _SEQUENCES.items():
+        if run.submission.log is not None or run.outcomes:
+            found = find_matrices(run, task)
+            if isinstance(found, Found):
+                yield from _of_sequence(number, task, found)
+
+
+def _of_model(number: str, call: Forward, outcome: Outcome, watched: Outcome) -> dict[str, Any]:
+    """One forward pass: the reference's steps, and the matrices of the code that stand for them."""
+    weights: Any = call.weights  # of any float dtype; NumpyTransformer makes it float64
+    sizes = call.sizes
+    reference = NumpyTransformer(weights.Km, weights.Qm, weights.Vm, weights.pos).forward(call.seq)
+    made = _recorded(watched)
+    output = outcome.arrays["output"] if isinstance(outcome, Answer) else None
+    lines = [
+        f"input_dim {sizes.input_dim}, qk_dim {sizes.qk_dim}, v_dim {sizes.v_dim}, pos_dim {sizes.pos_dim}, "
+        f"max_seq_len {sizes.max_seq_len}; a sequence of {len(call.seq)} tokens."
+    ]
+    if isinstance(outcome, Raised):
+        lines.append(f"forward raised {outcome.type_name}: {outcome.message}")
+    elif output is None:
+        lines.append("forward gave no output.")
+    if not made:
+        lines.append("What forward makes on its way could not be watched; its output alone is shown.")
+    steps = _steps(vars(reference), _matched(reference, made, output))
+    title = f"{number}: one failing case"
+    return {"number": number, "title": title, "lines": lines, "steps": steps, "picture": ""}
+
+
+def _recorded(watched: Outcome) -> list[FloatArray]:
+    """The matrices that a watched forward pass made, in order; none if it could not be watched."""
+    flat = watched.arrays["output"].reshape(-1) if isinstance(watched, Answer) else np.zeros(0)
+    if not isinstance(watched, Answer) or watched.arrays["output"].ndim != 1:
+        return []
+    found: list[FloatArray] = []
+    while len(flat) >= 2:
+        rows, columns = int(flat[0]), int(flat[1])
+        if rows < 0 or columns < 0 or 2 + rows * columns > len(flat):
+            return []
+        found.append(flat[2 : 2 + rows * columns].reshape(rows, columns))
+        flat = flat[2 + rows * columns :]
+    return found
+
+
+def _matched(
+    reference: Attention, made: list[FloatArray], output: FloatArray | None
+) -> dict[str, FloatArray | None]:
+    """The matrix that stands for each step: one that equals the reference's, else the last of its shape.
+
+    Looked for from the end, each before the one after it: scores come before weights, weights before output.
+    """
+    found: dict[str, FloatArray | None] = {
+        "output": output if output is not None and output.ndim == 2 else None
+    }
+    last = len(made)
+    for name in ("attention_weights", "scores", "values", "keys", "queries"):
+        expected = getattr(reference, name)
+        later = found.get("attention_weights") if name == "scores" else None
+        before = [one for one in made[:last] if later is None or not _same(one, later)]
+        equal = [i for i, one in enumerate(before) if _same(one, expected)]
+        alike = [
+            i
+            for i, one in enumerate(before)
+            if one.shape == expected.shape
+            and not any(_same(one, getattr(reference, other)) for other in _STEPS)
+        ]
+        at = (equal or alike or [-1])[-1]
+        found[name] = before[at] if at >= 0 else None
+        if at >= 0 and name in ("attention_weights", "scores"):
+            last = at
+    return found
+
+
+def _same(one: FloatArray, expected: FloatArray) -> bool:
+    return one.shape == expected.shape and bool(_right(one, expected).all())
+
+
+def _right(one: FloatArray, expected: FloatArray, atol: float = settings.MODEL_ATOL) -> np.ndarray:
+    return np.isclose(one, expected, rtol=settings.RTOL, atol=atol)
+
+
+def _of_sequence(number: str, name: Task, found: Found) -> Iterator[dict[str, Any]]:
+    """The first sequence on which hand-designed matrices are wrong, beside one of the right answers."""
+    task, m = TASKS[name.value], found.matrices
+    judged = judge(name, m)
+    for batch, right in zip(judged.batches, judged.right, strict=True):
+        for index in np.flatnonzero(~right)[:1]:
+            seq = batch.inputs[index]
+            given = judged.transformer
+            student = vars(given.forward(seq)) | {"output": given.plain_output(seq)}
+            reference = dict(vars(next(iter(SOLUTIONS[name.value].values())).forward(seq)))
+            lines = [
+                f"The sequence {batch.spell(int(index))}; {judged.passed} of {judged.total} sequences are "
+                "right. Other queries, keys and scores may be right, too: what counts is the output."
+            ]
+            if task.has_cls:
+                lines.append("The output's first row, that of CLS, is left out: nobody looks at it.")
+                student["output"], reference["output"] = student["output"][1:], reference["output"][1:]
+            title = f"{number}: the first failing sequence"
+            steps = _steps(reference, student, ("output",), settings.TASK_ATOL)
+            yield {"number": number, "title": title, "lines": lines, "steps": steps, "picture": ""}
+            return
+
+
+def _steps(
+    reference: Mapping[str, Any],
+    student: Mapping[str, Any],
+    judged: Sequence[str] = _STEPS,
+    atol: float = settings.MODEL_ATOL,
+) -> list[dict[str, Any]]:
+    """Rows of the page's table. judged: the steps in which to differ is a mistake."""
+    rows = []
+    marked = False
+    for name in _STEPS:
+        expected, got = reference[name], student.get(name)
+        wrong = np.ones(expected.shape, dtype=bool)
+        if got is not None and got.shape == expected.shape:
+            wrong = ~_right(got, expected, atol)
+        differs = name in judged and (got is None or got.shape != expected.shape or bool(wrong.any()))
+        rows.append(
+            {
+                "name": name.replace("_", " "),
+                "reference": _heat(expected),
+                "student": None if got is None else _heat(got, wrong if differs else None),
+                "missing": "no matrix of {} rows and {} columns is made here".format(*expected.shape),
+                "differs": differs,
+                "first": differs and not marked,
+            }
+        )
+        marked = marked or differs
+    return rows
+
+
+def _heat(matrix: FloatArray, wrong: np.ndarray | None = None) -> list[list[dict[str, Any]]]:
+    """The cells of a heatmap: white is zero, blue positive, orange negative, all on the matrix' own scale."""
+    finite = np.abs(matrix[np.isfinite(matrix)])
+    largest = float(finite.max()) if finite.size and finite.max() > 0 else 1.0
+    return [
+        [
+            {
+                "text": f"{value:.3g}",
+                "tint": "46 111 187" if value > 0 else "217 119 37",
+                "much": round(0.75 * min(1.0, abs(value) / largest), 2) if np.isfinite(value) else 0,
+                "wrong": bool(wrong is not None and wrong.shape == matrix.shape and wrong[i, j]),
+            }
+            for j, value in enumerate(row[:_MAX_COLUMNS])
+        ]
+        for i, row in enumerate(matrix[:_MAX_ROWS])
+    ]

@@ -1,0 +1,209 @@
+"""Every HTML page: Jinja2's templates in autograder/templates, escaped, each page loads nothing.
+
+Whatever a page shows goes through `text.clean` on its way out, whoever wrote it. Outputs in HTML are the
+grader's own and stand as they are; the page's policy lets nothing run but the page's own script.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from autograder.text import clean
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+_TEMPLATES: Final = Path(__file__).resolve().parent / "templates"
+_SECTIONS: Final = {
+    "submission_log": "Submission log",
+    "pytorch_transformer": "PyTorch transformer",
+    "attention_by_content": "Attention by content",
+    "attention_by_position": "Attention by position",
+    "unique_tokens": "Unique tokens (optional)",
+}
+_OTHER: Final = "Other checks"
+_MAX_TEXT: Final = 100_000
+_PLACE: Final = re.compile(r"(?P<label>[^\n;:]{1,80}?),? line (?P<line>\d{1,6})\b")
+_MAX_CODE_LINES: Final = 3000
+"""Of one file; the assignment's own notebook has some 700."""
+
+
+@cache
+def _environment() -> Environment:
+    # Imported here: grading without --html has no need of it.
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_shown,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["points"] = points
+    return environment
+
+
+def _shown(value: object) -> object:
+    """What stands for a value on a page: text without what acts; markup is the grader's own."""
+    return (
+        value
+        if hasattr(value, "__html__") or not isinstance(value, str)
+        else clean(value, _MAX_TEXT, lines=True, joiners=True)
+    )
+
+
+def markup(html: str) -> Any:
+    """Text that is HTML already, the grader's own."""
+    from markupsafe import Markup
+
+    return Markup(html)  # noqa: S704 - the grader's own, see above
+
+
+def image(png: bytes, width: int, words: str) -> Any:
+    """A picture that is in the page itself. width: in pixels of the page. words: what it shows."""
+    from markupsafe import Markup
+
+    data = base64.b64encode(png).decode("ascii")
+    element = '<img style="width:{}px" alt="{}" src="data:image/png;base64,{}">'
+    return Markup(element).format(width, clean(words, _MAX_TEXT), data)  # noqa: S704 - format escapes
+
+
+def render(template: str, title: str, **context: Any) -> str:
+    """One page, complete. title: text. context: what the template names."""
+    from autograder.version import version_line
+
+    style = (_TEMPLATES / "style.css").read_text("utf-8")
+    script = context.pop("script", "")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            title=title,
+            style=markup(style),
+            script=markup(script),
+            script_hash=markup(f"sha256-{digest}"),
+            version=version_line(),
+            **context,
+        )
+    )
+
+
+def script(name: str) -> str:
+    """The text of a script of the pages."""
+    return (_TEMPLATES / name).read_text("utf-8")
+
+
+def points(value: float | None) -> str:
+    """At most two decimals; a dash for nothing."""
+    return "–" if value is None else f"{round(value, 2) + 0.0:g}"
+
+
+def submission_page(
+    results: Mapping[str, Any],
+    title: str = "Grading report",
+    *,
+    files: Sequence[tuple[str, str]] = (),
+    before: Any = None,
+    before_of: Mapping[str, Any] | None = None,
+    comparisons: Sequence[Mapping[str, Any]] = (),
+    learned: Sequence[Mapping[str, Any]] = (),
+    only: str = "",
+    **context: Any,
+) -> str:
+    """One submission: scores, messages, pictures, and what else is known of it.
+
+    results: a complete results.json. files: labels and sources, in which the lines that messages name are
+    marked. before: an old `Score`; before_of: its tests, by the title that they have now. only: the number of
+    the one check that is told of. context: of the template's head, people, facts, reasons, report and id.
+    """
+    tests = [test for test in results.get("tests", ()) if only in ("", test.get("number"))]
+    checks = [_check(index, test, (before_of or {}).get(_label(test))) for index, test in enumerate(tests)]
+    sections: dict[str, list[dict[str, Any]]] = {}
+    for check in checks:
+        if check["told"] or check["before_message"]:
+            sections.setdefault(check["section"], []).append(check)
+    view = {
+        "score": results.get("score", 0),
+        "total": sum(test.get("max_score") or 0 for test in results.get("tests", ())),
+        "passed": sum(test.get("status") == "passed" for test in results.get("tests", ())),
+        "graded": sum("status" in test for test in results.get("tests", ())),
+        "output": _told(results),
+        "checks": checks,
+        "sections": list(sections.items()),
+    }
+    marks = _marks([str(test.get("output", "")) for test in tests])
+    head = {"people": (), "facts": "", "reasons": (), "report": "", "id": ""} | context
+    return render(
+        "submission.html",
+        title,
+        view=view,
+        before=before,
+        comparisons=comparisons,
+        learned=learned,
+        files=[_file(label, source, marks.get(label, set())) for label, source in files],
+        **head,
+    )
+
+
+def _check(index: int, test: Mapping[str, Any], old: Any) -> dict[str, Any]:
+    verdict, kind = _verdict(test)
+    worth = test.get("max_score")
+    changed = old is not None and (old.message or old.score != (test.get("score") or 0))
+    return {
+        "index": index,
+        "label": _label(test),
+        "verdict": verdict,
+        "kind": kind,
+        "points": f"{test.get('score') or 0:g} of {worth:g}" if worth else "no points",
+        "told": _told(test),
+        "section": _SECTIONS.get((test.get("tags") or [""])[0], _OTHER),
+        "before": "–" if old is None else f"{points(old.score)} of {points(old.max_score)}",
+        "before_message": old.message or "(no message)" if changed else "",
+    }
+
+
+def _label(test: Mapping[str, Any]) -> str:
+    return f"{test.get('number', '')} {test.get('name', '')}".strip()
+
+
+def _verdict(test: Mapping[str, Any]) -> tuple[str, str]:
+    """In words and with a sign, since colour alone tells nothing to some readers; and its CSS class."""
+    if test.get("status") == "passed":
+        return "✓ passed", "passed"
+    if test.get("status") == "failed":
+        return ("◐ partly right", "partly") if test.get("score") else ("✗ not right", "failed")
+    attempted = not str(test.get("output", "")).startswith("Not attempted")
+    return ("– not graded" if attempted else "○ not attempted"), "neither"
+
+
+def _told(result: Mapping[str, Any]) -> Any:
+    """The output of a test or of the whole: text, or the grader's own HTML."""
+    text = str(result.get("output") or "")
+    return markup(text) if result.get("output_format") == "html" else text
+
+
+def _marks(outputs: Sequence[str]) -> dict[str, set[int]]:
+    """The lines that messages name, by the label of their cell or file."""
+    marks: dict[str, set[int]] = {}
+    for output in outputs:
+        for found in _PLACE.finditer(output[:_MAX_TEXT]):
+            words = found["label"].split()
+            for start in range(max(0, len(words) - 6), len(words)):
+                label = " ".join(words[start:]).strip("(\"'“”<>")
+                marks.setdefault(label, set()).add(int(found["line"]))
+    return marks
+
+
+def _file(label: str, source: str, marked: set[int]) -> dict[str, Any]:
+    lines = source.splitlines()[:_MAX_CODE_LINES]
+    numbered = [(line, number in marked) for number, line in enumerate(lines, start=1)]
+    return {"label": label, "lines": numbered, "marked": any(mark for _, mark in numbered)}

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from autograder.grade import read
+from autograder.regrade.similarity import canonical_source, fingerprint, groups, mistakes
+from autograder.regrade.types import Entry, Fingerprint, Record, Row, Status
+from tests.answers.answer import Answer
+from tests.answers.upload import log_alone, log_and_notebook, write
+from tests.regrade.exports import EINSUM, RIGHT
+
+NONE = Fingerprint()
+PLAIN = """
+class PytorchTransformer(nn.Module):
+    def __init__(self, input_dim: int, qk_dim: int):
+        super().__init__()
+        self.Km = nn.Linear(input_dim, qk_dim, bias=False)
+
+    def forward(self, seq):
+        scores = self.Km(seq) @ self.Km(seq).T
+        return scores.softmax(-1)
+"""
+RENAMED = '''
+class PytorchTransformer(nn.Module):
+    """My own work."""
+    def __init__(me, n, q) -> None:
+        "docs"
+        super().__init__()
+        me.keys = nn.Linear(n, q, bias=False)  # keys
+    def forward(me, x: "torch.Tensor"):
+        a: "float" = (me.keys(x)
+                      @ me.keys(x).T)
+        return a.softmax(-1)
+'''
+
+
+def of(answer: Answer, folder: Path, form=log_and_notebook) -> Fingerprint:  # type: ignore[no-untyped-def]  # a form
+    return fingerprint(read(write(form(answer), folder)))
+
+
+def row(name: str, mark: Fingerprint, *diagnoses: str) -> Row:
+    return Row(Entry(name, None), Status.GRADED, (), None, Record(diagnoses=diagnoses, fingerprint=mark))
+
+
+def test_code_is_the_same_up_to_names_comments_and_layout() -> None:
+    assert canonical_source(PLAIN) == canonical_source(RENAMED) != ""
+
+
+def test_code_that_computes_something_else_differs() -> None:
+    assert canonical_source(PLAIN) != canonical_source(PLAIN.replace("softmax(-1)", "softmax(0)"))
+    assert canonical_source(PLAIN) != canonical_source(PLAIN.replace("bias=False", "bias=True"))
+
+
+def test_source_that_cannot_be_read_has_no_fingerprint() -> None:
+    for source in ("class", "x = 1", "(" * 10_000, "\0"):
+        assert canonical_source(source) == ""
+
+
+def test_matrices_agree_up_to_rounding(tmp_path: Path) -> None:
+    rounded = replace(RIGHT, content="Km = 10.0000001 * np.eye(3)\nQm = 6 * np.eye(3)\nVm = np.eye(3)\n")
+    other = replace(RIGHT, content="Km = 11 * np.eye(3)\nQm = 6 * np.eye(3)\nVm = np.eye(3)\n")
+    marks = [of(answer, tmp_path / str(i)) for i, answer in enumerate((RIGHT, rounded, other))]
+    assert marks[0].matrices == marks[1].matrices != marks[2].matrices
+
+
+def test_the_log_alone_gives_all_three_signals(tmp_path: Path) -> None:
+    alone = of(RIGHT, tmp_path / "a", log_alone)
+    assert all((alone.matrices, alone.code, alone.time))
+    assert alone.code == of(RIGHT, tmp_path / "b").code != of(EINSUM, tmp_path / "c").code
+
+
+def test_an_empty_upload_has_no_signal(tmp_path: Path) -> None:
+    assert fingerprint(read(tmp_path)) == Fingerprint()
+
+
+def test_groups_name_the_signals_in_which_they_agree_the_rarest_first() -> None:
+    rows = [
+        row("1", Fingerprint("m", "c", "t")),
+        row("2", Fingerprint("m", "c", "t")),
+        row("3", Fingerprint("m", "d", "u")),
+        row("4", Fingerprint("", "", "")),
+        row("5", Fingerprint("", "", "")),
+    ]
+    assert [(group.signals, group.ids) for group in groups(rows)] == [
+        (("code", "time"), ("1", "2")),
+        (("matrices",), ("1", "2", "3")),
+    ]
+
+
+def test_mistakes_are_counted_once_per_submission_the_commonest_first() -> None:
+    rows = [
+        row("1", Fingerprint(), "b", "b"),
+        row("2", Fingerprint(), "a"),
+        row("3", Fingerprint(), "a", "b"),
+    ]
+    assert mistakes(rows) == [("a", ("2", "3")), ("b", ("1", "3"))]
