@@ -28,6 +28,8 @@ OTHER_SIZES_SEED: Final = 20232
 GRADIENT_SEED: Final = 20233
 
 # --- What an upload may hold. ---
+LOG_ALONE: Final[bool] = False
+"""True: the class is taken from the log alone; notebooks and scripts are named, and not graded."""
 MAX_UPLOAD_FILES: Final = 2000
 MAX_FILE_BYTES: Final = 64 * MIB
 """A notebook with a hundred figures in its outputs is a few MiB."""

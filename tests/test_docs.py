@@ -143,6 +143,14 @@ def extra_credit(folder: Path) -> None:
     assert (without["score"], check(without, "5.1").get("status")) == (100, None)
 
 
+def log_alone(folder: Path) -> None:
+    results = graded(folder, "perfect")
+    assert results["score"] == 100
+    assert "your course grades the log alone" in results["output"]
+    (folder / "tests" / "submissions" / "perfect" / "submission_log.json").unlink()
+    assert graded(folder, "perfect")["score"] == 0
+
+
 def board(folder: Path) -> None:
     results = graded(folder, "perfect")
     assert [(row["name"], row["value"], row["order"]) for row in results["leaderboard"]] == [
@@ -162,6 +170,7 @@ EFFECTS: dict[str, Callable[[Path], None]] = {
     "Seeds": still_right,
     "Tolerances": still_right,
     "Extra credit": extra_credit,
+    "The log alone": log_alone,
     "A leaderboard": board,
     "Add a check": one_more,
 }

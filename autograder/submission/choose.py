@@ -19,7 +19,7 @@ from typing import Final
 from autograder.assignment import CLASS_NAME, LAYERS
 from autograder.bounds import TOO_MUCH, within
 from autograder.sandbox.calls import Cell
-from autograder.settings import MAX_CODE_BYTES, MAX_CODE_FILES, PART_CPU_SECONDS
+from autograder.settings import LOG_ALONE, MAX_CODE_BYTES, MAX_CODE_FILES, PART_CPU_SECONDS
 from autograder.submission.files import LOG_WORDS, FoundFile, Kind, UploadBudget, files_of
 from autograder.submission.log import read_log
 from autograder.submission.notebook import read_notebook, read_script
@@ -65,6 +65,10 @@ def collect(upload: Path) -> Submission:
     found = _Candidates()
     for file in files_of(upload, budget):
         found.add(file)
+    if LOG_ALONE:
+        names = [code.program.name for code in found.code]
+        found.notices += _not_used(names, why=": your course grades the log alone")
+        found.code.clear()
     try:
         with within(PART_CPU_SECONDS):
             log, log_notes = _choose_log(found.logs, found.code)
