@@ -12,13 +12,14 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from autograder.assignment import LOG_NAME
 from autograder.grade import grade
 from autograder.sandbox.calls import Call, Cell, Moment, RunLimits, Transcript
-from autograder.sandbox.host import DEFAULT_LIMITS, Allowance, ForkServer
+from autograder.sandbox.host import DEFAULT_LIMITS, ForkServer
 from autograder.sandbox.wire import Request
 from autograder.table import table
 
@@ -57,10 +58,9 @@ class InThisProcess(ForkServer):
         cells: Sequence[Cell],
         calls: Sequence[Call],
         limits: RunLimits | None = None,
-        heard: Callable[[], None] | None = None,
-        allowance: Allowance | None = None,
-        *,
+        *ignored: Any,
         moment: Moment = Moment.TESTED,
+        **ignored_too: Any,
     ) -> Transcript:
         """As the sandbox's, but for endings: code that hangs or leaves the process takes this one along."""
         from autograder.sandbox.worker import child, model, stubs

@@ -18,8 +18,7 @@ import numpy as np
 
 from autograder import settings
 from autograder.assignment import TASK_FACTS, Task
-from autograder.checks.hand_designed import Absent, Found, find_matrices
-from autograder.checks.questions import matrices
+from autograder.checks.hand_designed import find_matrices
 from autograder.checks.run import StudentRun
 from autograder.errors import SandboxFault, UsageError
 from autograder.feedback.figures import draw, read_out, run_panels
@@ -188,10 +187,9 @@ def main(arguments: Sequence[str]) -> int:
     with ForkServer() as fork_server:
         submission = read(options.submission)
         cells = submission.program.cells if submission.program is not None else ()
-        asked = {matrices(task): TaskMatrices(task) for task in Task}
-        transcript = fork_server.run(cells, tuple(asked.values()))
-        outcomes = dict(zip(asked, transcript.outcomes, strict=True)) if cells else {}
-        run = StudentRun(submission, transcript.load if cells else None, outcomes)
+        transcript = fork_server.run(cells, [TaskMatrices(task) for task in Task])
+        matrices = dict(zip(Task, transcript.outcomes, strict=True))
+        run = StudentRun(submission, transcript.load if cells else None, matrices)
         learned = compare(run, fork_server, options.steps)
     name = clean(options.submission.resolve().name, NAME_LIMIT)
     page = options.output / "index.html"
@@ -225,14 +223,14 @@ def _by_hand(run: StudentRun, task: Task) -> tuple[NumpyTransformer | None, str]
     """The hand-designed transformer, or None and why there is none."""
     if run.submission.log is None and run.submission.program is None:
         return None, "the upload holds neither a log nor code"
-    matter = find_matrices(run, task)
-    if isinstance(matter, Found):
-        m = matter.matrices
-        try:
-            return NumpyTransformer(m.Km, m.Qm, m.Vm, m.pos), ""
-        except ValueError as error:
-            return None, str(error)
-    return None, matter.reason if isinstance(matter, Absent) else matter.message
+    found = find_matrices(run, task)
+    if found.matrices is None:
+        return None, found.problem
+    m = found.matrices
+    try:
+        return NumpyTransformer(m.Km, m.Qm, m.Vm, m.pos), ""
+    except ValueError as error:
+        return None, str(error)
 
 
 def _part(name: Task, hand: NumpyTransformer | None, why_no_hand: str, learned: Learned) -> dict[str, Any]:

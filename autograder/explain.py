@@ -16,8 +16,8 @@ import numpy as np
 
 from autograder import settings
 from autograder.assignment import CLASS_NAME, Task
-from autograder.checks.hand_designed import Found, find_matrices, judge
-from autograder.checks.model_runs import NUMBERS, runs_of
+from autograder.checks.hand_designed import find_matrices, judge
+from autograder.checks.pytorch_transformer import NUMBERS
 from autograder.checks.run import StudentRun
 from autograder.compare import compare
 from autograder.errors import UsageError
@@ -25,6 +25,7 @@ from autograder.grade import grade, run_student_code
 from autograder.pages import submission_page
 from autograder.sandbox.calls import Answer, Cell, Forward, Outcome, Raised
 from autograder.sandbox.host import ForkServer
+from autograder.submission.types import Matrices
 from autograder.text import NAME_LIMIT, clean
 from reference.solutions import SOLUTIONS
 from reference.tasks import TASKS
@@ -128,16 +129,16 @@ def _comparisons(run: StudentRun, fork_server: ForkServer) -> Iterator[dict[str,
     """The first failing case of each check of the model, the first failing sequence of each task."""
     program = run.submission.program
     for group, number in NUMBERS.items() if program is not None and run.outcomes else ():
-        wrong = next((one for one in runs_of(run, group) if not one.is_right), None)
+        wrong = next((one for one in run.forward[group] if not one.is_right), None)
         if wrong is not None and program is not None:
             cells = (*program.cells, Cell("the grader's recorder", _RECORDER))
             (watched,) = fork_server.run(cells, (wrong.call,)).outcomes
             yield _of_model(number, wrong.call, wrong.outcome, watched)
     for number, task in _SEQUENCES.items():
         if run.submission.log is not None or run.outcomes:
-            found = find_matrices(run, task)
-            if isinstance(found, Found):
-                yield from _of_sequence(number, task, found)
+            matrices = find_matrices(run, task).matrices
+            if matrices is not None:
+                yield from _of_sequence(number, task, matrices)
 
 
 def _of_model(number: str, call: Forward, outcome: Outcome, watched: Outcome) -> dict[str, Any]:
@@ -214,10 +215,10 @@ def _right(one: FloatArray, expected: FloatArray, atol: float = settings.MODEL_A
     return np.isclose(one, expected, rtol=settings.RTOL, atol=atol)
 
 
-def _of_sequence(number: str, name: Task, found: Found) -> Iterator[dict[str, Any]]:
+def _of_sequence(number: str, name: Task, matrices: Matrices) -> Iterator[dict[str, Any]]:
     """The first sequence on which hand-designed matrices are wrong, beside one of the right answers."""
-    task, m = TASKS[name.value], found.matrices
-    judged = judge(name, m)
+    task = TASKS[name.value]
+    judged = judge(name, matrices)
     for batch, right in zip(judged.batches, judged.right, strict=True):
         for index in np.flatnonzero(~right)[:1]:
             seq = batch.inputs[index]

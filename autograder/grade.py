@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from autograder.assignment import Task
+from autograder.checks import rubric
 from autograder.checks.preamble import preamble
-from autograder.checks.questions import questions
-from autograder.checks.rubric import rubric
-from autograder.checks.run import StudentRun
+from autograder.checks.run import StudentRun, calls
 from autograder.errors import UploadError
 from autograder.feedback.messages import with_fallback
 from autograder.results.runner import Graded, run_checks
-from autograder.sandbox.calls import Answer, RunLimits, TaskMatrices, met_time_limit
+from autograder.sandbox.calls import Answer, RunLimits, met_time_limit
 from autograder.sandbox.host import Allowance, ForkServer
 from autograder.submission.choose import collect
 from autograder.submission.types import Log, Note, NoteLevel, Submission
@@ -63,18 +62,16 @@ def run_student_code(
     allowance: what is left of the upload's time; a whole one if it is not given.
     """
     if submission.program is None:
-        return StudentRun(submission, load=None, outcomes={})
-    asked = questions()
-    calls = tuple(asked.values())
-    transcript = sandbox.run(submission.program.cells, calls, limits, allowance=allowance or Allowance())
-    return StudentRun(submission, transcript.load, dict(zip(asked, transcript.outcomes, strict=True)))
+        return StudentRun(submission)
+    transcript = sandbox.run(submission.program.cells, calls(), limits, allowance=allowance or Allowance())
+    return StudentRun.of(submission, transcript)
 
 
 def _judged(run: StudentRun) -> Graded:
     header = with_fallback(lambda: preamble(run), str)
     graded = run_checks(rubric(run), output=f"{header}\n\nGraded by {version_line()}.".lstrip())
     graded.results["extra_data"] = {"version": version_line()}
-    timed_out = met_time_limit(run.load, run.outcomes.values())
+    timed_out = met_time_limit(run.load, run.outcomes)
     faults = (*run.submission.faults, *graded.faults)
     return replace(graded, submission=run.submission, timed_out=timed_out, faults=faults)
 
@@ -82,13 +79,11 @@ def _judged(run: StudentRun) -> Graded:
 def _with_matrices(run: StudentRun, first: StudentRun) -> StudentRun:
     """The run, with the matrices that only the first reading has: the class recorded in the log has none."""
     kept = {
-        name: first.outcomes[name]
-        for name, call in questions().items()
-        if isinstance(call, TaskMatrices)
-        and isinstance(first.outcomes.get(name), Answer)
-        and not isinstance(run.outcomes.get(name), Answer)
+        task: outcome
+        for task, outcome in first.matrices.items()
+        if isinstance(outcome, Answer) and not isinstance(run.matrices.get(task), Answer)
     }
-    return replace(run, outcomes={**run.outcomes, **kept})
+    return replace(run, matrices={**run.matrices, **kept})
 
 
 def _another_may_pass(results: dict[str, Any], log: Log | None) -> bool:

@@ -20,7 +20,7 @@ from autograder.version import PROJECT, grading_files, version_line
 
 WITHHELD: Final = ("2.4",)
 """Numbers of the checks whose inputs students do not see."""
-SECRETS: Final = {"OTHER_SIZES_SEED": "0", "OTHER_SIZES": "()", "COINCIDING_SIZES": "()"}
+SECRETS: Final = {"OTHER_SIZES_SEED": "0", "OTHER_SIZES": "()"}
 """What gives those inputs, by the constants' names, and what stands in the kit instead."""
 MODEL: Final = "ReferenceModel"
 """The grader's own PytorchTransformer, which only `compare` needs."""

@@ -24,7 +24,7 @@ MODEL_ATOL: Final = 1e-5
 EXTRA_CASES_SEED: Final = 20231
 """Cases of 2.2 and 2.3 beyond the notebook's."""
 OTHER_SIZES_SEED: Final = 20232
-"""Cases of 2.4, whose inputs are not shown."""
+"""Sizes and numbers of the cases of 2.4, which are not shown: change it, and let nobody see it."""
 GRADIENT_SEED: Final = 20233
 
 # --- What an upload may hold. ---

@@ -81,30 +81,16 @@ EXTRA_WITH_POSITIONS = (
     CaseSizes(7, 5, 4, 3, 10, 1),
 )
 OTHER_SIZES = (
-    CaseSizes(1, 5, 3, None, 10, 8),
-    CaseSizes(12, 10, 6, None, 20, 17),
-    CaseSizes(9, 1, 4, None, 15, 12),
-    CaseSizes(16, 7, 1, None, 30, 24),
-    CaseSizes(3, 1, 1, None, 5, 1),
-    CaseSizes(1, 1, 1, 1, 1, 1),
-    CaseSizes(2, 11, 5, 4, 16, 16),
-    CaseSizes(10, 6, 13, 8, 20, 3),
-    CaseSizes(8, 15, 1, 4, 40, 33),
-    CaseSizes(5, 1, 9, 7, 10, 10),
-    CaseSizes(1, 12, 4, 9, 25, 20),
+    *("1ab-ms", "abc-ms", "a1b-ms", "ab1-ms", "a11-m1", "111111"),
+    *("abcdmm", "abcdms", "ab1cms", "a1bcmm", "1abcms"),
+    # Here dimensions are the same, so that code that mixes them up (a weight used transposed, values in the
+    # place of keys, the input added to the output) runs and gives numbers instead of an error.
+    *("aaa-ms", "baa-ms", "aab-ms", "aba-ms", "attams", "baacms", "abacms", "111-ms"),
+    # Long sequences: what goes row by row shows in the number of operations.
+    *("abc-ML", "abcdML"),
 )
-# Here dimensions are the same, so that code that mixes them up (a weight used transposed, values in the
-# place of keys, the input added to the output) runs and gives numbers instead of an error.
-COINCIDING_SIZES = (
-    CaseSizes(4, 4, 4, None, 8, 6),
-    CaseSizes(5, 4, 4, None, 7, 6),
-    CaseSizes(4, 4, 3, None, 9, 5),
-    CaseSizes(5, 3, 5, None, 8, 4),
-    CaseSizes(3, 6, 6, 3, 9, 4),
-    CaseSizes(5, 4, 4, 2, 9, 4),
-    CaseSizes(3, 5, 3, 4, 8, 3),
-    CaseSizes(1, 1, 1, None, 5, 3),
-)
+"""Patterns of input_dim, qk_dim, v_dim, pos_dim, max_seq_len, seq_len: a letter is a drawn number, the same
+wherever it stands; t is the total_dim, 1 is 1, - no positions."""
 FOR_GRADIENTS = (
     CaseSizes(5, 3, 2, None, 6, 4),
     CaseSizes(4, 8, 3, None, 9, 7),
@@ -133,6 +119,26 @@ def equivalence_cases(seed: int = 42) -> tuple[Case, ...]:
         sizes = CaseSizes(input_dim, qk_dim, v_dim, pos_dim, NOTEBOOK_MAX_SEQ_LEN, seq_len)
         cases.append(Case(sizes, NumpyTransformer(Km, Qm, Vm, pos), seq, np.ones((seq_len, v_dim))))
     return tuple(cases)
+
+
+def drawn_sizes(seed: int) -> tuple[CaseSizes, ...]:
+    """Sizes of the patterns in `OTHER_SIZES`, whose numbers seed decides.
+
+    Numbers of different letters differ, as does total_dim: no wrong size is right by chance.
+    """
+    return tuple(_drawn(pattern, np.random.RandomState((seed, i))) for i, pattern in enumerate(OTHER_SIZES))
+
+
+def _drawn(pattern: str, rng: np.random.RandomState) -> CaseSizes:
+    while True:
+        a, b, c, d = (int(number) for number in rng.choice(np.arange(2, 14), 4, replace=False))
+        s, gap, long = int(rng.randint(15, 32)), int(rng.randint(1, 9)), int(rng.randint(50, 65))
+        value = {"1": 1, "a": a, "b": b, "c": c, "d": d, "m": s + gap, "s": s, "M": long + gap, "L": long}
+        width = value.get(pattern[3], 0)
+        value["t"] = value[pattern[0]] + width
+        if "t" in pattern or not width or value["t"] not in (a, b, c, d):
+            input_dim, qk_dim, v_dim, max_seq_len, seq_len = (value[pattern[i]] for i in (0, 1, 2, 4, 5))
+            return CaseSizes(input_dim, qk_dim, v_dim, width or None, max_seq_len, seq_len)
 
 
 def random_cases(sizes: Sequence[CaseSizes], seed: int) -> tuple[Case, ...]:

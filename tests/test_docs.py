@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import filecmp
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -97,6 +98,7 @@ def run(folder: Path, script: str) -> str:
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script],
         cwd=folder,
+        env={**os.environ, "PATH": f"{folder}/.venv/bin:{os.environ['PATH']}"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -185,6 +187,9 @@ def test_a_reader_can_paste_the_commands(block: Block, tree: Path) -> None:
     if "EXPORT" in block.text:
         for name in ("perfect", "wrong_no_scale"):
             shutil.copytree(UPLOADS / name, tree / "EXPORT" / name)
+    if "check/check.py" in block.text:
+        run(tree, "./run_autograder kit && .venv/bin/python -m zipfile -e check.zip .")
+        shutil.copytree(UPLOADS / "perfect", tree, dirs_exist_ok=True)
     run(tree, "\n".join(line for line in block.text.splitlines() if is_run(line)))
 
 

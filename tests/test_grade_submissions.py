@@ -10,7 +10,7 @@ import pytest
 
 from autograder.grade import grade
 from autograder.sandbox.host import ForkServer
-from tests.answers.write import EXPECTED, SUBMISSIONS, cases, scores_of
+from tests.answers.write import EXPECTED, SUBMISSIONS, TOLD, cases, scores_of, told_of
 
 RENEW = """If the change of scores is meant, renew expected.json and read the difference before you commit it:
     .venv/bin/python -m tests.answers.write --expect"""
@@ -20,6 +20,12 @@ SCORES: dict[str, dict[str, float]] = json.loads(EXPECTED.read_text(encoding="ut
 @pytest.mark.parametrize("name", sorted(SCORES))
 def test_a_committed_upload_scores_what_is_expected(name: str, fork_server: ForkServer) -> None:
     assert scores_of(SUBMISSIONS / name, fork_server) == SCORES[name], RENEW
+
+
+@pytest.mark.parametrize("name", sorted(SCORES))
+def test_a_committed_upload_is_told_the_same_on_every_python(name: str, fork_server: ForkServer) -> None:
+    """After a change of wording: python -m tests.answers.write --expect, and read the difference."""
+    assert told_of(SUBMISSIONS / name, fork_server) == json.loads(TOLD.read_text(encoding="utf-8"))[name]
 
 
 def test_every_committed_upload_has_its_expected_scores() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from autograder.assignment import MATRICES, Task
-from autograder.checks.questions import matrices
 from autograder.checks.run import StudentRun
 from autograder.sandbox.calls import Answer, LoadReport
 from autograder.submission.shapes import work_out_shapes
@@ -29,7 +28,7 @@ def disagreements(evidence: StudentRun) -> list[str]:
     if isinstance(evidence.load, LoadReport) and evidence.load.is_cut:
         return lines  # what the grader's own limits left out may be all the difference
     for task, record in ((Task.CONTENT, log.content), (Task.POSITION, log.position)):
-        outcome = evidence.outcomes.get(matrices(task))
+        outcome = evidence.matrices.get(task)
         if record is None or not isinstance(outcome, Answer):
             continue
         recorded = work_out_shapes(task, record)

@@ -1,4 +1,4 @@
-"""What every check of the rubric is: a unittest case that judges one upload's evidence.
+"""What every check of the rubric is: a unittest case that judges one upload.
 
 To add a check, write a test method in the module of its section, with gradescope-utils decorators:
 
@@ -21,20 +21,19 @@ from typing import NoReturn
 
 from autograder.checks.run import StudentRun
 from autograder.feedback.messages import Message
-from autograder.sandbox.calls import Outcome
 
 
 class Check(unittest.TestCase):
     """A section of the rubric, bound to the upload it judges.
 
-    evidence is the instance's own: nothing of one upload can reach the next one. share: of the points, 0 to
+    student is the instance's own: nothing of one upload can reach the next one. share: of the points, 0 to
     1; None: all if the check passes, none if it fails. diagnosis is the short stable name of the mistake
     that a failed check has recognised, or "".
     """
 
-    def __init__(self, method: str, evidence: StudentRun) -> None:
+    def __init__(self, method: str, run: StudentRun) -> None:
         super().__init__(method)
-        self.evidence = evidence
+        self.student = run
         self.output_format = "text"
         self.share: float | None = None
         self.diagnosis = ""
@@ -42,10 +41,6 @@ class Check(unittest.TestCase):
     def earn(self, share: float) -> None:
         """Have this share of the points, 0 to 1, whether the check then passes or fails."""
         self.share = share
-
-    def outcome(self, question: str) -> Outcome:
-        """What came of a question; the caller has made sure that there is a program."""
-        return self.evidence.outcomes[question]
 
     def explain(self, message: Message) -> NoReturn:
         """Fail with a message that carries its own format."""

@@ -1,22 +1,22 @@
-"""What the three hand-designed sections share: finding the matrices, judging them on every sequence."""
+"""Sections 3, 4 and 5: finding the hand-designed matrices, judging them on every sequence of their task."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Union
 
 import numpy as np
+from gradescope_utils.autograder_utils.decorators import number, tags, visibility, weight
 
 from autograder import settings
-from autograder.assignment import Section, Task
+from autograder.assignment import Task
 from autograder.checks.base import Check
-from autograder.checks.questions import matrices as matrices_question
 from autograder.checks.run import StudentRun
 from autograder.feedback.messages import explain_matrices
 from autograder.feedback.sequences import passes
+from autograder.results.runner import NotAttempted
 from autograder.sandbox.calls import Answer, Raised, Refusal, Refused
 from autograder.submission.shapes import check_shapes, work_out_shapes
-from autograder.submission.types import Matrices, ShapeFault
+from autograder.submission.types import Matrices, Origin, ShapeFault
 from reference.tasks import TASKS, Batch, SequenceTask
 from reference.transformer import NumpyTransformer
 
@@ -26,28 +26,14 @@ MAX_COLUMNS = 256
 
 @dataclass(frozen=True)
 class Found:
-    """The matrices to judge, in shapes that fit. source: the file they come from."""
+    """The matrices of a task, in shapes that fit; or the problem with them, in a student's words.
 
-    matrices: Matrices
-    source: str
+    source: the file that they come from, "" if there are none anywhere.
+    """
 
-
-@dataclass(frozen=True)
-class Misshapen:
-    """There are matrices, but their shapes do not fit the task."""
-
-    message: str
-    source: str
-
-
-@dataclass(frozen=True)
-class Absent:
-    """There are no matrices of this task anywhere, and why."""
-
-    reason: str
-
-
-Matter = Union[Found, Misshapen, Absent]
+    source: str = ""
+    matrices: Matrices | None = None
+    problem: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,25 +74,21 @@ class Verdict:
         )
 
 
-def find_matrices(evidence: StudentRun, task: Task) -> Matter:
+def find_matrices(run: StudentRun, task: Task) -> Found:
     """The matrices of a task: from the log when it has them, else as the code left them."""
-    log = evidence.submission.log
-    section = {Task.CONTENT: Section.CONTENT, Task.POSITION: Section.POSITION}.get(task)
-    if log is not None and section is not None:
-        record = log.content if section is Section.CONTENT else log.position
-        if record is not None:
-            return _shaped(work_out_shapes(task, record), log.name)
-    program = evidence.submission.program
+    log, program = run.submission.log, run.submission.program
+    if log is not None and (record := log.record(task)) is not None:
+        return _shaped(work_out_shapes(task, record), log.name)
     if program is None:
-        return Absent("There are no matrices: upload submission_log.json, and your notebook with it.")
-    outcome = evidence.outcomes[matrices_question(task)]
-    if isinstance(outcome, Answer):
-        arrays = outcome.arrays
-        if any(array.size > settings.MAX_MATRIX_ITEMS for array in arrays.values()):
-            return Absent(f"The matrices in {program.name} are larger than any answer: see the assignment.")
-        given = Matrices(arrays["Km"], arrays["Qm"], arrays["Vm"], arrays.get("pos"))
-        return _shaped(check_shapes(task, given), program.name)
-    return Absent(_why_absent(outcome, program.name, task))
+        return Found(problem="There are no matrices: upload submission_log.json, and your notebook with it.")
+    outcome = run.matrices[task]
+    if not isinstance(outcome, Answer):
+        return Found(problem=_why_absent(outcome, program.name, task))
+    arrays = outcome.arrays
+    if any(array.size > settings.MAX_MATRIX_ITEMS for array in arrays.values()):
+        return Found(problem=f"The matrices in {program.name} are far larger than any that solve the task.")
+    given = Matrices(arrays["Km"], arrays["Qm"], arrays["Vm"], arrays.get("pos"))
+    return _shaped(check_shapes(task, given), program.name)
 
 
 def judge(task: Task, matrices: Matrices) -> Verdict:
@@ -143,31 +125,99 @@ class HandDesigned(Check):
 
     def check_shapes(self) -> None:
         """The shapes check of the rubric."""
-        matter = find_matrices(self.evidence, self.task)
-        if isinstance(matter, Absent):
-            self.fail(matter.reason)
-        if isinstance(matter, Misshapen):
-            self.fail(f"{matter.message} (Read from {matter.source}.)")
+        found = find_matrices(self.student, self.task)
+        if found.problem:
+            self.fail(found.problem + (f" (Read from {found.source}.)" if found.source else ""))
 
     def check_sequences(self, shapes_number: str) -> None:
         """The sequences check of the rubric; shapes_number: the check that says why there is no verdict."""
-        matter = find_matrices(self.evidence, self.task)
-        if isinstance(matter, Absent):
-            self.skipTest(f"Not graded because the matrices are not there: see {shapes_number}.")
-        if isinstance(matter, Misshapen):
-            self.skipTest(f"Not graded because the matrices' shapes do not fit: see {shapes_number}.")
-        verdict = judge(self.task, matter.matrices)
-        credit = verdict.credit
-        self.earn(credit)
+        found = find_matrices(self.student, self.task)
+        if found.matrices is None:
+            why = "matrices' shapes do not fit" if found.source else "matrices are not there"
+            self.skipTest(f"Not graded because the {why}: see {shapes_number}.")
+        self.judge(found.matrices)
+
+    def judge(self, matrices: Matrices) -> None:
+        """Earn the share of the sequences that are right, and say what is wrong with the others."""
+        verdict = judge(self.task, matrices)
+        self.earn(verdict.credit)
         if verdict.passed < verdict.total:
-            half = credit > verdict.passed / verdict.total
+            half = verdict.credit > verdict.passed / verdict.total
             explained = explain_matrices(verdict.task, verdict.transformer, verdict.right, half=half)
             self.diagnosis = explained.diagnosis
             self.explain(explained)
 
 
-def _shaped(shaped: Matrices | ShapeFault, source: str) -> Found | Misshapen:
-    return Misshapen(shaped.message, source) if isinstance(shaped, ShapeFault) else Found(shaped, source)
+class AttentionByContent(HandDesigned):
+    """Section 3: copies each token, attending by content."""
+
+    task = Task.CONTENT
+
+    @weight(5)
+    @number("3.1")
+    @tags(Task.CONTENT.value)
+    @visibility("visible")
+    def test_shapes(self) -> None:
+        """Attention by content: the matrices have the right shapes"""
+        self.check_shapes()
+
+    @weight(20)
+    @number("3.2")
+    @tags(Task.CONTENT.value)
+    @visibility("visible")
+    def test_every_sequence(self) -> None:
+        """Attention by content: copies each token of every sequence of length 1 to 6"""
+        self.check_sequences("3.1")
+
+
+class AttentionByPosition(HandDesigned):
+    """Section 4: copies the first token, attending by position."""
+
+    task = Task.POSITION
+
+    @weight(5)
+    @number("4.1")
+    @tags(Task.POSITION.value)
+    @visibility("visible")
+    def test_shapes(self) -> None:
+        """Attention by position: the matrices and position encodings have the right shapes"""
+        self.check_shapes()
+
+    @weight(20)
+    @number("4.2")
+    @tags(Task.POSITION.value)
+    @visibility("visible")
+    def test_every_sequence(self) -> None:
+        """Attention by position: copies the first token of every sequence of length 1 to 4"""
+        self.check_sequences("4.1")
+
+
+class UniqueTokens(HandDesigned):
+    """Section 5, optional: tells tokens that occur once from those that repeat."""
+
+    task = Task.UNIQUE
+
+    @weight(0)
+    @number("5.1")
+    @tags(Task.UNIQUE.value)
+    @visibility("visible")
+    def test_signs(self) -> None:
+        """Optional: the right sign for every token of every sequence of length 1 to 4"""
+        program = self.student.submission.program
+        if program is None or program.origin is Origin.LOG:
+            raise NotAttempted(
+                "Not graded: the log does not hold this part, upload your notebook to have it looked at."
+            )
+        found = find_matrices(self.student, self.task)
+        if not found.source:
+            raise NotAttempted("Not attempted, which costs nothing: this part is optional.")
+        if found.matrices is None:
+            self.fail(f"{found.problem} (Read from {found.source}; this part is optional.)")
+        self.judge(found.matrices)
+
+
+def _shaped(shaped: Matrices | ShapeFault, source: str) -> Found:
+    return Found(source, problem=shaped.message) if isinstance(shaped, ShapeFault) else Found(source, shaped)
 
 
 def _why_absent(outcome: object, name: str, task: Task) -> str:

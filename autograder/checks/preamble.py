@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 
 from autograder.assignment import Task
 from autograder.checks.agreement import disagreements
-from autograder.checks.questions import matrices
 from autograder.checks.run import StudentRun
 from autograder.sandbox.calls import Answer, End, Ended, LoadReport, StatementFate, StatementReport
 from autograder.submission.types import NoteLevel
@@ -41,7 +40,7 @@ def _left_alone(evidence: StudentRun) -> Mapping[str, int]:
     """By a cell's label, the line from which on it is the optional part, which fails in every upload that
     leaves that part out; empty if the part was attempted."""
     program = evidence.submission.program
-    if program is None or isinstance(evidence.outcomes.get(matrices(Task.UNIQUE)), Answer):
+    if program is None or isinstance(evidence.matrices.get(Task.UNIQUE), Answer):
         return {}
     return {
         cell.label: cell.source[: cell.source.index(OPTIONAL_MARKER)].count("\n") + 1

@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from typing import TYPE_CHECKING, NoReturn
+
 from gradescope_utils.autograder_utils.decorators import number, tags, visibility, weight
 
 from autograder import settings
-from autograder.assignment import MATRICES
-from autograder.checks import vectorized
+from autograder.assignment import LAYERS, MATRICES
 from autograder.checks.base import Check
-from autograder.checks.layers import layer_faults, unloadable
-from autograder.checks.model_runs import NUMBERS, diagnosis_of, runs_of, told_in
-from autograder.checks.questions import (
-    DESCRIBE,
-    GRADIENT,
-    OTHER,
-    SEQ_LENS,
-    WITH,
-    WITHOUT,
-    cases,
-    describe,
-    operations,
-    questions,
+from autograder.checks.loops import can_be_judged, loop_message
+from autograder.checks.run import LAYER_SIZES, Group, StudentRun
+from autograder.feedback.messages import (
+    Run,
+    agree,
+    diagnose_runs,
+    difference,
+    explain_outcome,
+    explain_runs,
+    shape_text,
 )
-from autograder.feedback.messages import agree, difference, explain_outcome, explain_runs
-from autograder.sandbox.calls import Answer
+from autograder.sandbox.calls import Answer, Call, Describe, Outcome, Sizes
+from autograder.text import NAME_LIMIT, clean
+
+if TYPE_CHECKING:
+    from autograder.feedback.diagnose import Diagnosis
 
 SECTION = "pytorch_transformer"
+BUILT = (Group.WITHOUT, Group.WITH)
+"""The models that are built to look at their layers."""
+NUMBERS = {Group.WITHOUT: "2.2", Group.WITH: "2.3", Group.OTHER: "2.4"}
+"""The check that judges each group."""
 
 
 class PytorchTransformer(Check):
@@ -38,13 +44,14 @@ class PytorchTransformer(Check):
     def test_layers(self) -> None:
         """The model builds, with the layers that the assignment asks for and no others"""
         self.needs_code(first=True)
-        for group, sizes in DESCRIBE.items():
-            outcome = self.outcome(describe(group))
+        for group, sizes in LAYER_SIZES.items():
+            outcome = self.student.layers[group]
             if not isinstance(outcome, Answer):
-                self.explain(explain_outcome(outcome, questions()[describe(group)], self.evidence.load))
+                self.explain_outcome(outcome, Describe(sizes))
             faults = layer_faults(outcome, sizes)
             if faults:
-                self.fail(f"Built {group} as PytorchTransformer{_arguments(sizes)}:\n" + "\n".join(faults))
+                arguments = ", ".join(f"{name}={value}" for name, value in vars(sizes).items())
+                self.fail(f"Built {group.value} as PytorchTransformer({arguments}):\n" + "\n".join(faults))
 
     @weight(10)
     @number("2.2")
@@ -52,7 +59,7 @@ class PytorchTransformer(Check):
     @visibility("visible")
     def test_without_positions(self) -> None:
         """Equals the NumPy transformer without positions"""
-        self.equals_reference(WITHOUT)
+        self.equals_reference(Group.WITHOUT)
 
     @weight(10)
     @number("2.3")
@@ -60,7 +67,7 @@ class PytorchTransformer(Check):
     @visibility("visible")
     def test_with_positions(self) -> None:
         """Equals the NumPy transformer with positions"""
-        self.equals_reference(WITH)
+        self.equals_reference(Group.WITH)
 
     @weight(5)
     @number("2.4")
@@ -68,7 +75,7 @@ class PytorchTransformer(Check):
     @visibility("visible")
     def test_other_sizes(self) -> None:
         """Equals the NumPy transformer at other sizes and lengths"""
-        self.equals_reference(OTHER, show=False)
+        self.equals_reference(Group.OTHER, show=False)
 
     @weight(5)
     @number("2.5")
@@ -78,17 +85,17 @@ class PytorchTransformer(Check):
         """All attention scores are computed at once, without a loop over keys or queries"""
         self.needs_code()
         self.needs_layers()
-        program = self.evidence.submission.program
-        loops = vectorized.loops(program) if program is not None else ()
-        if loops:
-            self.fail(vectorized.loop_message(loops))
-        for group in (WITHOUT, WITH):
-            outcome = self.outcome(operations(group))
-            if not isinstance(outcome, Answer):
-                self.skipTest(f"Not graded because your model does not run {group}: see 2.2 and 2.3.")
-            counts = vectorized.operation_counts(outcome)
-            if counts is None or counts[-1] > counts[0]:  # fewer: something was made once and kept
-                self.fail(vectorized.count_message(counts, SEQ_LENS, group))
+        runs = [run for group in Group for run in self.student.forward[group]]
+        program = self.student.submission.program
+        cells = program.cells if program is not None else ()
+        apart = [
+            [run for run in runs if (run.call.sizes.pos_dim is None) is without] for without in (True, False)
+        ]
+        if not any(can_be_judged(each) for each in apart):
+            self.skipTest("Not graded because your model does not run: see 2.2 and 2.3.")
+        for each in apart:
+            if message := loop_message(each, cells):
+                self.fail(message)
 
     @weight(5)
     @number("2.6")
@@ -98,15 +105,14 @@ class PytorchTransformer(Check):
         """Can be trained: the gradient of every weight equals the NumPy transformer's"""
         self.needs_code()
         self.needs_layers()
-        for name, case in cases(GRADIENT).items():
-            outcome = self.outcome(name)
-            if not isinstance(outcome, Answer):
-                self.explain(explain_outcome(outcome, questions()[name], self.evidence.load))
+        for run in self.student.gradients:
+            if not isinstance(run.outcome, Answer):
+                self.explain_outcome(run.outcome, run.call)
             for matrix in MATRICES:
-                right = getattr(case.gradients, matrix)
+                right = getattr(run.case.gradients, matrix)
                 if right is None:
                     continue
-                got = outcome.arrays.get(matrix)
+                got = run.outcome.arrays.get(matrix)
                 if got is None:
                     self.fail(
                         f"{matrix} gets no gradient, so training would never change it. Compute the output "
@@ -124,7 +130,7 @@ class PytorchTransformer(Check):
 
     def needs_code(self, *, first: bool = False) -> None:
         """Without code there is nothing to run: 2.1 fails with the reason, the others point to it."""
-        if self.evidence.submission.program is not None:
+        if self.student.submission.program is not None:
             return
         if first:
             self.fail(
@@ -133,35 +139,124 @@ class PytorchTransformer(Check):
             )
         self.skipTest("Not graded because there is no code to run: see 2.1.")
 
-    def needs_layers(self, groups: tuple[str, ...] = (WITHOUT, WITH)) -> None:
+    def needs_layers(self, groups: tuple[Group, ...] = BUILT) -> None:
         """A model that cannot be built costs 2.1 its points and is explained there, once."""
         for group in groups:
-            outcome = self.outcome(describe(group))
+            outcome = self.student.layers[group]
             if not isinstance(outcome, Answer):
-                self.skipTest(f"Not graded because your model cannot be built {group}: see 2.1.")
-            missing = unloadable(outcome, DESCRIBE[group])
+                self.skipTest(f"Not graded because your model cannot be built {group.value}: see 2.1.")
+            found = _found(outcome)
+            expected = expected_weights(LAYER_SIZES[group])
+            missing = [name for name, shape in expected.items() if found.get(name, ("", ()))[1] != shape]
             if missing:
-                told = ", ".join(missing)
+                told = ", ".join(name.partition(".")[0] for name in missing)
                 self.skipTest(f"Not graded because no weights can be loaded into {told}: see 2.1.")
 
-    def equals_reference(self, group: str, *, show: bool = True) -> None:
+    def equals_reference(self, group: Group, *, show: bool = True) -> None:
         """Hold every case of a group against the reference."""
         self.needs_code()
-        self.needs_layers((WITHOUT, WITH) if group == OTHER else (group,))
-        runs = runs_of(self.evidence, group)
-        if not all(run.is_right for run in runs):
-            first = told_in(self.evidence)
-            explained = explain_runs(
-                runs,
-                self.evidence.load,
-                diagnosis_of(self.evidence),
-                show=show,
-                told_in=first if first != NUMBERS[group] else "",
+        self.needs_layers(BUILT if group is Group.OTHER else (group,))
+        runs = self.student.forward[group]
+        if all(run.is_right for run in runs):
+            return
+        failing = (NUMBERS[each] for each in Group if not all(r.is_right for r in self.student.forward[each]))
+        first = next(failing)
+        explained = explain_runs(
+            runs,
+            self.student.load,
+            diagnosis_of(self.student),
+            show=show,
+            told_in=first if first != NUMBERS[group] else "",
+        )
+        self.diagnosis = explained.diagnosis
+        self.explain(explained)
+
+    def explain_outcome(self, outcome: Outcome, call: Call) -> NoReturn:
+        """Fail with why a call gave no answer."""
+        self.explain(explain_outcome(outcome, call, self.student.load))
+
+
+@lru_cache(maxsize=1)
+def diagnosis_of(student: StudentRun) -> Diagnosis | None:
+    """The mistake that explains the runs of all groups together, for a model that is not right: what one
+    group cannot tell apart, another does."""
+    found = [_found(outcome) for outcome in student.layers.values() if isinstance(outcome, Answer)]
+    has_bias = any(f"{layer}.bias" in names for names in found for layer in LAYERS)
+    runs: list[Run] = [run for group in Group for run in student.forward[group]]
+    return diagnose_runs(runs, has_bias=has_bias)
+
+
+# --- Layers. ---
+
+
+def expected_weights(sizes: Sizes) -> dict[str, tuple[int, int]]:
+    """Name to shape of every weight that the model must have, in PyTorch's orientation, (out, in)."""
+    weights = {
+        "Km.weight": (sizes.qk_dim, sizes.total_dim),
+        "Qm.weight": (sizes.qk_dim, sizes.total_dim),
+        "Vm.weight": (sizes.v_dim, sizes.total_dim),
+    }
+    if sizes.pos_dim is not None:
+        weights["pos.weight"] = (sizes.max_seq_len, sizes.pos_dim)
+    return weights
+
+
+def layer_faults(answer: Answer, sizes: Sizes) -> list[str]:
+    """One line per fault of the model that `Describe` told of; empty if the layers are right.
+
+    Buffers, modules without weights, and the right layers under a second name (in an nn.ModuleList, say) are
+    the student's own affair.
+    """
+    found = _found(answer)
+    expected = expected_weights(sizes)
+    told = set(expected)
+    faults = []
+    for name, shape in expected.items():
+        layer = name.partition(".")[0]
+        kind, came = found.get(name, ("", ()))
+        if not kind:
+            line, meant = _missing(layer, [other for other in found if other not in told])
+            told.add(meant)
+            faults.append(f"- {line}")
+        elif came != shape:
+            faults.append(f"- {name} has shape {shape_text(came)}, expected {shape_text(shape)}.")
+        elif kind != "trainable":
+            faults.append(
+                f"- {name} is not trainable: leave requires_grad on, and register no buffer for it."
             )
-            self.diagnosis = explained.diagnosis
-            self.explain(explained)
+    for name, (kind, _) in found.items():
+        if name in told or kind in ("buffer", "alias"):
+            continue
+        if name in {f"{layer}.bias" for layer in LAYERS}:
+            faults.append(f"- {name} should not be there: pass bias=False to nn.Linear.")
+        elif kind == "trainable":
+            faults.append(
+                f"- {clean(name, NAME_LIMIT)} is a weight that the NumPy transformer does not have: "
+                "remove it, or make it a plain number."
+            )
+    return faults
 
 
-def _arguments(sizes: object) -> str:
-    values = vars(sizes).items()
-    return "(" + ", ".join(f"{name}={value}" for name, value in values) + ")"
+def _missing(layer: str, found: list[str]) -> tuple[str, str]:
+    """What to say of a layer that is not there, and the name that was meant for it, or ""."""
+    from autograder.feedback.errors import layer_named_like, rename  # the failing path's alone
+
+    if layer in found:
+        made = "nn.Embedding(max_seq_len, pos_dim)" if layer == "pos" else "nn.Linear(…, bias=False)"
+        return f"self.{layer} is a bare tensor, not a layer with a weight: make it {made}.", layer
+    meant = layer_named_like(layer, found)
+    have = ", ".join(clean(other, NAME_LIMIT) for other in found[:8]) or "none at all"
+    told = f"There is no self.{layer} with a weight. The weights found: {have}."
+    if not meant:
+        return told, ""
+    weight_name = next((name for name in found if name.removesuffix(".weight") == meant), "")
+    return f"{told} {rename(layer, found)}", weight_name
+
+
+def _found(answer: Answer) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """Name to kind and shape of everything in the model's state dict."""
+    found = {}
+    for entry, sizes in answer.arrays.items():
+        kind, _, name = entry.partition(" ")
+        found[name] = kind, tuple(int(size) for size in sizes)
+    return found

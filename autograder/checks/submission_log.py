@@ -8,7 +8,6 @@ from gradescope_utils.autograder_utils.decorators import number, tags, visibilit
 from autograder import settings
 from autograder.assignment import MODEL_RECORD_ITEMS, TASK_FACTS, Section, Task
 from autograder.checks.base import Check
-from autograder.checks.questions import RECORDED
 from autograder.feedback.messages import agree, difference, shape_text
 from autograder.sandbox.calls import Answer
 from autograder.submission.shapes import work_out_shapes
@@ -34,7 +33,7 @@ class SubmissionLog(Check):
     @visibility("visible")
     def test_schema(self) -> None:
         """submission_log.json is there and holds every section that the notebook writes"""
-        log = self.evidence.submission.log
+        log = self.student.submission.log
         if log is None:
             self.fail(
                 "There is no submission_log.json in your upload. Run all cells of your notebook, download "
@@ -66,14 +65,14 @@ class SubmissionLog(Check):
         log = self.needs_log()
         model = self.model_record(log.model)
         tasks = [
-            _task_record(_record(log, section), section, task, seed) for section, task, seed in TASKS_RECORDED
+            _task_record(log.record(task), section, task, seed) for section, task, seed in TASKS_RECORDED
         ]
         self.earn((0 if model else 0.5) + sum(0.5 / len(tasks) for line in tasks if not line))
         self.fail_with([line for line in [model, *tasks] if line])
 
     def needs_log(self) -> Log:
         """The log; without one, 1.1 says so and the others point to it."""
-        log = self.evidence.submission.log
+        log = self.student.submission.log
         if log is None or not log.readable:
             self.skipTest("Not graded because there is no log that can be read: see 1.1.")
         return log
@@ -88,7 +87,7 @@ class SubmissionLog(Check):
         """What is wrong with torch_transformer_shape and _value against a run of the code, or ""."""
         if record is None:
             return "torch_transformer: not compared, because the log has no such section (see 1.1)."
-        outcome = self.evidence.outcomes.get(RECORDED)
+        outcome = self.student.recorded
         if not isinstance(outcome, Answer):
             return "torch_transformer: not compared, because your code does not run (see 2.1 to 2.3)."
         shape = tuple(int(size) for size in outcome.arrays["shape"])
@@ -112,10 +111,6 @@ class SubmissionLog(Check):
 _RERUN = "Run all cells again, download submission_log.json again, and upload it with that notebook."
 
 
-def _record(log: Log, section: Section) -> TaskRecord | None:
-    return log.content if section is Section.CONTENT else log.position
-
-
 def _array_faults(log: Log, section: Section) -> list[str]:
     """What keeps a section's arrays from fitting together; one that is not there has one line."""
     if section is Section.MODEL:
@@ -131,11 +126,11 @@ def _array_faults(log: Log, section: Section) -> list[str]:
                 f"{shape_text(log.model.shape)} gives {wanted}."
             )
         return lines
-    record = _record(log, section)
+    task, seed = next((task, seed) for found, task, seed in TASKS_RECORDED if found is section)
+    record = log.record(task)
     if record is None:
         return [f"{section.value}: not checked, because the section is missing or broken (see 1.1)."]
     lines = _not_finite(log, section)
-    task, seed = next((task, seed) for found, task, seed in TASKS_RECORDED if found is section)
     shaped = work_out_shapes(task, record)
     if isinstance(shaped, ShapeFault):
         return [*lines, f"{section.value}: {shaped.message}"]

@@ -5,6 +5,7 @@ What explains is loaded only when something is wrong: an upload that is right pa
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import sys
 import traceback
@@ -17,7 +18,17 @@ import numpy as np
 import numpy.typing as npt
 
 from autograder import settings
-from autograder.sandbox.calls import Answer, Call, Ended, FloatArray, Forward, LoadReport, Outcome
+from autograder.sandbox.calls import (
+    Answer,
+    Call,
+    Ended,
+    FloatArray,
+    Forward,
+    LoadReport,
+    Outcome,
+    Raised,
+    Refused,
+)
 from reference.tasks import SequenceTask
 from reference.transformer import BoolArray, NumpyTransformer
 
@@ -152,7 +163,6 @@ def _count(wrong: int, size: int) -> str:
 class Run:
     """One Forward call: what came of it, and the reference's output (seq_len, v_dim)."""
 
-    name: str
     call: Forward
     outcome: Outcome
     expected: FloatArray
@@ -200,10 +210,12 @@ def explain_runs(
     wrong = [run for run in runs if not run.is_right]
     first = next((run for run in wrong if run.output is None), wrong[0])
     count = f"{len(wrong)} of {len(runs)} cases fail. {_case(first, show)}"
-    if first.output is None:
+    came: list[str] = []
+    if first.output is None and not show:
+        count += f" {_ending(first.outcome)}"
+    elif first.output is None:
         came = explain_outcome(first.outcome, first.call, load).text.splitlines()
     else:
-        came = []
         count += " " + difference(
             first.output, first.expected, rtol=settings.RTOL, atol=settings.MODEL_ATOL, show=show
         )
@@ -215,6 +227,14 @@ def explain_runs(
     else:
         told = found.sentences
     return Message(count, details=(*came, *told), diagnosis=name)
+
+
+def _ending(outcome: Outcome) -> str:
+    """How a hidden case ended, in words that the student's code has no say in: it has seen the input."""
+    if isinstance(outcome, Raised):
+        known = isinstance(getattr(builtins, outcome.type_name, None), type)
+        return f"it raises {outcome.type_name}." if known else "it raises an error of its own type."
+    return f"{outcome.reason.value}." if isinstance(outcome, (Refused, Ended)) else ""
 
 
 def _case(run: Run, show: bool) -> str:

@@ -99,14 +99,15 @@ class Weights:
 @dataclass(frozen=True)
 class Describe:
     """Build the model. Answer: one int64 shape array per entry, named "trainable NAME" (a parameter
-    that requires grad), "frozen NAME" (one that does not) or "buffer NAME", NAME as in state_dict()."""
+    that requires grad), "frozen NAME" (one that does not), "buffer NAME" or "alias NAME" (Km, Qm, Vm or pos
+    under a second name), NAME as in state_dict()."""
 
     sizes: Sizes
 
     def accepts(self, answer: Answer) -> bool:
         """Whether the answer has the form above."""
         return all(
-            name.startswith(("trainable ", "frozen ", "buffer ")) and _integers(array)
+            name.startswith(("trainable ", "frozen ", "buffer ", "alias ")) and _integers(array)
             for name, array in answer.arrays.items()
         )
 
@@ -115,9 +116,8 @@ class Describe:
 class Forward:
     """Build a model, load the weights as the notebook does, run seq (seq_len, input_dim) in float32.
 
-    Answer: "output", with the shape and the float dtype that the model gave; "operations" int64 (1,), the
-    number of those that make the output, by its graph: products, scaling, softmax, sums. What only moves
-    numbers (stacking, indexing, reshaping) is not counted; 0: the output has no graph.
+    Answer: "output", with the shape and the float dtype that the model gave; "operations", int64 (1,), how
+    many made it; "lines", int64 (k, 3), where there were many: cell, line, how many of them there.
     """
 
     sizes: Sizes
@@ -126,10 +126,12 @@ class Forward:
 
     def accepts(self, answer: Answer) -> bool:
         """Whether the answer has the form above."""
-        operations = answer.arrays.get("operations")
-        if set(answer.arrays) != {"output", "operations"} or not _floats(answer.arrays["output"]):
+        arrays = answer.arrays
+        if set(arrays) != {"output", "operations", "lines"}:
             return False
-        return operations is not None and _integers(operations, 1)
+        lines = arrays["lines"]
+        right_lines = lines.ndim == 2 and lines.shape[1] == 3 and _integers(lines.reshape(-1))
+        return _floats(arrays["output"]) and _integers(arrays["operations"], 1) and right_lines
 
 
 @dataclass(frozen=True)
@@ -147,28 +149,6 @@ class Gradients:
     def accepts(self, answer: Answer) -> bool:
         """Whether the answer has the form above."""
         return set(answer.arrays) <= set(MATRICES) and _floats(*answer.arrays.values())
-
-
-@dataclass(frozen=True)
-class CountOperations:
-    """Run the forward pass at each length and count the tensor operations dispatched.
-
-    Answer: "counts", int64 (len(seq_lens),). "lines", int64 (n, 2 + 2 len(seq_lens)), a row for each line of
-    the student's that ran: number of the cell among those of the program, number of the line; for each length
-    the operations at that line that make the output, counted as in Forward's answer; for each length, how
-    often the line ran.
-    """
-
-    sizes: Sizes
-    seq_lens: tuple[int, ...]
-
-    def accepts(self, answer: Answer) -> bool:
-        """Whether the answer has the form above."""
-        counts, lines = answer.arrays.get("counts"), answer.arrays.get("lines")
-        if counts is None or lines is None or len(answer.arrays) != 2 or lines.ndim != 2:
-            return False
-        width = 2 + 2 * len(self.seq_lens)
-        return _integers(counts, len(self.seq_lens)) and lines.shape[1] == width and _integers(lines.ravel())
 
 
 @dataclass(frozen=True)
@@ -233,7 +213,7 @@ class Train:
         )
 
 
-Call = Union[Describe, Forward, Gradients, CountOperations, RecordedOutput, TaskMatrices, Train]
+Call = Union[Describe, Forward, Gradients, RecordedOutput, TaskMatrices, Train]
 
 # --- Outcomes: every ending of a call is one of these. ---
 

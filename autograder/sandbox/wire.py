@@ -6,8 +6,9 @@ else is ever unpickled. Layout: u64 length of what follows, and that.
 
 Answers are strict, binary, and read as if an enemy had written them. A frame is a header (magic, kind, index
 of the call, length of the payload) and a payload of exactly that length. One frame of kind LOAD comes first,
-then one per call, in the order of the calls. Lengths are exact, counts capped, dtypes whitelisted. Places are
-sent as cell number and line only: the host takes label and text from its own copy of the program.
+then one per call, in the order of the calls. Lengths are exact, counts capped, dtypes whitelisted, and no
+character of a text acts. Places are sent as cell number and line only: the host takes label and text from its
+own copy of the program.
 `FrameError` is all that reading an answer ever raises.
 """
 
@@ -28,7 +29,6 @@ from autograder.sandbox.calls import (
     Answer,
     Call,
     Cell,
-    CountOperations,
     Describe,
     End,
     Ended,
@@ -50,6 +50,7 @@ from autograder.sandbox.calls import (
     Train,
     Weights,
 )
+from autograder.text import clean
 
 # --- Orders. ---
 
@@ -77,7 +78,7 @@ _CLASSES: Final[dict[str, Any]] = {
     cls.__name__: cls
     for cls in (
         *(Request, RunLimits, Cell, Moment, End, Ended, Sizes, Weights, Task),
-        *(Describe, Forward, Gradients, CountOperations, RecordedOutput, TaskMatrices, Train),
+        *(Describe, Forward, Gradients, RecordedOutput, TaskMatrices, Train),
     )
 }
 """By name: the grader's modules cannot be imported any more where a request is read."""
@@ -278,9 +279,10 @@ class _Reader:
     def text(self) -> str:
         length = self.number("H", self._max_text + 1)
         try:
-            return self.take(length).decode("utf-8")
+            text = self.take(length).decode("utf-8")
         except UnicodeDecodeError as error:
             raise FrameError("a text is not UTF-8") from error
+        return text if text.isprintable() else clean(text, self._max_text, lines=True)
 
     def texts(self) -> tuple[str, ...]:
         return tuple(self.text() for _ in range(self.number("I", MAX_ARRAYS + 1)))

@@ -8,7 +8,7 @@ from enum import Enum
 import numpy as np
 import numpy.typing as npt
 
-from autograder.assignment import Section
+from autograder.assignment import Section, Task
 from autograder.sandbox.calls import Cell
 
 FlatArray = npt.NDArray[np.float64]
@@ -72,6 +72,10 @@ class Log:
     content: TaskRecord | None
     position: TaskRecord | None
     problems: tuple[Problem, ...]
+
+    def record(self, task: Task) -> TaskRecord | None:
+        """What it records of a task; None, too, for one that it never does."""
+        return {Task.CONTENT: self.content, Task.POSITION: self.position}.get(task)
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,12 @@ POSITION_STYLES = (
         ),
     ),
     Answer(
+        "pos: token by token",
+        forward=positions(
+            "seq = torch.stack([torch.cat([seq[i], self.pos.weight[i]]) for i in range(seq_len)])"
+        ),
+    ),
+    Answer(
         "pos: narrow",
         forward=positions("seq = torch.column_stack((seq, self.pos.weight.narrow(0, 0, seq_len)))"),
     ),

@@ -1,12 +1,14 @@
 """Writes the uploads under tests/submissions: `python -m tests.answers.write`.
 
-With `--expect`, grades them too, and writes expected.json: read the difference before committing it.
+With `--expect`, grades them too, and writes expected.json, the scores, and told.json, what each check says:
+read the difference before committing it.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +21,7 @@ from tests.answers.upload import Files
 
 SUBMISSIONS = Path(__file__).parents[1] / "submissions"
 EXPECTED = SUBMISSIONS / "expected.json"
+TOLD = SUBMISSIONS / "told.json"
 
 
 def cases() -> Mapping[str, Files]:
@@ -41,7 +44,7 @@ def cases() -> Mapping[str, Files]:
 def main() -> None:
     """Write the uploads, and what they score if that is asked for."""
     parser = argparse.ArgumentParser(prog="python -m tests.answers.write", description=__doc__)
-    parser.add_argument("--expect", action="store_true", help="grade them and write expected.json")
+    parser.add_argument("--expect", action="store_true", help="grade them, write expected.json and told.json")
     wants_scores = parser.parse_args().expect
     for name, files in cases().items():
         shutil.rmtree(SUBMISSIONS / name, ignore_errors=True)
@@ -49,12 +52,20 @@ def main() -> None:
     if wants_scores:
         with ForkServer() as sandbox:
             scores = {name: scores_of(SUBMISSIONS / name, sandbox) for name in cases()}
+            told = {name: told_of(SUBMISSIONS / name, sandbox) for name in cases()}
         EXPECTED.write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
+        TOLD.write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def scores_of(folder: Path, sandbox: ForkServer) -> dict[str, float]:
     """By a check's number, what an upload scores."""
     return {test["number"]: test["score"] for test in grade(folder, sandbox).results["tests"]}
+
+
+def told_of(folder: Path, sandbox: ForkServer) -> dict[str, str]:
+    """By a check's number, what its output says, but for pictures; a check that says nothing is left out."""
+    outputs = {test["number"]: test.get("output", "") for test in grade(folder, sandbox).results["tests"]}
+    return {number: re.sub(r"data:[^\"]*", "picture", text) for number, text in outputs.items() if text}
 
 
 if __name__ == "__main__":

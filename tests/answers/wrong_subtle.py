@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from tests.answers.answer import PLAIN_FORWARD, PLAIN_LAYERS, PLAIN_START, wrong
 from tests.answers.right_attention import SCORES
-from tests.answers.right_styles import positions
 from tests.answers.wrong_values import MODEL, VALUES
 
 SUBTLE = (
@@ -62,16 +61,6 @@ SUBTLE = (
         layers=PLAIN_LAYERS + "self.norm = nn.LayerNorm(v_dim)",
         forward=PLAIN_FORWARD + "out = self.norm(out)",
         loses=("2.1", *VALUES),
-    ),
-    wrong(
-        "positions token by token",
-        MODEL,
-        forward=positions(
-            "seq = torch.stack([torch.cat([seq[i], self.pos.weight[i]]) for i in range(seq_len)])"
-        ),
-        loses=("2.5",),
-        keeps=("2.1", *VALUES, "2.6"),
-        verdict={"submission_log": 1},
     ),
     wrong(
         "rows of softmax",

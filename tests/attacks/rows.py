@@ -10,7 +10,6 @@ import numpy as np
 from autograder.sandbox.calls import (
     Call,
     Cell,
-    CountOperations,
     Forward,
     Gradients,
     RecordedOutput,
@@ -102,7 +101,6 @@ CALLS: Final[tuple[Call, ...]] = (
     RecordedOutput(1998, SIZES, 5),
     Forward(SIZES, _WEIGHTS, _SEQUENCE[::-1].copy()),
 )
-COUNT: Final = CountOperations(SIZES, (2, 6))
 
 LIMITS: Final = replace(DEFAULT_LIMITS, load_cpu=1.0, call_cpu=1.0, wall_factor=2.0, failed_attempts=2)
 """For attacks that never end: what a test can wait for."""

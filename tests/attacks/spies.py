@@ -36,7 +36,7 @@ SPIES: Final = (
     Row(
         _READING,
         "import the checks",
-        "sys.path.insert(0, REPOSITORY)\nimport autograder.checks.rubric; leak(autograder)",
+        "sys.path.insert(0, REPOSITORY)\nimport autograder.checks; leak(autograder)",
     ),
     Row(_READING, "import the settings", "import autograder.settings as s; leak(s.OTHER_SIZES_SEED)"),
     Row(_READING, "read the grader's environment", "leak(open(f'/proc/{GRADER}/environ').read())"),

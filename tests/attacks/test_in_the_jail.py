@@ -24,7 +24,7 @@ from autograder.sandbox.isolation import hide_from_other_users
 from .cheats import CHEATS
 from .endings import ENDINGS
 from .machines import MACHINES, ORDINARY_USER, Machine, fork_server_on
-from .rows import CALLS, COUNT, LEAK, LIMITS, MARK, WRONG_FORWARD, Row, World, program
+from .rows import CALLS, LEAK, LIMITS, MARK, WRONG_FORWARD, Row, World, program
 from .spies import SPIES
 
 HERE = Path(__file__).resolve().parents[2]
@@ -142,16 +142,6 @@ def test_hostile_text_comes_back_as_text_and_bounded(arena: Arena) -> None:
     assert isinstance(outcome, Raised)
     assert len(outcome.message) <= LIMITS.text
     assert outcome.message.startswith("<script>")
-
-
-def test_a_counter_that_was_switched_off_gives_no_count_that_could_pass(arena: Arena) -> None:
-    switch = (
-        "from torch.utils import _python_dispatch as d\nd.TorchDispatchMode.__enter__ = lambda self: self\n"
-        "d.TorchDispatchMode.__exit__ = lambda *a: None"
-    )
-    outcome = arena.fork_server.run(program(arena.world, Row("", "", switch)), (COUNT,)).outcomes[0]
-    assert isinstance(outcome, Answer)
-    assert outcome.arrays["counts"].tolist() == [0, 0]
 
 
 def test_a_leak_would_be_seen(arena: Arena) -> None:

@@ -5,6 +5,7 @@ After each, an honest upload gets the results it got before.
 
 from __future__ import annotations
 
+import time
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,9 +16,9 @@ import pytest
 
 from autograder.grade import grade
 from autograder.results.schema import validate
-from autograder.sandbox.host import ForkServer
+from autograder.sandbox.host import Allowance, ForkServer
 
-from .base import Files, honest, wrong
+from .base import HONEST_FORWARD, Files, honest, wrong
 from .uploads import UPLOADS, Upload
 
 SECRET = "secret-metadata-of-the-course"
@@ -63,6 +64,21 @@ def test_a_hostile_upload_gains_nothing(
     assert SECRET not in str(results)
     again = results_of(filled(tmp_path / "honest", honest()), fork_server)
     assert again == scores.honest
+
+
+def test_a_forward_that_sleeps_is_cut_with_the_time_of_the_upload_and_keeps_what_it_earned(
+    fork_server: ForkServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("autograder.grade.Allowance", lambda: Allowance(wall_left=12.0))
+    sleepy = HONEST_FORWARD.replace("seq):\n", "seq):\n        __import__('time').sleep(1)\n", 1)
+    began = time.monotonic()
+    results = results_of(filled(tmp_path / "upload", honest(forward=sleepy)), fork_server)
+    assert time.monotonic() - began < 60
+    output = {test["number"]: test.get("output", "") for test in results["tests"]}
+    passed = {test["number"] for test in results["tests"] if test.get("status") == "passed"}
+    assert "Not run: your program used up its time (12 s for the whole upload)" in output["2.4"]
+    assert passed >= {"2.1", "3.1", "3.2", "4.1", "4.2"}
+    assert passed.isdisjoint({"2.4", "2.5", "2.6"})
 
 
 def filled(folder: Path, files: Files) -> Path:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from autograder.checks.rubric import rubric
+from autograder.checks import rubric
 from autograder.checks.run import StudentRun
 from autograder.grade import read, run_student_code
 from autograder.results.runner import run_checks
@@ -67,7 +67,7 @@ def log_of_design(task: str, design: NumpyTransformer) -> StudentRun:
     record = TaskRecord(flat(output), flat(design.Qm), flat(design.Km), flat(design.Vm), pos)
     places = {"content": None, "position": None, task.removeprefix("attention_by_"): record}
     log = Log("submission_log.json", True, None, None, **places, problems=())
-    return StudentRun(Submission(log, None, ()), None, {})
+    return StudentRun(Submission(log, None, ()))
 
 
 def told(tests: Sequence[dict[str, Any]]) -> str:

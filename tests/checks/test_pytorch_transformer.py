@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
 
+from autograder.checks.run import StudentRun
 from autograder.sandbox.host import ForkServer
 from tests.answers.every import BY_NAME
 from tests.answers.upload import NOTEBOOK, notebook_text
@@ -32,11 +34,12 @@ def test_the_right_model_passes(number: str, fork_server: ForkServer) -> None:
         ("positions prepended", "2.3", "cases fail"),
         ("positions ignored", "2.3", "cases fail"),
         ("squeezed", "2.4", "not shown"),
-        ("loop over queries", "2.5", "over Q"),
-        ("comprehension over rows", "2.5", "over Q"),
+        ("loop over queries", "2.5", "grows with the sequence"),
+        ("comprehension over rows", "2.5", "line"),
         ("numpy in the middle", "2.6", "gets no gradient"),
         ("values detached", "2.6", "Vm"),
         ("positions by data", "2.6", "pos"),
+        ("weights are parameters", "2.1", "make it nn.Linear(…, bias=False)"),
     ],
 )
 def test_a_named_mistake_fails_the_check_that_is_there_for_it(
@@ -51,6 +54,17 @@ def test_hidden_cases_tell_neither_sizes_nor_numbers(fork_server: ForkServer) ->
     output = result(evidence_of("no scale", fork_server), "2.4")["output"]
     assert "input_dim" not in output
     assert "got" not in output
+
+
+def test_of_a_hidden_case_that_raises_the_type_alone_is_told(fork_server: ForkServer) -> None:
+    shouting = replace(
+        BY_NAME["plain"],
+        name="shouting",
+        forward="if len(seq) > 11: raise ValueError(f'{seq.shape} {seq}')\n" + BY_NAME["plain"].forward,
+    )
+    output = result(evidence_of_files({NOTEBOOK: notebook_text(shouting)}, fork_server), "2.4")["output"]
+    assert "it raises ValueError." in output
+    assert re.findall(r"\d+", output.split("ValueError")[1]) == []
 
 
 def test_a_model_that_cannot_be_built_is_explained_once(fork_server: ForkServer) -> None:
@@ -69,25 +83,94 @@ def test_a_float64_output_is_right(fork_server: ForkServer) -> None:
     assert all(full(result(evidence, number)) for number in CHECKS)
 
 
-def test_a_loop_hidden_in_a_helper_is_seen(fork_server: ForkServer) -> None:
-    looping = BY_NAME["loop over queries"]
-    hidden = replace(
-        looping,
-        name="hidden",
-        before_model="import torch\n\ndef rows(q, k):\n    return [k @ one for one in q]\n",
-        forward=looping.forward.split("rows = []")[0]
-        + "out = torch.softmax(torch.stack(rows(Q, K)) / math.sqrt(self.d_k), -1) @ V",
+VECTORIZED = "out = torch.softmax(Q @ K.T / math.sqrt(self.d_k), dim=-1) @ V\n"
+ROW = "torch.softmax(K @ q / math.sqrt(self.d_k), 0) @ V"
+FAIR = {
+    "prints rows": "for row in Q:\n    print(row, row.sum() * 2)\n" + VECTORIZED,
+    "asserts on rows": VECTORIZED + "for row in out:\n    assert torch.isfinite(row * 2).all()\n",
+    "keeps rows for a plot": VECTORIZED + "self.rows = [row * 2 for row in out]\n",
+    "a batch of one": "out = torch.stack([torch.softmax(q @ k.T / math.sqrt(self.d_k), -1) @ v "
+    "for q, k, v in zip(Q[None], K[None], V[None])])[0]",
+    "a branch that never runs": f"if False:\n    out = torch.stack([{ROW} for q in Q])\n" + VECTORIZED,
+    "vmap": f"out = torch.vmap(lambda q: {ROW})(Q)",
+    "a loop over features": "scores = sum(Q[:, i, None] * K[None, :, i] for i in range(self.d_k))\n"
+    "out = torch.softmax(scores / math.sqrt(self.d_k), -1) @ V",
+}
+LOOPING = {
+    "a helper": "def rows(q):\n    return [K @ one for one in q]\n"
+    "out = torch.softmax(torch.stack(rows(Q)) / math.sqrt(self.d_k), -1) @ V",
+    "no source": f"one = lambda q: {ROW}\n"
+    "out = torch.stack(eval('[one(q) for q in Q]', {'one': one, 'Q': Q}))",
+    "map": f"out = torch.stack(list(map(lambda q: {ROW}, Q)))",
+    "padding to max_seq_len": "n = len(Q)\nP = torch.cat([Q, torch.zeros(self._max_seq_len - n, self.d_k)])\n"
+    f"out = torch.stack([{ROW} for q in P])[:n]",
+    "padding to 64": f"n = len(Q)\nP = torch.cat([Q, torch.zeros(64 - n, self.d_k)])\n"
+    f"out = torch.stack([{ROW} for q in P])[:n]",
+    "blocks of 16": "out = torch.cat("
+    "[torch.softmax(q @ K.T / math.sqrt(self.d_k), -1) @ V for q in Q.split(16)])",
+    "a thread": "import threading\nrows = []\n"
+    f"t = threading.Thread(target=lambda: rows.extend({ROW} for q in Q))\n"
+    "t.start()\nt.join()\nout = torch.stack(rows)",
+    "no dispatch": f"with torch._C._DisableTorchDispatch():\n    out = torch.stack([{ROW} for q in Q])",
+    "only when not traced": f"import sys\nout = torch.stack([{ROW} for q in Q])\n"
+    "if sys.gettrace():\n    " + VECTORIZED,
+    "an autograd.Function": "class Rows(torch.autograd.Function):\n    @staticmethod\n"
+    "    def forward(ctx, Q, K, V):\n"
+    "        return torch.stack([torch.softmax(K @ q / math.sqrt(Q.shape[1]), 0) @ V for q in Q])\n"
+    "    @staticmethod\n    def backward(ctx, g):\n        return g, g, g\nout = Rows.apply(Q, K, V)",
+}
+
+
+def _computed(name: str, code: str, fork_server: ForkServer) -> StudentRun:
+    """The run of a forward pass that computes out from Q, K and V so."""
+    start = BY_NAME["loop over queries"].forward.split("rows = []")[0]
+    answer = replace(BY_NAME["plain"], name=name, before_model="import torch\n", forward=start + code)
+    return evidence_of_files({NOTEBOOK: notebook_text(answer)}, fork_server)
+
+
+@pytest.mark.parametrize("how", FAIR)
+def test_what_computes_all_scores_at_once_is_vectorized(how: str, fork_server: ForkServer) -> None:
+    assert full(result(_computed(how, FAIR[how], fork_server), "2.5"))
+
+
+@pytest.mark.parametrize("how", LOOPING)
+def test_a_loop_over_queries_costs_the_points_in_whatever_form(how: str, fork_server: ForkServer) -> None:
+    test = result(_computed(how, LOOPING[how], fork_server), "2.5")
+    assert test["score"] == 0
+    assert "one product of all queries with all keys" in test["output"]
+
+
+def test_the_message_names_the_line_that_makes_the_output(fork_server: ForkServer) -> None:
+    code = "for row in Q:\n    print(row * 2)\nrows = []\nfor q in Q:\n" + f"    rows.append({ROW})\n"
+    run = _computed("two loops", code + "out = torch.stack(rows)", fork_server)
+    label, line = re.findall(r"(cell \d+[^,]*), line (\d+)", result(run, "2.5")["output"])[0]
+    assert run.submission.program is not None
+    (source,) = [cell.source for cell in run.submission.program.cells if cell.label.endswith(label)]
+    assert source.split("\n")[int(line) - 1].strip() == f"rows.append({ROW})"
+
+
+def test_a_crash_with_positions_alone_leaves_2_5_judged_without_them(fork_server: ForkServer) -> None:
+    crash = replace(
+        BY_NAME["plain"], name="crash", forward="assert self.pos is None\n" + BY_NAME["plain"].forward
     )
-    test = result(evidence_of_files({NOTEBOOK: notebook_text(hidden)}, fork_server), "2.5")
-    assert test["score"] == 0
-    assert "line 4" in test["output"]
+    evidence = evidence_of_files({NOTEBOOK: notebook_text(crash)}, fork_server)
+    assert full(result(evidence, "2.5"))
+    assert not full(result(evidence, "2.3"))
 
 
-def test_a_loop_that_no_source_shows_is_counted(fork_server: ForkServer) -> None:
-    looping = BY_NAME["loop over queries"]
-    code = "one = lambda q: torch.softmax(K @ q / math.sqrt(self.d_k), 0) @ V\n"
-    code += "out = torch.stack(eval('[one(q) for q in Q]', {'one': one, 'Q': Q}))\n"
-    hidden = replace(looping, name="evaluated", forward=looping.forward.split("rows = []")[0] + code)
-    test = result(evidence_of_files({NOTEBOOK: notebook_text(hidden)}, fork_server), "2.5")
-    assert test["score"] == 0
-    assert "grows with the sequence" in test["output"]
+def test_the_right_layers_under_a_second_name_cost_nothing(fork_server: ForkServer) -> None:
+    twice = BY_NAME["plain"].layers + "\nself.all = nn.ModuleList([self.Km, self.Qm, self.Vm])"
+    evidence = evidence_of_files(
+        {NOTEBOOK: notebook_text(replace(BY_NAME["plain"], name="twice", layers=twice))}, fork_server
+    )
+    assert full(result(evidence, "2.1"))
+
+
+def test_a_name_that_is_nearly_right_gets_one_line(fork_server: ForkServer) -> None:
+    lines = result(evidence_of("other layer names", fork_server), "2.1")["output"].splitlines()
+    assert [line.split("Rename ")[1].split(":")[0] for line in lines if line.startswith("- ")] == [
+        "self.W_k to self.Km",
+        "self.W_q to self.Qm",
+        "self.W_v to self.Vm",
+    ]
+    assert not [line for line in lines if "remove it" in line]

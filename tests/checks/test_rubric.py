@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from autograder import settings
-from autograder.checks.rubric import SECTIONS, rubric
+from autograder.checks import SECTIONS, rubric
 from autograder.results.runner import run_checks
 from autograder.sandbox.host import ForkServer
 from reference.tasks import IDENTITY

@@ -21,10 +21,9 @@ from autograder.feedback.diagnose import CHOICES, VARIANTS, Observation
 from autograder.feedback.mistakes import Choice
 from autograder.sandbox.calls import FloatArray, Sizes, Weights
 from reference.cases import (
-    COINCIDING_SIZES,
     EXTRA_WITH_POSITIONS,
     EXTRA_WITHOUT_POSITIONS,
-    OTHER_SIZES,
+    drawn_sizes,
     equivalence_cases,
     random_cases,
 )
@@ -199,7 +198,7 @@ def graded_cases() -> tuple[Observation, ...]:
         *equivalence_cases(TEST_SEED),
         *random_cases(EXTRA_WITHOUT_POSITIONS, settings.EXTRA_CASES_SEED),
         *random_cases(EXTRA_WITH_POSITIONS, settings.EXTRA_CASES_SEED),
-        *random_cases((*OTHER_SIZES, *COINCIDING_SIZES), settings.OTHER_SIZES_SEED),
+        *random_cases(drawn_sizes(settings.OTHER_SIZES_SEED), settings.OTHER_SIZES_SEED),
     )
     return tuple(
         Observation(

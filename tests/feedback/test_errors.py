@@ -89,7 +89,7 @@ def outcome_of(code: str, call: Call, label: str = LABEL) -> Outcome:
     scope: dict[str, object] = {}
     try:
         exec(compile(code, label, "exec", dont_inherit=True), scope)
-        return model.answer(scope, call)
+        return model.answer(scope, call, {})
     except model.Refuse as refusal:
         return Refused(refusal.reason, refusal.detail)
     except BaseException as error:

@@ -11,7 +11,7 @@ from reference.cases import (
     EXTRA_WITH_POSITIONS,
     EXTRA_WITHOUT_POSITIONS,
     FOR_GRADIENTS,
-    OTHER_SIZES,
+    drawn_sizes,
     equivalence_cases,
     random_cases,
 )
@@ -21,7 +21,6 @@ from .notebook import needs_assignment, notebook
 SETS = {
     "without positions": EXTRA_WITHOUT_POSITIONS,
     "with positions": EXTRA_WITH_POSITIONS,
-    "other sizes": OTHER_SIZES,
     "for gradients": FOR_GRADIENTS,
 }
 SEEDS = (20231, 20232, 20233, *range(12))  # the grader's own, and others that staff may choose
@@ -192,9 +191,24 @@ def test_a_bug_shows_plainly_in_every_set_whatever_the_seed(sizes, model):
 
 
 @pytest.mark.parametrize("model", POSITION_BUGS.values(), ids=POSITION_BUGS)
-@pytest.mark.parametrize("sizes", [EXTRA_WITH_POSITIONS, OTHER_SIZES])
-def test_a_bug_of_positions_shows_plainly_whatever_the_seed(sizes, model):
-    assert min(cases_told_apart(model, sizes, seed) for seed in SEEDS) >= 2
+def test_a_bug_of_positions_shows_plainly_whatever_the_seed(model):
+    assert min(cases_told_apart(model, EXTRA_WITH_POSITIONS, seed) for seed in SEEDS) >= 2
+
+
+@pytest.mark.parametrize("model", [*BUGS.values(), *POSITION_BUGS.values()], ids=[*BUGS, *POSITION_BUGS])
+def test_a_bug_shows_plainly_at_drawn_sizes_whatever_the_seed(model):
+    assert min(cases_told_apart(model, drawn_sizes(seed), seed) for seed in SEEDS) >= 2
+
+
+def test_drawn_sizes_are_the_seed_s_and_hold_what_wrong_code_stumbles_over():
+    assert drawn_sizes(1) == drawn_sizes(1) != drawn_sizes(2)
+    for sizes in map(drawn_sizes, SEEDS):
+        assert {1} < {s.seq_len for s in sizes}
+        assert max(s.seq_len for s in sizes) >= 50
+        assert any(s.seq_len == s.max_seq_len > 1 for s in sizes)
+        assert any(s.qk_dim == s.v_dim == s.input_dim > 1 for s in sizes)
+        assert any(s.total_dim == s.v_dim == s.qk_dim > s.input_dim for s in sizes)
+        assert all(1 in {getattr(s, name) for s in sizes} for name in ("input_dim", "qk_dim", "v_dim"))
 
 
 @pytest.mark.parametrize("sizes", SETS.values(), ids=SETS)
@@ -213,13 +227,13 @@ def test_every_case_has_the_sizes_asked_for(sizes):
 
 
 def test_the_same_seed_draws_the_same_cases():
-    for one, other in zip(random_cases(OTHER_SIZES, 9), random_cases(OTHER_SIZES, 9), strict=True):
+    for one, other in zip(random_cases(drawn_sizes(9), 9), random_cases(drawn_sizes(9), 9), strict=True):
         np.testing.assert_array_equal(one.transformer.Km, other.transformer.Km)
         np.testing.assert_array_equal(one.seq, other.seq)
 
 
 def test_a_case_does_not_depend_on_its_neighbours():
-    longer, shorter = random_cases(OTHER_SIZES, 9), random_cases(OTHER_SIZES[:3], 9)
+    longer, shorter = random_cases(drawn_sizes(9), 9), random_cases(drawn_sizes(9)[:3], 9)
     np.testing.assert_array_equal(longer[2].seq, shorter[2].seq)
 
 

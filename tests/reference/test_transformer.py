@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from reference.cases import EXTRA_WITH_POSITIONS, FOR_GRADIENTS, OTHER_SIZES, random_cases
+from reference.cases import EXTRA_WITH_POSITIONS, FOR_GRADIENTS, drawn_sizes, random_cases
 from reference.transformer import ExpBreak, NumpyTransformer
 
-CASES = random_cases(EXTRA_WITH_POSITIONS + OTHER_SIZES, seed=7)
-GRADIENT_CASES = random_cases((*FOR_GRADIENTS, *OTHER_SIZES), seed=8)
+CASES = random_cases(EXTRA_WITH_POSITIONS + drawn_sizes(7), seed=7)
+GRADIENT_CASES = random_cases((*FOR_GRADIENTS, *drawn_sizes(8)), seed=8)
 
 
 def scores_of(*scores: float) -> NumpyTransformer:

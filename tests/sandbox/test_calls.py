@@ -9,7 +9,6 @@ from autograder.sandbox.calls import (
     Answer,
     Call,
     Cell,
-    CountOperations,
     Describe,
     Forward,
     Gradients,
@@ -146,59 +145,51 @@ def test_gradients_of_an_output_of_the_wrong_shape_are_an_error(fork_server: For
     assert "(5, 2)" in got.message
 
 
-def test_a_vectorized_model_dispatches_as_many_operations_at_any_length(fork_server: ForkServer) -> None:
-    got = outcome(fork_server, MODEL, CountOperations(SIZES, (2, 6)))
-    assert isinstance(got, Answer)
-    short, long = got.arrays["counts"]
+def operations(fork_server: ForkServer, source: str) -> list[int]:
+    """How many operations make the output of 3 tokens and of 6."""
+    calls = [Forward(PLAIN, weights(PLAIN), sequence(length)) for length in (3, 6)]
+    outcomes = fork_server.run([Cell("model.py", source)], calls).outcomes
+    assert all(isinstance(each, Answer) for each in outcomes)
+    return [int(each.arrays["operations"][0]) for each in outcomes if isinstance(each, Answer)]
+
+
+def test_a_vectorized_model_makes_its_output_by_as_many_operations_at_any_length(
+    fork_server: ForkServer,
+) -> None:
+    short, long = operations(fork_server, MODEL)
     assert 5 < short == long
 
 
-def test_a_loop_dispatches_more_operations_for_a_longer_sequence(fork_server: ForkServer) -> None:
-    source = changed("return out", "return torch.stack([row + 0 for row in out])")
-    got = outcome(fork_server, source, CountOperations(SIZES, (2, 6)))
-    assert isinstance(got, Answer)
-    short, long = got.arrays["counts"]
+NOT_COUNTED = {
+    "rows that are printed": "for row in out:\n            print(row, row.sum() * 2)\n        return out",
+    "an assertion per row": "assert all(row.sum() < 1e9 for row in out)\n        return out",
+    "rows that are kept": "self.kept = [row * 2 for row in out]\n        return out",
+}
+COUNTED = {
+    "a comprehension": "return torch.stack([row + 0 for row in out])",
+    "map": "return torch.stack(list(map(torch.exp, out)))",
+    "another thread": "rows = []\n        import threading\n"
+    "        t = threading.Thread(target=lambda: rows.extend(row + 0 for row in out))\n"
+    "        t.start()\n        t.join()\n        return torch.stack(rows)",
+    "no dispatch": "with torch._C._DisableTorchDispatch():\n"
+    "            return torch.stack([row + 0 for row in out])",
+    "NumPy": "return torch.tensor([[float(x) for x in row] for row in out.detach().numpy()])",
+    "no gradients": "with torch.no_grad():\n            return torch.stack([row + 0 for row in out])",
+}
+
+
+@pytest.mark.parametrize("how", NOT_COUNTED)
+def test_what_does_not_make_the_output_is_not_counted(how: str, fork_server: ForkServer) -> None:
+    short, long = operations(fork_server, changed("return out", NOT_COUNTED[how]))
+    assert short == long == operations(fork_server, MODEL)[0]
+
+
+@pytest.mark.parametrize("how", COUNTED)
+def test_a_loop_makes_the_output_of_a_longer_sequence_by_more_operations(
+    how: str, fork_server: ForkServer
+) -> None:
+    short, long = operations(fork_server, changed("return out", COUNTED[how]))
     assert short < long
-
-
-@pytest.mark.parametrize(
-    ("line", "grows"),
-    [
-        ("return torch.stack([row * 2 for row in out])", True),
-        ("return torch.stack(list(map(lambda row: row * 2, out)))", True),
-        ("return torch.stack([row for row in out])", False),
-        ("rows = [row.sum() * 2 for row in out]; return out", False),
-        ("return torch.vmap(lambda row: row * 2)(out)", False),
-    ],
-)
-def test_of_a_loop_the_line_is_told_if_it_computes_what_comes_out(
-    fork_server: ForkServer, line: str, grows: bool
-) -> None:
-    got = outcome(fork_server, changed("return out", line), CountOperations(SIZES, (2, 6)))
-    assert isinstance(got, Answer)
-    place = [i for i, text in enumerate(MODEL.splitlines(), 1) if "return out" in text]
-    growing = [row[1] for row in got.arrays["lines"] if row[2] < row[3]]
-    assert growing == (place if grows else [])
-
-
-def test_operations_in_a_thread_or_out_of_sight_of_the_dispatcher_are_counted_where_the_output_is_judged(
-    fork_server: ForkServer,
-) -> None:
-    hidden = (
-        "rows = [None] * len(out)\n"
-        "        def fill():\n"
-        "            with torch._C._DisableTorchDispatch():\n"
-        "                for i in range(len(out)): rows[i] = out[i] * 2\n"
-        "        thread = __import__('threading').Thread(target=fill)\n"
-        "        thread.start(); thread.join()\n"
-        "        return torch.stack(rows)"
-    )
-    counts = []
-    for source in (MODEL, changed("return out", hidden)):
-        got = outcome(fork_server, source, Forward(PLAIN, weights(PLAIN), sequence()))
-        assert isinstance(got, Answer)
-        counts.append(int(got.arrays["operations"][0]))
-    assert counts[1] == counts[0] + len(sequence())
 
 
 def test_numbers_that_older_versions_of_torch_drew_are_given_too(fork_server: ForkServer) -> None:

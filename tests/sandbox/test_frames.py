@@ -112,3 +112,12 @@ def test_two_thousand_failing_statements_of_a_long_cell_are_read_in_one_pass() -
         report = wire.decode(frame, [cell], MAX_TEXT)
     assert isinstance(report, LoadReport)
     assert {statement.place.text for statement in report.statements} == {"fail()"}
+
+
+def test_a_text_of_the_students_code_has_no_character_that_acts() -> None:
+    raised = Raised("a\u202eb", "one\n\x1b[31mtwo\x9b\u2028", ())
+    assert decode(encoded(raised)) == Raised("a\\u202eb", "one\n\\x1b[31mtwo\\x9b\\u2028", ())
+    names = Answer({"trainable \x07": np.zeros(1)})
+    got = decode(wire.encode(3, names, LABELS, MAX_TEXT))
+    assert isinstance(got, Answer)
+    assert list(got.arrays) == ["trainable \\x07"]

@@ -177,8 +177,9 @@ def _sendable(outcome: Outcome, max_bytes: int) -> Outcome:
 
 def _too_large(outcome: Outcome) -> Outcome:
     arrays = outcome.arrays if isinstance(outcome, Answer) else {}
-    large = [(name, array) for name, array in arrays.items() if array.size != 1]
-    shapes = ", ".join(f"{name} {array.shape}" for name, array in large[:4])
+    largest = max((array.nbytes for array in arrays.values()), default=0)
+    large = [f"{name} {array.shape}" for name, array in arrays.items() if 2 * array.nbytes >= largest]
+    shapes = ", ".join(large[:4])
     return Refused(Refusal.TOO_LARGE, shapes)
 
 

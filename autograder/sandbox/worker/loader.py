@@ -317,7 +317,9 @@ def _staying() -> Iterator[None]:
 
     def instead(called: str) -> Callable[..., None]:
         def leave(*args: Any) -> None:
-            raise SystemExit(f"{called}({', '.join(map(repr, args))})"[:80])
+            # By its name, since its number is another each time that the upload is graded.
+            shown = ("os.getpid()" if arg == os.getpid() else repr(arg) for arg in args)
+            raise SystemExit(f"{called}({', '.join(shown)})"[:80])
 
         return leave
 

@@ -9,25 +9,19 @@ from __future__ import annotations
 import inspect
 import math
 import random
-import re
-import sys
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from types import CodeType, FrameType
+from types import CodeType
 from typing import Any, Final, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from autograder.assignment import CLASS_NAME, LAYERS, MATRICES
 from autograder.sandbox.calls import (
     Answer,
-    CountOperations,
     Describe,
     Forward,
     Gradients,
@@ -37,6 +31,7 @@ from autograder.sandbox.calls import (
     Train,
     Weights,
 )
+from autograder.sandbox.worker import operations
 from autograder.sandbox.worker.values import FLOATS, Tensor, describe, float_tensor, read_tensor
 
 _FIXED_SEED: Final = 0
@@ -47,7 +42,6 @@ _seed_numpy = np.random.seed
 _seed_torch = torch.default_generator.manual_seed
 _randn = torch.randn
 _zeros = torch.zeros
-_generator = torch.Generator
 _backward = torch.Tensor.backward
 _to = torch.Tensor.to
 _from_numpy = torch.from_numpy
@@ -55,12 +49,8 @@ _is_lazy = torch.nn.parameter.is_lazy
 _mse_loss = torch.nn.functional.mse_loss
 _softmax = torch.nn.functional.softmax
 _no_grad = torch.no_grad
-_set_trace = sys.settrace
-_type_name = type.__dict__["__name__"].__get__
 
 Arrays = dict[str, npt.NDArray[Any]]
-_Line = tuple[int, int]
-"""Number of a cell, and of a line in it."""
 
 
 class Refuse(Exception):
@@ -70,84 +60,6 @@ class Refuse(Exception):
         super().__init__(reason, detail)
         self.reason = reason
         self.detail = detail
-
-
-_MOVES: Final = re.compile(
-    "(AccumulateGrad|Alias|AsStrided|Cat|Clone|Copy|CopySlices|Detach|Diagonal|Embedding|Expand|Flip|Gather|"
-    "Index|IndexCopy|IndexPut|IndexSelect|Narrow|Permute|Repeat|ReshapeAlias|Roll|Scatter|Select|SelectScatter|"
-    "Slice|SliceScatter|Split|Squeeze|Stack|T|ToCopy|Transpose|Unbind|UnsafeView|Unsqueeze|View)"
-    r"_?(With\w+|Backward)*\d*"
-)
-"""Names of a graph's nodes that move numbers and compute none."""
-_MAX_NODES: Final = 20_000
-
-
-def _computing(output: torch.Tensor, lines: Mapping[Any, _Line] | None = None) -> Counter[_Line]:
-    """How many operations make the output, by the student's lines; all at (0, 0) where no lines are known.
-
-    The output's graph is asked, not what was dispatched: it is the same in every thread, and holds neither
-    what is printed nor what is collected.
-    """
-    found: Counter[_Line] = Counter()
-    seen: set[Any] = set()
-    waiting = [(output.grad_fn, (0, 0))]
-    while waiting and len(seen) < _MAX_NODES:
-        node, line = waiting.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        line = (lines or {}).get(node, line)  # a node within an operation is at its user's line
-        if not _MOVES.fullmatch(_type_name(type(node))):
-            found[line] += 1
-        waiting += [(following, line) for following, _ in node.next_functions]
-    return found
-
-
-class _Lines(TorchFunctionMode):
-    """Notes at which of the student's lines each node of a graph was made, and how often each line ran."""
-
-    def __init__(self, labels: Mapping[str, int]) -> None:
-        super().__init__()
-        self._labels = labels
-        self.made: dict[Any, _Line] = {}
-        self.ran: Counter[_Line] = Counter()
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        for tensor in result if isinstance(result, (tuple, list)) else (result,):
-            node = tensor.grad_fn if isinstance(tensor, Tensor) else None
-            if node is not None and node not in self.made:
-                self.made[node] = self._line()
-        return result
-
-    def _line(self) -> _Line:
-        frame: FrameType | None = sys._getframe(2)
-        while frame is not None and frame.f_code.co_filename not in self._labels:
-            frame = frame.f_back
-        return (0, 0) if frame is None else (self._labels[frame.f_code.co_filename], frame.f_lineno)
-
-    def trace(self, frame: FrameType, event: str, argument: Any) -> Any:
-        """For sys.settrace."""
-        label = frame.f_code.co_filename
-        if label not in self._labels:
-            return None
-        if event == "line":
-            self.ran[self._labels[label], frame.f_lineno] += 1
-        return self.trace
-
-
-class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch leaves its hook untyped
-    """Counts the tensor operations that reach the dispatcher."""
-
-    count = 0
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        return False  # True imports torch._dynamo, 0.7 s, to keep it from compiling this class
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.count += 1
-        return func(*args, **(kwargs or {}))
 
 
 def seed_all(seed: int) -> None:
@@ -204,22 +116,26 @@ def describe_model(cls: Callable[..., Any], call: Describe) -> Arrays:
     if any(_is_lazy(parameter) for parameter in model.parameters()):  # the first call gives them shapes
         model(_zeros(1, call.sizes.input_dim))
     parameters = dict(model.named_parameters(remove_duplicate=False))
+    own = {id(parameters[name]) for matrix in MATRICES if (name := f"{matrix}.weight") in parameters}
     arrays: Arrays = {}
     for name, value in model.state_dict().items():
         kind = "buffer"
-        if name in parameters:
+        if name.removesuffix(".weight") not in MATRICES and id(parameters.get(name)) in own:
+            kind = "alias"
+        elif name in parameters:
             kind = "trainable" if parameters[name].requires_grad else "frozen"
         arrays[f"{kind} {name}"] = np.array(tuple(getattr(value, "shape", ())), dtype=np.int64)
     return arrays
 
 
-def forward(cls: Callable[..., Any], call: Forward) -> Arrays:
-    """See calls.Forward."""
+def forward(cls: Callable[..., Any], call: Forward, labels: Mapping[str, int]) -> Arrays:
+    """See calls.Forward; labels: number of each cell."""
     model = build(cls, call.sizes)
     load_weights(model, call.weights)
-    output = checked(model(float_tensor(call.seq)))
-    operations = sum(_computing(output).values())
-    return {"output": read_tensor(output), "operations": np.array([operations], dtype=np.int64)}
+    parameters = dict(model.named_parameters(remove_duplicate=False))
+    weights = [parameters.get(f"{name}.weight") for name in LAYERS]
+    output, counted = operations.watch(lambda: checked(model(float_tensor(call.seq))), weights, labels)
+    return {"output": read_tensor(output), **counted}
 
 
 def gradients(cls: Callable[..., Any], call: Gradients) -> Arrays:
@@ -242,29 +158,6 @@ def gradients(cls: Callable[..., Any], call: Gradients) -> Arrays:
             array = read_tensor(gradient)
             arrays[name] = array if name == "pos" else np.ascontiguousarray(array.T)
     return arrays
-
-
-def count_operations(cls: Callable[..., Any], call: CountOperations, labels: Mapping[str, int]) -> Arrays:
-    """See calls.CountOperations. labels: number of each cell by its label."""
-    model = build(cls, call.sizes)
-    counts, made, ran = [], [], []
-    for seq_len in call.seq_lens:
-        inputs = _randn(seq_len, call.sizes.input_dim, generator=_generator().manual_seed(_FIXED_SEED))
-        counter = _Counter()  # type: ignore[no-untyped-call] # untyped in torch
-        lines = _Lines(labels)
-        _set_trace(lines.trace)
-        try:
-            with counter, lines:
-                output = model(inputs)
-        finally:
-            _set_trace(None)
-        counts.append(counter.count)
-        made.append(_computing(output, lines.made) if isinstance(output, Tensor) else Counter())
-        ran.append(lines.ran)
-    places = sorted({place for found in (*made, *ran) for place in found if place[1]})
-    rows = [[*place, *(found[place] for found in (*made, *ran))] for place in places]
-    table = np.array(rows, dtype=np.int64).reshape(len(rows), 2 + 2 * len(counts))
-    return {"counts": np.array(counts, dtype=np.int64), "lines": table}
 
 
 def recorded_output(cls: Callable[..., Any], call: RecordedOutput) -> Arrays:
@@ -312,20 +205,15 @@ def _draw_truncated(
 
 _MAKERS: Final[dict[type, Callable[[Callable[..., Any], Any], Arrays]]] = {
     Describe: describe_model,
-    Forward: forward,
     Gradients: gradients,
     RecordedOutput: recorded_output,
 }
 
 
-def answer(namespace: Mapping[str, Any], call: Any, labels: Mapping[str, int] | None = None) -> Answer:
-    """Make one call. labels: number of each cell by its label, for what is counted by lines.
-
-    Raises Refuse, and whatever the student's code raises.
-    """
-    if isinstance(call, CountOperations):
-        return Answer(count_operations(model_class(namespace), call, labels or {}))
-    return Answer(_MAKERS[type(call)](model_class(namespace), call))
+def answer(namespace: Mapping[str, Any], call: Any, labels: Mapping[str, int]) -> Answer:
+    """Make one call; labels: number of each cell. Raises Refuse, and whatever the student's code raises."""
+    cls = model_class(namespace)
+    return Answer(forward(cls, call, labels) if isinstance(call, Forward) else _MAKERS[type(call)](cls, call))
 
 
 # --- Training: plain SGD on the mean squared error, one sequence a step, as the assignment's loop does. ---
@@ -419,5 +307,5 @@ def prewarm() -> None:
     sizes = Sizes(2, 2, 2, 1, 3)
     weights = Weights(np.ones((3, 2)), np.ones((3, 2)), np.ones((3, 2)), np.ones((3, 1)))
     gradients(ReferenceModel, Gradients(sizes, weights, np.ones((3, 2)), np.ones((3, 2))))
-    count_operations(ReferenceModel, CountOperations(sizes, (1,)), {})
+    forward(ReferenceModel, Forward(sizes, weights, np.ones((2, 2))), {})
     inspect.getsource(ReferenceModel.forward)

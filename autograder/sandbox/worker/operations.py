@@ -1,0 +1,184 @@
+"""How many operations made an output, and at which lines: what goes row by row grows with the sequence.
+
+Counted is the output's own graph: the nodes through which Km, Qm or Vm reach it. Whatever else ran (rows that
+are printed, asserted on or kept for a plot, positions that are gathered) is not in it, and whatever made the
+output is, in whichever thread, mode or disguise it ran. Where the graph does not hold all (an output computed
+in NumPy, without gradients, or by an autograd.Function), the operations that reach the dispatcher and the
+student's own lines that run are counted instead, from then on in every call.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from types import FrameType
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from autograder.sandbox.worker.values import Tensor
+
+MANY: Final = 48
+"""Operations from which on their lines are asked for; computing all at once takes some ten."""
+MAX_NODES: Final = 20_000
+MAX_LINES: Final = 8
+
+_Place = tuple[int, int]
+_grad_fn: Final = torch.Tensor.__dict__.get("grad_fn", torch._C.TensorBase.__dict__.get("grad_fn")).__get__
+_own_function = torch.autograd.function.BackwardCFunction
+_set_trace, _set_thread_trace, _frame = sys.settrace, threading.settrace, sys._getframe
+_detached: list[bool] = []
+"""Not empty once an output's graph did not hold all of what made it."""
+
+
+def watch(
+    run: Callable[[], torch.Tensor], weights: Sequence[Any], labels: Mapping[str, int]
+) -> tuple[torch.Tensor, dict[str, npt.NDArray[np.int64]]]:
+    """Run a forward pass. Gives its output, and "operations" (1,) and "lines" (k, 3): cell, line, how often.
+
+    weights: of Km, Qm and Vm. run may be called twice: the first output counts. labels: number of each cell.
+    """
+    if _detached:
+        output, count, lines = _count_all(run, labels)
+        return output, _arrays(count, lines)
+    output = run()
+    nodes = _nodes(output, weights)
+    lines = Counter()
+    if nodes is None:
+        _detached.append(True)
+        try:
+            _, count, lines = _count_all(run, labels)
+        except Exception:  # a model that runs once only: its next call is counted as it runs
+            count = 0
+        return output, _arrays(count, lines)
+    if len(nodes) > MANY:
+        try:
+            lines = _lines(run, weights, labels)
+        except Exception:  # the message then names no line
+            lines = Counter()
+    return output, _arrays(len(nodes), lines)
+
+
+def _arrays(count: int, lines: Counter[_Place]) -> dict[str, npt.NDArray[np.int64]]:
+    rows = [(*place, times) for place, times in lines.most_common(MAX_LINES)]
+    return {
+        "operations": np.array([count], dtype=np.int64),
+        "lines": np.array(rows, dtype=np.int64).reshape(len(rows), 3),
+    }
+
+
+def _nodes(output: torch.Tensor, weights: Sequence[Any]) -> set[Any] | None:
+    """The nodes of the output's graph that depend on a weight; None if they do not hold all of its making."""
+    known = isinstance(output, Tensor) and all(isinstance(weight, Tensor) for weight in weights)
+    root = _grad_fn(output) if known else None
+    if root is None:
+        return None
+    users: dict[Any, list[Any]] = {root: []}
+    waiting = [root]
+    leaves = []
+    while waiting and len(users) < MAX_NODES:
+        node = waiting.pop()
+        if isinstance(node, _own_function) or "jit" in node.name():
+            return None
+        if any(getattr(node, "variable", None) is weight for weight in weights):
+            leaves.append(node)
+        for below, _ in node.next_functions:
+            if below is None:
+                continue
+            if below not in users:
+                users[below] = []
+                waiting.append(below)
+            users[below].append(node)
+    if len(users) >= MAX_NODES:
+        return set(users)
+    if len(leaves) < len(weights):
+        return None
+    reached: set[Any] = set()
+    while leaves:
+        for user in users[leaves.pop()]:
+            if user not in reached:
+                reached.add(user)
+                leaves.append(user)
+    return reached
+
+
+class _Makers(TorchFunctionMode):
+    """Keeps, for each node that is made, the student's line that asked for it."""
+
+    def __init__(self, labels: Mapping[str, int]) -> None:
+        super().__init__()
+        self.labels = labels
+        self.lines: dict[Any, _Place] = {}
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for each in result if isinstance(result, (tuple, list)) else (result,):
+            node = _grad_fn(each) if isinstance(each, Tensor) else None
+            if node is not None and node not in self.lines and len(self.lines) < MAX_NODES:
+                place = _place(_frame(1), self.labels)
+                if place is not None:
+                    self.lines[node] = place
+        return result
+
+
+def _lines(run: Callable[[], Any], weights: Sequence[Any], labels: Mapping[str, int]) -> Counter[_Place]:
+    """How many nodes of the output each line makes, in another run."""
+    makers = _Makers(labels)
+    with makers:
+        nodes = _nodes(run(), weights) or set()
+    return Counter(place for node, place in makers.lines.items() if node in nodes)
+
+
+class _Dispatched(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves its hook untyped
+    """Counts the tensor operations that reach the dispatcher."""
+
+    count = 0
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # True imports torch._dynamo, 0.7 s, to keep it from compiling this class
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += 1
+        return func(*args, **(kwargs or {}))
+
+
+def _count_all(
+    run: Callable[[], torch.Tensor], labels: Mapping[str, int]
+) -> tuple[torch.Tensor, int, Counter[_Place]]:
+    """Run, and count operations and the student's lines as they run, in threads started here, too."""
+    lines: Counter[_Place] = Counter()
+
+    def trace(frame: FrameType, event: str, _: Any) -> Any:
+        cell = labels.get(frame.f_code.co_filename)
+        if cell is None:
+            return None
+        if event == "line":
+            lines[cell, frame.f_lineno] += 1
+        return trace
+
+    dispatched = _Dispatched()  # type: ignore[no-untyped-call]  # untyped in torch
+    _set_thread_trace(trace)
+    _set_trace(trace)
+    try:
+        with dispatched:
+            output = run()
+    finally:
+        _set_trace(None)
+        _set_thread_trace(None)
+    return output, dispatched.count + sum(lines.values()), lines
+
+
+def _place(frame: FrameType | None, labels: Mapping[str, int]) -> _Place | None:
+    while frame is not None:
+        cell = labels.get(frame.f_code.co_filename)
+        if cell is not None:
+            return cell, frame.f_lineno
+        frame = frame.f_back
+    return None
