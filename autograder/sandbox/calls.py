@@ -185,8 +185,7 @@ class TaskMatrices:
 class Train:
     """Train a model by plain SGD on the mean squared error, one sequence a step.
 
-    Builds it under seed, or goes on with the model of the Train call before (resume), so that a long
-    training is heard of on its way. reference: the grader's own model instead of the student's.
+    Builds it under seed. reference: the grader's own model instead of the student's.
     lengths: of each step's sequence; inputs (steps, longest, input_dim) and targets (steps, longest -
     ignored, v_dim) hold it first, then padding. ignored: rows of the output in front that have no target.
 
@@ -202,7 +201,6 @@ class Train:
     targets: FloatArray
     ignored: int = 0
     reference: bool = False
-    resume: bool = False
 
     def accepts(self, answer: Answer) -> bool:
         """Whether the answer has the form above."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -35,11 +33,11 @@ class PytorchTransformer(nn.Module):
 SIZES = Sizes(3, 2, 3, 2, 4)
 
 
-def call(steps: int = 12, *, resume: bool = False, ignored: int = 0, reference: bool = False) -> Train:
+def call(steps: int = 12, *, ignored: int = 0, reference: bool = False) -> Train:
     draws = np.random.default_rng(3)
     lengths = tuple(int(n) for n in draws.integers(1 + ignored, 5, size=steps))
     inputs = np.eye(3)[draws.integers(0, 3, size=(steps, 4))]
-    return Train(SIZES, 227, 0.03, lengths, inputs, inputs[:, ignored:], ignored, reference, resume)
+    return Train(SIZES, 227, 0.03, lengths, inputs, inputs[:, ignored:], ignored, reference)
 
 
 def trained(train: Train) -> tuple[list[float], npt.NDArray[np.float32]]:
@@ -78,44 +76,11 @@ def test_training_gives_the_losses_and_weights_of_torchs_own_sgd(
     assert answer.arrays["pos"].shape == (4, 2)
 
 
-def test_a_training_cut_in_two_is_the_same_as_one(fork_server: ForkServer) -> None:
-    whole = call(12)
-    halves = [
-        replace(
-            whole,
-            lengths=whole.lengths[part],
-            inputs=whole.inputs[part],
-            targets=whole.targets[part],
-            resume=part.start > 0,
-        )
-        for part in (slice(0, 5), slice(5, 12))
-    ]
-    first, second = answers(fork_server, MODEL, *halves)
-    (one,) = answers(fork_server, MODEL, whole)
-    np.testing.assert_array_equal(
-        np.concatenate([first.arrays["losses"], second.arrays["losses"]]), one.arrays["losses"]
-    )
-    np.testing.assert_array_equal(second.arrays["Vm"], one.arrays["Vm"])
-
-
 def test_the_reference_model_trains_where_there_is_no_program(fork_server: ForkServer) -> None:
     outcome = fork_server.run([], [call(60, reference=True)]).outcomes[0]
     assert isinstance(outcome, Answer)
     losses = outcome.arrays["losses"]
     assert losses[-20:].mean() < losses[:20].mean()
-
-
-def test_the_host_hears_of_each_part(fork_server: ForkServer) -> None:
-    heard: list[int] = []
-    calls = [call(3), call(3, resume=True), call(3, resume=True)]
-    fork_server.run([Cell("cell 1", MODEL)], calls, heard=lambda: heard.append(1))
-    assert len(heard) == 3
-
-
-def test_going_on_without_a_beginning_is_an_error(fork_server: ForkServer) -> None:
-    outcome = fork_server.run([Cell("cell 1", MODEL)], [call(resume=True)]).outcomes[0]
-    assert isinstance(outcome, Raised)
-    assert "no training" in outcome.message
 
 
 def test_a_model_cut_off_from_its_weights_cannot_be_trained(fork_server: ForkServer) -> None:
