@@ -33,7 +33,7 @@ from autograder.sandbox.calls import (
     Transcript,
 )
 from autograder.sandbox.isolation import Isolation, probe
-from autograder.sandbox.launch import Launched, launch, receive_exactly
+from autograder.sandbox.launch import Launched, cpu_seconds_of, launch, receive_exactly
 from autograder.sandbox.wire import (
     LOAD_INDEX,
     Frame,
@@ -380,7 +380,7 @@ class _Talk:
         if not self._complete:
             self._unsent = memoryview(encode_order(self._calls[len(self._result.outcomes)]))
             self._send()
-        self._begin_phase(_cpu_seconds(self._child))
+        self._begin_phase(cpu_seconds_of(self._child))
 
     def _is_answer(self, call: Call, answer: Answer) -> bool:
         small = all(array.size <= self._limits.items for array in answer.arrays.values())
@@ -389,7 +389,7 @@ class _Talk:
     def _check_limits(self) -> None:
         if self._complete:
             return
-        cpu, now = _cpu_seconds(self._child), time.monotonic()
+        cpu, now = cpu_seconds_of(self._child), time.monotonic()
         used_up = self._allowance.end_at(now - self._begun, cpu)
         if used_up is not None:
             self._result.end = used_up
@@ -448,13 +448,3 @@ class _Talk:
         if number == signal.SIGKILL and peak_kib * 1024 > self._limits.memory // 2:
             return Ended(End.MEMORY, "killed by the system, which was out of memory")
         return Ended(End.SIGNAL, name)
-
-
-def _cpu_seconds(pid: int) -> float:
-    """CPU time a process has used; 0.0 where it is gone, or the system cannot tell (then rlimits do)."""
-    if not pid:
-        return 0.0
-    try:
-        return time.clock_gettime((~pid << 3) | 2)  # what clock_getcpuclockid(3) gives on Linux
-    except OSError:
-        return 0.0
