@@ -276,7 +276,7 @@ def _heat(matrix: FloatArray, wrong: np.ndarray | None = None) -> list[list[dict
             {
                 "text": f"{value:.3g}",
                 "tint": "46 111 187" if value > 0 else "217 119 37",
-                "much": round(0.75 * min(1.0, abs(value) / largest), 2) if np.isfinite(value) else 0,
+                "much": round(0.55 * min(1.0, abs(value) / largest), 2) if np.isfinite(value) else 0,
                 "wrong": bool(wrong is not None and wrong.shape == matrix.shape and wrong[i, j]),
             }
             for j, value in enumerate(row[:_MAX_COLUMNS])

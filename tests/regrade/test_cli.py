@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from autograder.regrade.cli import main
+from autograder.errors import UsageError
+from autograder.regrade.cli import _chosen, main
+from autograder.regrade.export import read_export
 from tests.regrade.exports import METADATA, write_plain
 from tests.regrade.fakes import broken_grader, regrade
 
@@ -192,3 +194,26 @@ def _alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+
+
+def test_a_student_is_found_by_name_number_email_or_folder(export: Path, tmp_path: Path) -> None:
+    known = read_export(export).entries[3]
+    one = known.submitters[0]
+    for word in (
+        known.id,
+        f"submission_{known.id}",
+        one.sid,
+        one.email,
+        one.name,
+        one.name.replace("ø", "Ø"),
+    ):
+        assert [entry.id for entry in _chosen(read_export(export).entries, [word])] == [known.id]
+    with pytest.raises(UsageError, match="may be any of 12"):
+        _chosen(read_export(export).entries, ["zoe"])
+
+
+def test_two_graders_are_compared_before_an_upload(export: Path, tmp_path: Path) -> None:
+    regrade(export, tmp_path / "one")
+    assert regrade(export, tmp_path / "two", "--against", str(tmp_path / "one")) == 0
+    assert "scores changed: 0 up, 0 down" in (tmp_path / "two" / "report.html").read_text("utf-8")
+    assert regrade(export, tmp_path / "two", "--against", str(tmp_path)) == 2

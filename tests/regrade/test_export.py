@@ -180,3 +180,59 @@ def test_what_is_no_export_is_refused_in_plain_words(tmp_path: Path, name: str) 
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match=name):
         read_export(tmp_path / name)
+
+
+def folders_of(root: Path, *names: str) -> Path:
+    for name in names:
+        (root / name).mkdir(parents=True)
+        (root / name / "submission_log.json").write_text("{}")
+    return root
+
+
+def test_no_two_submissions_share_an_id_however_alike_their_folders_are(tmp_path: Path) -> None:
+    names = ["a", "A", "a-ca978112", "A-559aead0", "a b", "a/b".replace("/", "∕"), "a-b"]
+    entries = read_export(folders_of(tmp_path, *names)).entries
+    assert len({entry.id.casefold() for entry in entries}) == len(names)
+
+
+def test_folder_names_in_any_script_are_kept_to_be_shown(tmp_path: Path) -> None:
+    names = ["Ána García", "李雷", "علی\u200cرضا"]
+    assert {entry.folder for entry in read_export(folders_of(tmp_path, *names)).entries} == set(names)
+
+
+def test_metadata_beside_other_folders_hide_nobody(tmp_path: Path) -> None:
+    (folders_of(tmp_path, "ana", "ben") / METADATA).write_text("submission_1:\n  :score: 3\n")
+    found = read_export(tmp_path)
+    assert [entry.id for entry in found.entries] == ["ana", "ben"]
+    assert "belongs to none of these folders" in found.notes[0]
+    folders_of(tmp_path, "submission_1")
+    assert {entry.id for entry in read_export(tmp_path).entries} == {"ana", "ben", "1"}
+
+
+def test_the_metadata_in_the_only_upload_set_no_name_no_id_and_no_score(tmp_path: Path) -> None:
+    (folders_of(tmp_path, "ana") / "ana" / METADATA).write_text("submission_1:\n  :score: 100\n")
+    (entry,) = read_export(tmp_path).entries
+    assert (entry.id, entry.before, entry.submitters) == ("ana", None, ())
+
+
+def test_canvas_files_are_grouped_by_student(tmp_path: Path) -> None:
+    for name in ("ruizana_11_901_submission_log.json", "ruizana_11_902_hw.ipynb", "lil_LATE_12_903_hw.ipynb"):
+        (tmp_path / name).write_text("{}")
+    entries = {entry.id: entry for entry in read_export(tmp_path).entries}
+    assert set(entries) == {"ruizana_11", "lil_12"}
+    place = path_of(entries["ruizana_11"], tmp_path, tmp_path / "work")
+    assert {file.name for file in place.iterdir()} == {"submission_log.json", "hw.ipynb"}
+
+
+def test_a_folder_that_is_one_submission_is_told_and_not_graded_as_several(tmp_path: Path) -> None:
+    for name in ("submission_log.json", "hw.ipynb"):
+        (tmp_path / name).write_text("{}")
+    with pytest.raises(UsageError, match="looks like one submission"):
+        read_export(tmp_path)
+
+
+def test_a_readme_beside_the_folders_is_asked_about(tmp_path: Path) -> None:
+    (folders_of(tmp_path, "ana", "ben") / "README.md").write_text("notes")
+    with pytest.raises(UsageError, match=r"README.md: is that a submission\?"):
+        read_export(tmp_path)
+    assert len(read_export(tmp_path, folders_only=True).entries) == 2

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from autograder.regrade.report import write_report
+from autograder.regrade.report import point_changes, write_report
 from autograder.regrade.types import (
     Entry,
     Fingerprint,
@@ -187,3 +188,14 @@ def test_a_picture_can_be_taken_at_two_widths_and_nothing_sticks_out(
     browse(report, tmp_path / "profile", size, f"--screenshot={picture}")
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert sticking_out(report, tmp_path, width) == {"width": width, "over": 0}
+
+
+def test_a_change_of_points_is_told_before_the_scores_it_moved(tmp_path: Path) -> None:
+    (one,) = rows(1)
+    assert one.now is not None
+    tests = tuple(replace(test, max_score=20.0) if test.number == "2.2" else test for test in one.now.tests)
+    moved = replace(one, now=replace(one.now, tests=tests))
+    assert point_changes([moved]) == ["2.2 is worth 20, was 10 (1 submission)"]
+    write_report([moved], [], tmp_path / "report.html", anonymous=False)
+    text = (tmp_path / "report.html").read_text("utf-8")
+    assert text.index("2.2 is worth 20, was 10") < text.index('id="submissions"')
