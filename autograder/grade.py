@@ -12,6 +12,7 @@ from typing import Any
 
 from autograder.assignment import Task
 from autograder.checks import rubric
+from autograder.checks.look import suspicious
 from autograder.checks.preamble import preamble
 from autograder.checks.run import StudentRun, calls
 from autograder.errors import UploadError
@@ -71,6 +72,9 @@ def _judged(run: StudentRun) -> Graded:
     header = with_fallback(lambda: preamble(run), str)
     graded = run_checks(rubric(run), output=f"{header}\n\nGraded by {version_line()}.".lstrip())
     graded.results["extra_data"] = {"version": version_line()}
+    cells = run.submission.program.cells if run.submission.program is not None else ()
+    if told := with_fallback(lambda: suspicious(cells), list):
+        graded.results["extra_data"]["look at"] = told
     timed_out = met_time_limit(run.load, run.outcomes)
     faults = (*run.submission.faults, *graded.faults)
     return replace(graded, submission=run.submission, timed_out=timed_out, faults=faults)
