@@ -6,14 +6,15 @@ tried, and the one that passes most is graded; who passes at once pays for none.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from autograder.assignment import Task
 from autograder.checks import rubric
+from autograder.checks.header import header
 from autograder.checks.look import suspicious
-from autograder.checks.preamble import preamble
 from autograder.checks.run import StudentRun, calls
 from autograder.errors import UploadError
 from autograder.feedback.messages import with_fallback
@@ -69,8 +70,11 @@ def run_student_code(
 
 
 def _judged(run: StudentRun) -> Graded:
-    header = with_fallback(lambda: preamble(run), str)
-    graded = run_checks(rubric(run), output=f"{header}\n\nGraded by {version_line()}.".lstrip())
+    def output(tests: Sequence[Mapping[str, Any]]) -> str:
+        told = with_fallback(lambda: header(run, tests), str)
+        return f"{told}\n\nGraded by {version_line()}.".lstrip()
+
+    graded = run_checks(rubric(run), output=output)
     graded.results["extra_data"] = {"version": version_line()}
     cells = run.submission.program.cells if run.submission.program is not None else ()
     if told := with_fallback(lambda: suspicious(cells), list):

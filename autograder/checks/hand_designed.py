@@ -210,7 +210,7 @@ class UniqueTokens(HandDesigned):
             )
         found = find_matrices(self.student, self.task)
         if not found.source:
-            raise NotAttempted("Not attempted, which costs nothing: this part is optional.")
+            raise NotAttempted("Not attempted: optional.")
         if found.matrices is None:
             self.fail(f"{found.problem} (Read from {found.source}; this part is optional.)")
         self.judge(found.matrices)

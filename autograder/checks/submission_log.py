@@ -8,8 +8,9 @@ from gradescope_utils.autograder_utils.decorators import number, tags, visibilit
 from autograder import settings
 from autograder.assignment import MODEL_RECORD_ITEMS, TASK_FACTS, Section, Task
 from autograder.checks.base import Check
+from autograder.checks.pytorch_transformer import first_wrong
 from autograder.feedback.messages import agree, difference, shape_text
-from autograder.sandbox.calls import Answer
+from autograder.sandbox.calls import Answer, Refused
 from autograder.submission.shapes import work_out_shapes
 from autograder.submission.types import Log, ModelRecord, ProblemKind, ShapeFault, TaskRecord
 from reference.tasks import TASKS, drawn_sequence
@@ -43,7 +44,15 @@ class SubmissionLog(Check):
         broken = {problem.section for problem in problems}
         if None not in broken:
             self.earn(sum(section not in broken for section in Section) / len(Section))
-        self.fail_with([f"{problem.where}: {problem.message}" for problem in problems])
+        lines = []
+        for section in (None, *Section):
+            faults = [problem for problem in problems if problem.section is section]
+            why = self.why_missing(section) if faults and section is not None else ""
+            if section is not None and why and all(p.kind is ProblemKind.MISSING for p in faults):
+                lines.append(f"{section.value} is missing: {why}.")
+            else:
+                lines += [f"{problem.where}: {problem.message}" for problem in faults]
+        self.fail_with(lines)
 
     @weight(2)
     @number("1.2")
@@ -70,6 +79,15 @@ class SubmissionLog(Check):
         self.earn((0 if model else 0.5) + sum(0.5 / len(tasks) for line in tasks if not line))
         self.fail_with([line for line in [model, *tasks] if line])
 
+    def why_missing(self, section: Section) -> str:
+        """Why the notebook did not write a section, as far as another check tells it; "" if none does."""
+        if section is Section.MODEL and (first := first_wrong(self.student)):
+            return f"the notebook's test fails, see {first}"
+        task = {Section.CONTENT: Task.CONTENT, Section.POSITION: Task.POSITION}.get(section)
+        if task is not None and isinstance(self.student.matrices.get(task), Refused):
+            return f"so are its matrices, see {'3.1' if task is Task.CONTENT else '4.1'}"
+        return ""
+
     def needs_log(self) -> Log:
         """The log; without one, 1.1 says so and the others point to it."""
         log = self.student.submission.log
@@ -86,7 +104,7 @@ class SubmissionLog(Check):
     def model_record(self, record: ModelRecord | None) -> str:
         """What is wrong with torch_transformer_shape and _value against a run of the code, or ""."""
         if record is None:
-            return "torch_transformer: not compared, because the log has no such section (see 1.1)."
+            return "torch_transformer: see 1.1."
         outcome = self.student.recorded
         if not isinstance(outcome, Answer):
             return "torch_transformer: not compared, because your code does not run (see 2.1 to 2.3)."
@@ -115,7 +133,7 @@ def _array_faults(log: Log, section: Section) -> list[str]:
     """What keeps a section's arrays from fitting together; one that is not there has one line."""
     if section is Section.MODEL:
         if log.model is None:
-            return [f"{section.value}: not checked, because the section is missing or broken (see 1.1)."]
+            return [f"{section.value}: see 1.1."]
         lines = _not_finite(log, section)
         wanted = max(
             0, min(MODEL_RECORD_ITEMS.stop, int(np.prod(log.model.shape))) - MODEL_RECORD_ITEMS.start
@@ -129,7 +147,7 @@ def _array_faults(log: Log, section: Section) -> list[str]:
     task, seed = next((task, seed) for found, task, seed in TASKS_RECORDED if found is section)
     record = log.record(task)
     if record is None:
-        return [f"{section.value}: not checked, because the section is missing or broken (see 1.1)."]
+        return [f"{section.value}: see 1.1."]
     lines = _not_finite(log, section)
     shaped = work_out_shapes(task, record)
     if isinstance(shaped, ShapeFault):
@@ -154,7 +172,7 @@ def _not_finite(log: Log, section: Section) -> list[str]:
 def _task_record(record: TaskRecord | None, section: Section, task: Task, seed: int) -> str:
     """What is wrong with a recorded output against a run of the recorded matrices, or ""."""
     if record is None:
-        return f"{section.value}: not compared, because the log has no such section (see 1.1)."
+        return f"{section.value}: see 1.1."
     shaped = work_out_shapes(task, record)
     if isinstance(shaped, ShapeFault):
         return f"{section.value}: not compared, because the shapes do not fit (see 1.2)."

@@ -6,8 +6,8 @@ student's outputs is named. Nothing here changes a score; imported by the failin
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import combinations, product
 from typing import Any
@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from autograder.feedback.divergence import first_divergence
 from autograder.feedback.mistakes import BIAS, MISTAKES, BoolArray, Choice, Mistake, softmax
-from autograder.sandbox.calls import FloatArray, Sizes, Weights
+from autograder.sandbox.calls import FloatArray, Gradients, Sizes, Weights
 from autograder.settings import MODEL_ATOL, RTOL
 
 IntArray = npt.NDArray[np.integer[Any]]
@@ -26,8 +27,7 @@ FIT_RTOL = 1e-4
 """Of the largest number of the output: ten times tighter than the grade's, a hundred times float32's."""
 FIT_ATOL = 2e-6
 FIRST_ITEMS = 3, 10
-"""Sequence lengths of the cases that rule out most combinations: the shortest tell nothing, the longest
-cost most."""
+"""Lengths of the cases that rule out most combinations: shorter ones tell nothing, longer ones cost most."""
 
 CHOICES = tuple(Choice)
 RIGHT: tuple[int, ...] = (0,) * len(CHOICES)
@@ -69,11 +69,45 @@ class Observation:
 class Diagnosis:
     """Why the outputs differ. mistakes: in the order of the computation; empty if none is known.
 
-    sentences: for the student, one per mistake; without one, the first intermediate that departs.
+    sentences: for the student, one per mistake and what they amount to together; without a mistake, the
+    first intermediate that departs. combination: of the variants; None for biases and for what is unknown.
     """
 
     mistakes: tuple[Mistake, ...]
     sentences: tuple[str, ...]
+    combination: tuple[int, ...] | None = None
+
+    def explains(self, cases: Sequence[Observation]) -> bool:
+        """Whether the mistakes reproduce these cases, also that the student's code raised where it did."""
+        if self.combination is None:
+            return bool(self.mistakes)
+        row = np.array([self.combination])
+        with np.errstate(all="ignore"):
+            return all(
+                fits(case, row)[0] if case.output is not None else not list(evaluate(case, row))
+                for case in cases
+            )
+
+    def showing(self, cases: Sequence[Observation]) -> tuple[Mistake, ...]:
+        """The mistakes without which these cases would give something else."""
+        if self.combination is None:
+            return self.mistakes
+        wrong = [choice for choice, index in zip(CHOICES, self.combination, strict=True) if index]
+        without = np.repeat([self.combination], len(wrong), axis=0)
+        without[np.arange(len(wrong)), [choice.value for choice in wrong]] = 0
+        shows = np.zeros(len(wrong), dtype=bool)
+        with np.errstate(all="ignore"):
+            for case in cases:
+                if case.output is not None:
+                    shows |= ~fits(case, without)
+        return tuple(mistake for mistake, its in zip(self.mistakes, shows, strict=True) if its)
+
+    def gives_gradients(self, call: Gradients, got: Mapping[str, FloatArray]) -> bool:
+        """Whether a model with these mistakes has these gradients, by name: by central differences."""
+        return self.combination is not None and all(
+            np.allclose(_slopes(self.combination, call, name), its, rtol=1e-3, atol=1e-4)
+            for name, its in got.items()
+        )
 
 
 # --- The search. ---
@@ -106,15 +140,13 @@ def _diagnose(observations: Sequence[Observation], has_bias: bool) -> Diagnosis 
         for case in used:
             fitting = fitting[fits(case, fitting)]
         if len(fitting):
-            mistakes = mistakes_of(_raising(raised, fitting)[0])
-            return Diagnosis(mistakes, (*map(_sentence, mistakes), *_together(mistakes)))
+            combination = tuple(int(index) for index in _raising(raised, fitting)[0])
+            mistakes = mistakes_of(combination)
+            sentences = (*(f"{mistake.what}. {mistake.do}" for mistake in mistakes), *_together(mistakes))
+            return Diagnosis(mistakes, sentences, combination)
     if has_bias:
-        return Diagnosis((BIAS,), (_sentence(BIAS),))
-    return Diagnosis((), ("No known mistake explains all of your outputs.", _first_divergence(cases)))
-
-
-def _sentence(mistake: Mistake) -> str:
-    return f"{mistake.what}. {mistake.do}"
+        return Diagnosis((BIAS,), (f"{BIAS.what}. {BIAS.do}",))
+    return Diagnosis((), (first_divergence(cases),))
 
 
 def _together(mistakes: tuple[Mistake, ...]) -> tuple[str, ...]:
@@ -321,84 +353,19 @@ def _groups(labels: IntArray) -> Iterator[tuple[tuple[int, ...], IntArray]]:
         yield tuple(int(label) for label in labels[members[0]]), members
 
 
-# --- When no known mistake fits: the first intermediate of the student's model that can be compared. ---
-
-_NEAR = 1e-3
-"""Above what float32 leaves after the least squares, below any mistake worth naming."""
-_WORST_CONDITION = 100.0
-
-
-def _first_divergence(cases: Sequence[Observation]) -> str:
-    for case in cases:
-        got, expected, length = case.numbers.shape, (len(case.seq), case.sizes.v_dim), len(case.seq)
-        if got != expected:
-            return (
-                f"For a sequence of length {length} your output has the shape {got}; expected {expected}, "
-                "that is (seq_len, v_dim). Print the shapes of Q, K, V, the scores and the attention weights "
-                "in forward, and find the first that is not (seq_len, qk_dim), (seq_len, v_dim) or (seq_len, "
-                "seq_len)."
-            )
-    for case in cases:
-        if not np.isfinite(case.numbers).all():
-            return (
-                f"For a sequence of length {len(case.seq)} your output holds NaN or infinity. Look for a "
-                "division by zero, a logarithm of zero, or a row of scores that is masked entirely."
-            )
-    return next(
-        filter(None, map(_compare, cases)),
-        "Compare your forward with the NumpyTransformer line by line on one short sequence: print the"
-        " queries, keys, values, scores and attention weights, and find the first that differs.",
-    )
-
-
-def _compare(case: Observation) -> str | None:
-    """None if this case's attention weights cannot be worked out, or are right.
-
-    Where a sequence is shorter than v_dim, the values determine the attention weights from the output.
-    """
-    weights, n = case.weights, len(case.seq)
-    x = case.seq if weights.pos is None else np.concatenate([case.seq, weights.pos[:n]], axis=1)
-    values = x @ weights.Vm  # (n, v_dim)
-    if n < 2 or n >= case.sizes.v_dim or np.linalg.cond(values) > _WORST_CONDITION:
-        return None
-    output = case.numbers
-    attention = output @ np.linalg.pinv(values)  # (n, n)
-    if np.abs(attention @ values - output).max() > _NEAR * max(1.0, float(np.abs(output).max())):
-        return (
-            f"For a sequence of length {n} your output's rows are not weighted sums of the values. "
-            "So look at the values first: V = self.Vm(x), where x is seq with the positions appended; "
-            "then at what you do after multiplying by V."
-        )
-    sums = attention.sum(axis=1)
-    if np.abs(sums - 1).max() > _NEAR:
-        return (
-            f"For a sequence of length {n} your output's rows are weighted sums of the values, so "
-            f"the values are right; but the weights of the first row sum to {sums[0]:.4g}, expected 1. Look "
-            "at the softmax in forward: dim=-1."
-        )
-    factor = _factor(attention, (x @ weights.Qm) @ (x @ weights.Km).T / case.sizes.qk_dim**0.5)
-    if factor is None:
-        return (
-            f"For a sequence of length {n} your output's rows are weighted averages of the values, "
-            "so the values are right; the attention weights differ. Look at the queries, the keys and the"
-            " scores in forward: Q @ K.T / sqrt(qk_dim)."
-        )
-    if abs(factor - 1) < _NEAR:
-        return None
-    return (
-        f"Your values and your softmax are right; your scores are {factor:.4g} times the expected "
-        "ones. In forward, look at what you divide Q @ K.T by: the square root of qk_dim is expected."
-    )
-
-
-def _factor(attention: FloatArray, scores: FloatArray) -> float | None:
-    """The c for which attention is softmax(c * scores), if there is one."""
-    if (attention < _NEAR).any():
-        return None
-    got = np.log(attention)
-    got -= got.mean(axis=1, keepdims=True)
-    expected = scores - scores.mean(axis=1, keepdims=True)
-    if not expected.any():
-        return None
-    factor = float((got * expected).sum() / (expected**2).sum())
-    return factor if np.abs(got - factor * expected).max() < 10 * _NEAR else None
+def _slopes(combination: tuple[int, ...], call: Gradients, name: str) -> FloatArray:
+    """The gradient of (output * upstream).sum() with respect to one matrix; NaN where nothing comes."""
+    matrix = getattr(call.weights, name)
+    slopes, step = np.full(matrix.shape, np.nan), 1e-5
+    for place in np.ndindex(matrix.shape):
+        losses = []
+        for sign in (1, -1):
+            moved = matrix.astype(np.float64)
+            moved[place] += sign * step
+            weights = replace(call.weights, **{name: moved})
+            case = Observation(call.sizes, weights, call.seq, None)
+            for _, outputs in evaluate(case, np.array([combination]), call.upstream.shape):
+                losses.append(float((outputs[0] * call.upstream).sum()))
+        if len(losses) == 2:
+            slopes[place] = (losses[0] - losses[1]) / (2 * step)
+    return slopes

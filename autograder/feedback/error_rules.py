@@ -43,6 +43,12 @@ RULES: Final[tuple[Rule, ...]] = (
         "Add import torch.nn.functional as F to a cell above the class, or write torch.softmax.",
     ),
     Rule(
+        r"NameError: name '(?P<name>d_k|dk|qk_dim|v_dim|input_dim|in_dim|pos_dim|max_seq_len|total_dim|"
+        r"total_input_dim|scale)' is not defined",
+        "{name} is known in __init__ alone: in forward, self. is missing, or it was never kept.",
+        "In __init__, write self.{name} = {name}; in forward, use self.{name}, or Q.shape[-1] for qk_dim.",
+    ),
+    Rule(
         r"NameError: name '(?P<name>[^']+)' is not defined",
         "{name} has no value here.",
         "Define or import {name} above this line, or inside the class; then restart the kernel and run "
@@ -92,8 +98,17 @@ RULES: Final[tuple[Rule, ...]] = (
         "Stay with torch from seq to the output: NumPy loses the gradients.",
     ),
     Rule(
-        r"AttributeError: '(?P<kind>\w+)' object has no attribute '(?P<name>[^']+)'|"
-        r"module '(?P<module>[\w.]+)' has no attribute '(?P<missing>[^']+)'",
+        r"AttributeError: module 'numpy' has no attribute '(?P<name>[^']+)'",
+        "np.{name} is not in NumPy {numpy}, which grades your code; the version that you used may have it.",
+        "Use torch in the model; elsewhere Python's own float, int, all, any or math do what it did.",
+    ),
+    Rule(
+        r"AttributeError: module 'torch(?P<part>[\w.]*)' has no attribute '(?P<name>[^']+)'",
+        "torch{part}.{name} is not in PyTorch {torch}, which grades your code.",
+        "Check the spelling; if it runs where you work, versions differ: use a function that both have.",
+    ),
+    Rule(
+        r"AttributeError: object has no attribute|module '[\w.]+' has no attribute",
         "This line asks for something that is not there.",
         "Check the spelling, and that it is PyTorch's name: NumPy's concatenate, axis and astype are cat, "
         "dim and to there.",
@@ -150,8 +165,8 @@ RULES: Final[tuple[Rule, ...]] = (
     ),
     Rule(
         r"ModuleNotFoundError|ImportError: No module named '(?P<name>[^']+)'",
-        "The package {name} is not there.",
-        "Use torch, NumPy and Python's own modules; remove this import, or move it out of the model's way.",
+        "The package {name} is not installed where your code is graded.",
+        "Make the model with torch, NumPy and Python's own modules: it needs no other package.",
     ),
     Rule(
         r"ImportError: ",
@@ -195,7 +210,7 @@ RULES: Final[tuple[Rule, ...]] = (
         "added batch dimension at the end of forward, or rows of pos beyond seq_len.",
     ),
     Rule(
-        r"AssertionError: CUDA",
+        r"AssertionError|RuntimeError: CUDA|cuda|NVIDIA|Torch not compiled",
         "There is no GPU here.",
         "Remove .cuda() and .to('cuda'): the model runs on the CPU.",
     ),
@@ -203,11 +218,12 @@ RULES: Final[tuple[Rule, ...]] = (
         r"AssertionError: ",
         "An assert in your code does not hold.",
         "Look at the values that it compares; print their shapes just above.",
+        at=r"\bassert\b",
     ),
     Rule(
-        r"RuntimeError: CUDA|cuda|NVIDIA",
-        "There is no GPU here.",
-        "Remove .cuda() and .to('cuda'): the model runs on the CPU.",
+        r"AssertionError: ",
+        "PyTorch refuses the arguments of this line.",
+        "Compare them with the documentation of what is called here.",
     ),
     Rule(
         r"RuntimeError: Can't call numpy\(\) on Tensor that requires grad",
@@ -226,16 +242,9 @@ RULES: Final[tuple[Rule, ...]] = (
         "Remove .detach(), .data, .item(), .numpy(), torch.no_grad() and torch.tensor(...) from forward.",
     ),
     Rule(
-        r"RuntimeError: have the same dtype, but got:? (?P<one>\w+) (?:!=|and) (?P<other>\w+)",
-        "Two matrices of different dtypes are multiplied: {one} and {other}.",
-        "Keep everything in float32: no .double(), no torch.from_numpy of float64 arrays; a new tensor "
-        "takes dtype=seq.dtype.",
-    ),
-    Rule(
-        r"RuntimeError: expected scalar type (?P<one>\w+) but found (?P<other>\w+)",
-        "Tensors of different dtypes are combined: {one} and {other}.",
-        "Keep everything in float32: no .double(), no torch.from_numpy of float64 arrays; a new tensor "
-        "takes dtype=seq.dtype.",
+        r"RuntimeError: have the same dtype, but got|expected scalar type \w+ but found",
+        "Tensors of different dtypes are combined.",
+        "Keep everything in float32: no .double() or float64 arrays; a new tensor takes dtype=seq.dtype.",
     ),
     Rule(
         r"RuntimeError: Sizes of tensors must match except in dimension 0",
@@ -390,9 +399,8 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule(
         r"Refusal.LAYER_SHAPE: ",
         "A weight has another shape than the matrix that is loaded into it: {detail}.",
-        "In __init__, use nn.Linear(total_input_dim, qk_dim, bias=False) for Km and Qm and "
-        "nn.Linear(total_input_dim, v_dim, bias=False) for Vm, where total_input_dim is input_dim + "
-        "pos_dim; pos is nn.Embedding(max_seq_len, pos_dim).",
+        "In __init__, make Km and Qm nn.Linear(input_dim + pos_dim, qk_dim, bias=False), Vm the same to "
+        "v_dim, and pos nn.Embedding(max_seq_len, pos_dim).",
     ),
     Rule(
         r"Refusal.NO_GRADIENT: ",
@@ -412,8 +420,7 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule(
         r"End.MEMORY: ",
         "Your code needed more memory than there is.",
-        "Look for a very large tensor or a list that grows; (seq_len, seq_len) is the largest that is "
-        "needed.",
+        "Look for a very large tensor or a list that grows; (seq_len, seq_len) is the largest needed.",
     ),
     Rule(
         r"End.SIGNAL: ",

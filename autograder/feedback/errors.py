@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from importlib.metadata import version
 from typing import Final
 
 from autograder.assignment import CLASS_NAME, GIVEN_CLASS_NAME, MATRICES
@@ -35,6 +36,8 @@ NAME_LIMIT: Final = 60
 _FROM_LOG: Final = "torch_transformer_init"
 """In the label of a cell that was rebuilt from the log."""
 NO_OWN_LINE: Final = "Where your model is built or called, outside your own lines"
+_OF_THE_GRADER: Final = "the output has the shape"
+"""How an error begins that the grader raises about what forward returned: not Python's words."""
 _RENAME: Final = "Rename self.{found} to self.{layer}: the notebook loads {layer}.weight."
 
 
@@ -61,7 +64,11 @@ def _recognised(type_name: str, message: str, line: str = "") -> Message:
         match = rule.match(type_name, message, line)
         if match is not None:
             known = {name: clean(text or "", NAME_LIMIT) for name, text in match.groupdict().items()}
-            known["detail"] = clean(message, SAID_LIMIT)
+            known |= {
+                "detail": clean(message, SAID_LIMIT),
+                "numpy": version("numpy"),
+                "torch": version("torch"),
+            }
             return Message(rule.headline.format(**known), rule.change.format(**known))
     return Message(
         "Your code raised an error.",
@@ -75,6 +82,8 @@ def _raised(error: Raised, call: Call | None, load: Load) -> Message:
     told = _product(error, call) or _recognised(error.type_name, error.message, place.text if place else "")
     if error.type_name == "NameError":
         told = _of_missing_name(told, error, place, load)
+    if error.message.startswith(_OF_THE_GRADER):
+        return told
     return Message(told.headline, told.change, _where(place), _said(error))
 
 
@@ -87,6 +96,18 @@ def _of_missing_name(told: Message, error: Raised, place: Place | None, load: Lo
         return Message(
             f"Your code uses {name}, which the log does not hold: only your notebook has it.",
             "Upload your notebook (.ipynb) together with submission_log.json.",
+        )
+    if name in MATRICES and place is not None:
+        return Message(
+            f"{name} is a layer of the model, and self. is missing in front of it.",
+            f"Write self.{name} here.",
+        )
+    absent = load.absent if isinstance(load, LoadReport) else ()
+    package = next((p for p in absent if found[1] in (p, p.split(".")[0])), "")
+    if package:
+        return Message(
+            f"{name} is not installed where your code is graded, though it is where you ran it.",
+            "Make the model with torch alone: what it computes needs no other package.",
         )
     pattern = re.compile(rf"(?<!\w){re.escape(found[1])}(?!\w)")
     for failed, why in _failures(load):
@@ -134,6 +155,9 @@ def _renames(detail: str) -> str:
 
 def rename(layer: str, found: list[str]) -> str:
     """What to rename to the layer, of the found entries of a state dict; "" if none is like it."""
+    if layer in found:
+        make = "nn.Embedding(max_seq_len, pos_dim)" if layer == "pos" else "nn.Linear(..., bias=False)"
+        return f"self.{layer} is a bare parameter: make it {make}."
     like = layer_named_like(layer, found)
     return _RENAME.format(found=clean(like, NAME_LIMIT), layer=layer) if like else ""
 

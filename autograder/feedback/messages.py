@@ -9,8 +9,8 @@ import builtins
 import contextlib
 import sys
 import traceback
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from html import escape
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -21,19 +21,20 @@ from autograder import settings
 from autograder.sandbox.calls import (
     Answer,
     Call,
+    End,
     Ended,
     FloatArray,
     Forward,
     LoadReport,
     Outcome,
     Raised,
-    Refused,
 )
 from reference.tasks import SequenceTask
 from reference.transformer import BoolArray, NumpyTransformer
 
 if TYPE_CHECKING:
-    from autograder.feedback.diagnose import Diagnosis
+    from autograder.feedback.diagnose import Diagnosis, Observation
+    from autograder.feedback.mistakes import Mistake
 
 T = TypeVar("T")
 Array = npt.NDArray[Any]
@@ -46,7 +47,8 @@ class Message:
 
     where: the student's line. said: Python's own words. details: further lines, such as numbers. Each may
     be empty. table: lines whose columns stand below each other. picture: an img element, escaped by who
-    makes it. diagnosis: the short stable name of the mistake that is recognised, "" if none.
+    makes it. diagnosis: the short stable name of the mistake that is recognised, "" if none. error: of the
+    student's code, its type and line, by which it is told once.
     """
 
     headline: str
@@ -57,6 +59,7 @@ class Message:
     table: str = ""
     picture: str = field(default="", repr=False)
     diagnosis: str = ""
+    error: tuple[str, ...] = ()
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -128,12 +131,12 @@ def difference(got: Array, expected: Array, *, rtol: float, atol: float, show: b
     if not finite.all():
         place = [int(i) for i in np.argwhere(~finite)[0]]
         return (
-            f"{_count(int((~finite).sum()), got.size)} NaN or infinite, the first at {place}: "
+            f"{_share(int((~finite).sum()), got.size)} NaN or infinite, the first at {place}: "
             "look for a division by zero, or an exp of a very large score."
         )
     excess = _excess(got, expected, rtol, atol)
     worst = tuple(int(i) for i in np.unravel_index(int(excess.argmax()), excess.shape))
-    line = f"{_count(int((excess > 0).sum()), got.size)} off"
+    line = f"{_share(int((~(excess <= 0)).sum()), got.size)} off"
     if show:
         line += f"; worst at {list(worst)}: got {got[worst]:.6g}, expected {expected[worst]:.6g}"
     return f"{line} (allowed: {rtol:g} relative plus {atol:g})."
@@ -150,7 +153,7 @@ def _excess(got: Array, expected: Array, rtol: float, atol: float) -> Array:
     return excess
 
 
-def _count(wrong: int, size: int) -> str:
+def _share(wrong: int, size: int) -> str:
     if wrong == size:
         return "All numbers are" if size > 1 else "The number is"
     return f"{wrong} of {size} numbers {'is' if wrong == 1 else 'are'}"
@@ -187,62 +190,163 @@ def explain_outcome(outcome: Outcome, call: Call, load: Load) -> Message:
     return with_fallback(lambda: explain(outcome, call, load), lambda: Message(str(outcome)))
 
 
-def diagnose_runs(runs: Sequence[Run], *, has_bias: bool) -> Diagnosis | None:
-    """The known mistake that explains all these runs, right ones included; None if none is wrong.
+@dataclass(frozen=True)
+class RunGroup:
+    """The runs of one check. number: of the check. show: whether inputs' sizes and numbers may be told."""
 
-    has_bias: the model's layers have biases, whose numbers nobody knows.
+    number: str
+    runs: Sequence[Run]
+    show: bool = True
+
+    @property
+    def wrong(self) -> list[Run]:
+        """The runs that are not right."""
+        return [run for run in self.runs if not run.is_right]
+
+    @property
+    def observed(self) -> list[Observation]:
+        """What the diagnosis goes by."""
+        from autograder.feedback.diagnose import Observation
+
+        return [Observation(r.call.sizes, r.call.weights, r.call.seq, r.output) for r in self.runs]
+
+
+@dataclass(frozen=True)
+class ModelFeedback:
+    """messages: by the number of each check whose runs are not all right. diagnosis: of every group together,
+    or, if nothing explains all of them, of the first; None if nothing is known."""
+
+    messages: Mapping[str, Message]
+    diagnosis: Diagnosis | None = None
+
+    def told_error(self, outcome: Outcome) -> str:
+        """The number of the check whose message tells this error of the student's code, "" if none does."""
+        return next((n for n, message in self.messages.items() if message.error == _error(outcome) != ()), "")
+
+
+_UNEXPLAINED = "Your outputs differ, and no known mistake explains all of them."
+
+
+def explain_model(groups: Sequence[RunGroup], load: Load, *, has_bias: bool) -> ModelFeedback:
+    """Explain the runs of a model, not all of which are right. Never raises.
+
+    What one group cannot tell apart, another does, so the mistake is looked for in all of them together.
+    Each mistake is told in the first group in which it shows; later ones point there, and tell what is wrong
+    with them besides. has_bias: the model's layers have biases, whose numbers nobody knows.
     """
-    from autograder.feedback.diagnose import Observation, diagnose
+    failing = [group for group in groups if group.wrong]
+    plain = {group.number: Message(_count(group), details=_came(group, load)) for group in failing}
+    return with_fallback(lambda: _explained(groups, load, has_bias), lambda: ModelFeedback(plain))
 
-    observed = [Observation(run.call.sizes, run.call.weights, run.call.seq, run.output) for run in runs]
-    return with_fallback(lambda: diagnose(observed, has_bias=has_bias), lambda: None)
+
+def _explained(groups: Sequence[RunGroup], load: Load, has_bias: bool) -> ModelFeedback:
+    from autograder.feedback.diagnose import diagnose
+
+    found = diagnose([case for group in groups for case in group.observed], has_bias=has_bias)
+    told: dict[Mistake, str] = {}
+    messages: dict[str, Message] = {}
+    for i, group in enumerate(groups):
+        if not group.wrong:
+            continue
+        if found is None or not found.mistakes:  # nothing explains all: what is there in this group alone?
+            alone = diagnose(group.observed, has_bias=has_bias)
+            if alone is not None and alone.mistakes and not i:
+                found = alone
+            messages[group.number] = _message(group, load, alone, told, messages)
+            found = found if found is not None and found.mistakes else None
+        elif found.explains(group.observed):
+            messages[group.number] = _message(group, load, found, told, messages)
+        else:
+            alone = diagnose(group.observed, has_bias=has_bias)
+            messages[group.number] = _message(group, load, alone, told, messages)
+    return ModelFeedback(messages, found)
 
 
-def explain_runs(
-    runs: Sequence[Run], load: Load, found: Diagnosis | None, *, show: bool, told_in: str
+def _message(
+    group: RunGroup,
+    load: Load,
+    found: Diagnosis | None,
+    told: dict[Mistake, str],
+    before: Mapping[str, Message],
 ) -> Message:
-    """Explain the runs of a check, not all of which are right.
+    """What one group is told. told: by mistake, the number of the check that told it; goes on here.
 
-    found: what `diagnose_runs` says of them. show: whether inputs' sizes and numbers may be told; the
-    mistake's name always may. told_in: the number of the check that has the diagnosis in full, "" if
-    this one is to have it.
+    before: what the groups before it were told, by number.
     """
-    wrong = [run for run in runs if not run.is_right]
-    first = next((run for run in wrong if run.output is None), wrong[0])
-    count = f"{len(wrong)} of {len(runs)} cases fail. {_case(first, show)}"
-    came: list[str] = []
-    if first.output is None and not show:
-        count += f" {_ending(first.outcome)}"
-    elif first.output is None:
-        came = explain_outcome(first.outcome, first.call, load).text.splitlines()
+    shown = found.showing(group.observed) if found is not None else ()
+    new = [mistake for mistake in shown if mistake not in told]
+    seen = sorted({told[mistake] for mistake in shown if mistake in told})
+    told.update(dict.fromkeys(new, group.number))
+    name = "; ".join(mistake.what for mistake in shown)
+    raised = next((run for run in group.wrong if run.output is None), None)
+    if raised is not None and (found is None or not found.explains(group.observed)):
+        where = ModelFeedback(before).told_error(raised.outcome)
+        if where and not new:
+            return Message(f"See {where}: {_cases(group)}", diagnosis=name)
+        error = _hidden(raised) if not group.show else explain_outcome(raised.outcome, raised.call, load)
+        also = [f"{mistake.what}. {mistake.do}" for mistake in new]
+        also += [f"Besides, see {number}." for number in seen]
+        details = (*error.details, *also, _count(group))
+        return replace(error, details=details, diagnosis=name, error=_error(raised.outcome))
+    if not shown:
+        earlier = next((number for number, message in before.items() if message.headline == _UNEXPLAINED), "")
+        if earlier:
+            return Message(f"See {earlier}: {_cases(group)}")
+        change = found.sentences[-1] if found is not None else ""
+        return Message(_UNEXPLAINED, change, details=(_count(group), *_came(group, load)))
+    if not new:
+        return Message(f"See {seen[0]}: {_cases(group)}", diagnosis=name)
+    also = [f"{mistake.what}. {mistake.do}" for mistake in new[1:]]
+    if found is not None:
+        also += found.sentences[len(found.mistakes) :]
+    also += [f"Besides, see {number}." for number in seen]
+    return Message(
+        f"{new[0].what}.", new[0].do, details=(*also, _count(group), *_came(group, load)), diagnosis=name
+    )
+
+
+def _error(outcome: Outcome) -> tuple[str, ...]:
+    """The type of an error and the student's line; () for what is no error of the student's own lines."""
+    if not isinstance(outcome, Raised) or not outcome.trace:
+        return ()
+    return outcome.type_name, outcome.trace[-1].label, str(outcome.trace[-1].line)
+
+
+def _hidden(run: Run) -> Message:
+    """An error on inputs that are not shown: its type alone, since its text may hold them."""
+    if isinstance(run.outcome, Raised):  # a type of the student's own may have a name made of the input
+        own = not isinstance(getattr(builtins, run.outcome.type_name, None), type)
+        kind = "it raises an error of its own type" if own else f"it raises {run.outcome.type_name}"
     else:
-        count += " " + difference(
-            first.output, first.expected, rtol=settings.RTOL, atol=settings.MODEL_ATOL, show=show
-        )
-    if found is None:
-        return Message(count, details=tuple(came))
-    name = "; ".join(mistake.what for mistake in found.mistakes)
-    if told_in and found.mistakes:
-        told: tuple[str, ...] = (f"It is the mistake that {told_in} explains.",)
-    else:
-        told = found.sentences
-    return Message(count, details=(*came, *told), diagnosis=name)
+        kind = getattr(run.outcome, "reason", End.NOT_RUN).value
+    return Message(
+        f"Your model fails at other sizes ({kind}).",
+        "Look in the class for numbers that fit only the sizes of the notebook's own test, and for "
+        "dimensions of 1 that are dropped.",
+    )
 
 
-def _ending(outcome: Outcome) -> str:
-    """How a hidden case ended, in words that the student's code has no say in: it has seen the input."""
-    if isinstance(outcome, Raised):
-        known = isinstance(getattr(builtins, outcome.type_name, None), type)
-        return f"it raises {outcome.type_name}." if known else "it raises an error of its own type."
-    return f"{outcome.reason.value}." if isinstance(outcome, (Refused, Ended)) else ""
+def _cases(group: RunGroup) -> str:
+    return f"{len(group.wrong)} of {len(group.runs)} cases fail."
 
 
-def _case(run: Run, show: bool) -> str:
-    """The case as a student can rebuild it; hidden cases keep their sizes to themselves."""
-    if not show:
-        return "The first of them, whose input is not shown:"
-    told = ", ".join(f"{name}={value}" for name, value in vars(run.call.sizes).items())
-    return f"The first of them, with {told} and {len(run.call.seq)} tokens:"
+def _count(group: RunGroup) -> str:
+    """How many cases fail, and the first as a student can rebuild it."""
+    first = next((run for run in group.wrong if run.output is None), group.wrong[0])
+    if not group.show:
+        return f"{_cases(group)} Their inputs are not shown."
+    sizes = ", ".join(str(value) for value in vars(first.call.sizes).values())
+    return f"{_cases(group)} The first: PytorchTransformer({sizes}) on {len(first.call.seq)} tokens."
+
+
+def _came(group: RunGroup, load: Load) -> tuple[str, ...]:
+    """What came of the first case that fails."""
+    first = next((run for run in group.wrong if run.output is None), group.wrong[0])
+    if first.output is not None:
+        rtol, atol = settings.RTOL, settings.MODEL_ATOL
+        return (difference(first.output, first.expected, rtol=rtol, atol=atol, show=group.show),)
+    error = explain_outcome(first.outcome, first.call, load) if group.show else _hidden(first)
+    return error.lines
 
 
 # --- Hand-designed matrices. ---

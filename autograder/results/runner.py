@@ -24,7 +24,7 @@ import math
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from numbers import Real
@@ -111,10 +111,12 @@ class _Ending:
     printed: str = ""
 
 
-def run_checks(checks: Iterable[TestCase], *, output: str = "") -> Graded:
+def run_checks(
+    checks: Iterable[TestCase], *, output: Callable[[Sequence[Mapping[str, Any]]], str] = lambda tests: ""
+) -> Graded:
     """Run the checks in their order; the results have one entry for each, ordered by number.
 
-    output: plain text for the head. A fault of the grader is announced there too.
+    output: plain text for the head, from the entries. A fault of the grader is announced there too.
     """
     started = time.perf_counter()
     checks = list(checks)
@@ -136,7 +138,7 @@ def run_checks(checks: Iterable[TestCase], *, output: str = "") -> Graded:
     }
     if board:
         results["leaderboard"] = board
-    text, _ = bounded(safe(_joined(_notice(len(faults)), output), "text"), "text", limit)
+    text, _ = bounded(safe(_joined(_notice(len(faults)), output(results["tests"])), "text"), "text", limit)
     if text:
         results |= {"output": text, "output_format": "text"}
     diagnoses = dict.fromkeys(name for check in checks if (name := getattr(check, "diagnosis", "")))

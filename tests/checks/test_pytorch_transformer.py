@@ -25,7 +25,7 @@ def test_the_right_model_passes(number: str, fork_server: ForkServer) -> None:
     ("mistake", "number", "says"),
     [
         ("bias left on", "2.1", "bias=False"),
-        ("other layer names", "2.1", "W_k.weight"),
+        ("other layer names", "2.1", "Rename self.W_k to self.Km"),
         ("unused weight", "2.1", "extra.weight"),
         ("frozen values", "2.1", "not trainable"),
         ("layers transposed", "2.1", "shape"),
@@ -33,7 +33,7 @@ def test_the_right_model_passes(number: str, fork_server: ForkServer) -> None:
         ("softmax over queries", "2.2", "cases fail"),
         ("positions prepended", "2.3", "cases fail"),
         ("positions ignored", "2.3", "cases fail"),
-        ("squeezed", "2.4", "not shown"),
+        ("squeezed", "2.4", "See 2."),
         ("loop over queries", "2.5", "grows with the sequence"),
         ("comprehension over rows", "2.5", "line"),
         ("numpy in the middle", "2.6", "gets no gradient"),

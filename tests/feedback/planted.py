@@ -222,7 +222,7 @@ def outputs_of(combination: tuple[int, ...]) -> tuple[Observation, ...]:
         module, seq = loaded(number)
         try:
             with torch.no_grad():
-                return np.array(scope["forward"](module, seq))
+                return np.array(scope["forward"](module, seq).numpy())
         except (RuntimeError, IndexError, ValueError):
             return None
 

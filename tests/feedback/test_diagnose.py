@@ -22,6 +22,8 @@ from autograder.feedback.diagnose import (
     mistakes_of,
 )
 from autograder.feedback.mistakes import BIAS, MISTAKES, Mistake
+from autograder.sandbox.calls import Gradients
+from reference.transformer import NumpyTransformer
 from tests.feedback.planted import graded_cases, outputs_of
 
 Combination = tuple[int, ...]
@@ -74,7 +76,8 @@ def test_no_outputs_give_no_diagnosis():
 def test_every_single_mistake_is_named_alone(combination):
     found = diagnose(outputs_of(combination))
     (mistake,) = mistakes_of(combination)
-    assert found == Diagnosis((mistake,), (f"{mistake.what}. {mistake.do}",))
+    assert found.mistakes == (mistake,)
+    assert found.sentences == (f"{mistake.what}. {mistake.do}",)
 
 
 @pytest.mark.slow
@@ -132,7 +135,7 @@ def test_an_unknown_scale_is_given_as_a_factor():
 
     found = unknown(model)
     assert found.mistakes == ()
-    assert "0.7 times the expected" in found.sentences[1]
+    assert "0.7 times the expected" in found.sentences[0]
 
 
 def test_unknown_attention_weights_are_told_from_wrong_values():
@@ -140,7 +143,7 @@ def test_unknown_attention_weights_are_told_from_wrong_values():
         attention, values = attention_with(case, 1.0)
         return np.sqrt(attention) / np.sqrt(attention).sum(axis=1, keepdims=True) ** 2 @ values
 
-    assert "sum to" in unknown(model).sentences[1]
+    assert "sum to" in unknown(model).sentences[0]
 
 
 def test_wrong_scores_are_told_from_wrong_values():
@@ -148,7 +151,7 @@ def test_wrong_scores_are_told_from_wrong_values():
         attention, values = attention_with(case, 1.0)
         return (attention + attention**2) / (attention + attention**2).sum(axis=1, keepdims=True) @ values
 
-    assert "Look at the queries, the keys and the scores" in unknown(model).sentences[1]
+    assert "Look at the queries, the keys and the scores" in unknown(model).sentences[0]
 
 
 def test_values_that_are_wrong_are_the_first_to_depart():
@@ -156,16 +159,25 @@ def test_values_that_are_wrong_are_the_first_to_depart():
         attention, values = attention_with(case, 1.0)
         return np.tanh(attention @ values)
 
-    assert "not weighted sums of the values" in unknown(model).sentences[1]
+    assert "not weighted sums of the values" in unknown(model).sentences[0]
+
+
+def test_dropout_is_named():
+    def model(case):
+        attention, values = attention_with(case, 1.0)
+        kept = np.random.RandomState(len(case.seq)).rand(*attention.shape) > 0.5
+        return 2 * kept * attention @ values
+
+    assert "dropout" in unknown(model).sentences[0]
 
 
 def test_a_shape_that_nothing_explains_is_told_with_the_one_expected():
     found = unknown(lambda case: np.zeros((2, 3, 5)))
-    assert "(2, 3, 5); expected (" in found.sentences[1]
+    assert "(2, 3, 5); expected (" in found.sentences[0]
 
 
 def test_nan_that_nothing_explains_is_told():
-    assert "NaN" in unknown(lambda case: np.full((len(case.seq), case.sizes.v_dim), np.nan)).sentences[1]
+    assert "NaN" in unknown(lambda case: np.full((len(case.seq), case.sizes.v_dim), np.nan)).sentences[0]
 
 
 HOSTILE = [
@@ -228,3 +240,24 @@ def test_a_diagnosis_takes_well_below_its_budget():
     spent = 1000 * (time.process_time() - start)
     logging.getLogger(__name__).warning("a diagnosis that finds nothing: %.0f ms", spent)
     assert found.mistakes == ()
+
+
+def test_each_mistake_shows_where_it_changes_something():
+    prepended_and_unscaled = outputs_of((1, 0, 0, 1, 0, 0, 0, 0, 0))
+    found = diagnose(prepended_and_unscaled)
+    without = [case for case in prepended_and_unscaled if case.weights.pos is None]
+    assert [mistake.what for mistake in found.showing(without)] == ["The scores are not scaled"]
+    assert len(found.showing(prepended_and_unscaled)) == 2
+    assert found.explains(prepended_and_unscaled)
+    assert not found.explains([replace(case, output=None) for case in without])
+
+
+def test_gradients_follow_from_a_mistake_only_if_they_are_the_ones_it_has():
+    case = next(case for case in outputs_of((0, 0, 0, 1, 0, 0, 0, 0, 0)) if case.weights.pos is None)
+    unscaled = diagnose(outputs_of((0, 0, 0, 1, 0, 0, 0, 0, 0)))
+    call = Gradients(case.sizes, case.weights, case.seq, np.ones((len(case.seq), case.sizes.v_dim)))
+    grown = math.sqrt(case.sizes.qk_dim)  # an unscaled model is a right one with a larger Km
+    of_right = NumpyTransformer(grown * case.weights.Km, case.weights.Qm, case.weights.Vm)
+    right = of_right.gradients(case.seq, call.upstream)
+    assert unscaled.gives_gradients(call, {"Km": right.Km * grown, "Vm": right.Vm})
+    assert not unscaled.gives_gradients(call, {"Km": right.Km * grown, "Vm": 0 * right.Vm})

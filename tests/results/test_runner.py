@@ -30,7 +30,7 @@ from autograder.results.schema import encode, validate
 
 def grade(*cases: type[unittest.TestCase], output: str = "") -> Graded:
     load = unittest.TestLoader().loadTestsFromTestCase
-    graded = run_checks([test for case in cases for test in load(case)], output=output)
+    graded = run_checks([test for case in cases for test in load(case)], output=lambda tests: output)
     validate(graded.results)
     return graded
 

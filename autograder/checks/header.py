@@ -1,0 +1,208 @@
+"""The lines above the tests: where to start, what was found in the upload, what did not run."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from html import unescape
+from typing import Any, Final
+
+import numpy as np
+
+from autograder.assignment import MATRICES, Task
+from autograder.checks.run import StudentRun
+from autograder.sandbox.calls import Answer, End, Ended, LoadReport, StatementFate, StatementReport
+from autograder.submission.shapes import work_out_shapes
+from autograder.submission.source import same_code
+from autograder.submission.types import NoteLevel, Origin, ShapeFault
+from autograder.text import NAME_LIMIT, clean
+
+MAX_STATEMENTS = 8
+TOLD = (StatementFate.FAILED, StatementFate.STOPPED, StatementFate.ENDED)
+OPTIONAL_MARKER = "generate_test_cases_unique"
+_WARNING = "Please note"
+_MESSAGE_LIMIT = 300
+_MAX_STARTS: Final = 3
+_MAX_READ, _MAX_CAUSE = 4096, 160
+_OWN_TEST: Final = re.compile(r"test\(\)\s*(#|$)")
+_SEE: Final = re.compile(r"\b[Ss]ee (\d\.\d)\b(?: (?:and|to) (\d\.\d)\b)?")
+_RERUN: Final = "Run all cells again, download submission_log.json again, and upload both."
+
+
+def header(evidence: StudentRun, tests: Sequence[Mapping[str, Any]] = ()) -> str:
+    """Plain text for the head of results.json, one line per fact. tests: its entries, once all are judged."""
+    lines = [
+        f"{_WARNING}: {notice.text}" if notice.tone is NoteLevel.WARNING else notice.text
+        for notice in evidence.submission.notices
+    ]
+    lines += [f"{_WARNING}: {text}" for text in _disagreements(evidence)]
+    if isinstance(evidence.load, Ended):
+        lines.append(
+            f"{_WARNING}: your code could not be loaded: {evidence.load.reason.value} "
+            f"({evidence.load.detail}). Remove whatever runs long or leaves the process, and upload again."
+        )
+    elif evidence.load is not None:
+        lines += _loading(evidence.load, _left_alone(evidence), judged=bool(tests))
+    return "\n".join([*filter(None, [start(tests)]), *lines])
+
+
+def start(tests: Sequence[Mapping[str, Any]]) -> str:
+    """Where to start: the first check that fails for a reason of its own, and what that explains besides.
+
+    A check each line of whose message points to another one ("see 2.2") is explained by it. "" if nothing
+    fails.
+    """
+    failed = {
+        test["number"]: _plain(test)
+        for test in tests
+        if test.get("status") == "failed" and test.get("number")
+    }
+    points_to = {number: _explained_in(text, failed) for number, text in failed.items()}
+
+    def source(number: str) -> str:
+        for _ in failed:
+            number = points_to[number] or number
+        return number
+
+    sources = {number: source(number) for number in failed}
+    own = sorted(set(sources.values()), key=lambda number: (number.startswith("1."), number))
+    own = [number for number in own if not failed[number].startswith("Not graded")]
+    told: list[str] = []
+    for number in own[:_MAX_STARTS]:
+        explained = [other for other in failed if sources[other] == number != other]
+        also = f"; that also explains {', '.join(explained)}" if explained else ""
+        told.append(f"{'Then look at' if told else 'Start with'} {number}: {_cause(failed[number])}{also}.")
+    return " ".join(told)
+
+
+def _plain(test: Mapping[str, Any]) -> str:
+    text = str(test.get("output", ""))[:_MAX_READ]
+    return unescape(re.sub(r"<[^<>]*>", "", text)) if test.get("output_format") == "html" else text
+
+
+def _explained_in(text: str, failed: Mapping[str, str]) -> str:
+    """The first check that every line points to, among those that fail; "" if a line points nowhere."""
+    lines = [_SEE.findall(line) for line in text.splitlines() if line]
+    there = [[number for pair in line for number in pair if number in failed] for line in lines]
+    return max(numbers[0] for numbers in there) if there and all(there) else ""
+
+
+def _cause(text: str) -> str:
+    """The message's first sentence up to its details, as part of another."""
+    line = text.split("\n", 1)[0][:_MAX_CAUSE]
+    cause = re.split(r"[:;.] |[:;.]$", line, maxsplit=1)[0]
+    if " " not in cause:  # a key of the log, whose fault comes behind it
+        cause = re.split(r"[;.] |[;.]$", line, maxsplit=1)[0]
+    first = cause.split(" ", 1)[0]
+    plain = first in ("A", "One") or (len(first) > 2 and first[1:].islower())  # not Km, Q, F
+    return cause[:1].lower() + cause[1:] if plain else cause
+
+
+# --- Where the log and the code of one upload tell different stories. It costs nothing by itself. ---
+
+
+def _disagreements(evidence: StudentRun) -> list[str]:
+    """One line per part in which log and code differ, with what was graded and what to do."""
+    log, program = evidence.submission.log, evidence.submission.program
+    if log is None or program is None or program.origin is Origin.LOG:
+        return []
+    lines = []
+    if log.model is not None and same_code(program, log.model) is False:
+        lines.append(
+            f"PytorchTransformer in {program.name} is not the one recorded in {log.name}; "
+            f"{program.name} was graded. {_RERUN}"
+        )
+    if isinstance(evidence.load, LoadReport) and evidence.load.is_cut:
+        return lines  # what the grader's own limits left out may be all the difference
+    for task, record in ((Task.CONTENT, log.content), (Task.POSITION, log.position)):
+        outcome = evidence.matrices.get(task)
+        if record is None or not isinstance(outcome, Answer):
+            continue
+        recorded = work_out_shapes(task, record)
+        if isinstance(recorded, ShapeFault):
+            continue
+        different = [
+            name for name in MATRICES if not _same_matrix(getattr(recorded, name), outcome.arrays.get(name))
+        ]
+        if different:
+            lines.append(
+                f"{', '.join(different)} of {task.value} differ between {log.name} and {program.name}; "
+                f"{log.name} was graded. {_RERUN}"
+            )
+    return lines
+
+
+def _same_matrix(recorded: np.ndarray | None, ran: np.ndarray | None) -> bool:
+    if recorded is None or ran is None:
+        return recorded is None  # content has no pos, whatever the code has by that name
+    return recorded.shape == ran.shape and bool(np.allclose(recorded, ran, rtol=1e-6, atol=1e-9))
+
+
+# --- What did not run. ---
+
+
+def _left_alone(evidence: StudentRun) -> Mapping[str, int]:
+    """By a cell's label, the line from which on it is the optional part, which fails in every upload that
+    leaves that part out; empty if the part was attempted."""
+    program = evidence.submission.program
+    if program is None or isinstance(evidence.matrices.get(Task.UNIQUE), Answer):
+        return {}
+    return {
+        cell.label: cell.source[: cell.source.index(OPTIONAL_MARKER)].count("\n") + 1
+        for cell in program.cells
+        if OPTIONAL_MARKER in cell.source
+    }
+
+
+def _loading(load: LoadReport, left_alone: Mapping[str, int], *, judged: bool) -> list[str]:
+    """judged: the checks tell what is wrong with the model; the notebook's own test of it need not."""
+    failed = [
+        report
+        for report in load.statements
+        if report.fate in TOLD
+        and report.place.line < left_alone.get(report.place.label, sys.maxsize)
+        and not (judged and _OWN_TEST.match(report.place.text))
+    ]
+    told = _causes(failed)[:MAX_STATEMENTS]
+    lines = [_statement(report) for report in told]
+    if len(failed) > len(told):
+        lines.append(
+            f"(and {len(failed) - len(told)} more statements that did not run, most because of these)"
+        )
+    if load.definitions_only:
+        lines.append(
+            "Your program took too long, so only its imports, functions and classes were run from there on."
+        )
+    if load.absent:
+        listed = clean(", ".join(load.absent), NAME_LIMIT)
+        lines.append(
+            f"{listed}: neither in your upload nor installed where it is graded; what your code does with it "
+            "was left out."
+        )
+    return lines
+
+
+def _causes(failed: Sequence[StatementReport]) -> list[StatementReport]:
+    """Without the names that a cell lacks after its first failure: those follow from it."""
+    causes: list[StatementReport] = []
+    for report in failed:
+        follows = report.error is not None and report.error.type_name == "NameError"
+        if not (follows and any(cause.place.label == report.place.label for cause in causes)):
+            causes.append(report)
+    return causes
+
+
+def _statement(report: StatementReport) -> str:
+    where = f"{report.place.label}, line {report.place.line}"
+    code = f"`{clean(report.place.text, 80)}`"
+    if report.error is None:
+        return f"{where}: {code} took too long and was stopped; the rest went on."
+    if report.fate is StatementFate.ENDED:
+        ends = {end.name: end.value for end in End}  # the name comes from the student's process
+        reason = ends.get(report.error.type_name, "it ended")
+        detail = clean(report.error.message, NAME_LIMIT)
+        return f"{where}: {code} was left out, since in it the program died: {reason} ({detail})."
+    message = clean(report.error.message, _MESSAGE_LIMIT)
+    kind = clean(report.error.type_name, NAME_LIMIT)
+    return f"{where}: {code} raised {kind}: {message} (the rest went on)."
