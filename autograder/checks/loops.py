@@ -33,14 +33,13 @@ def loop_message(runs: Sequence[Run], cells: Sequence[Cell]) -> str:
     if not can_be_judged(runs):
         return ""
     longest = max(length for length, _, _ in counted)
-    short = [(count, length) for length, count, _ in counted if 2 * length <= longest]
+    short = [count for length, count, _ in counted if 2 * length <= longest]
     least, most = min(short), max(short)
     long = min(count for length, count, _ in counted if length == longest)
-    if long > most[0]:
-        how = f"{most[0]} for {most[1]} tokens, {long} for {longest}"
-        what = f"The number of operations that make the output grows with the sequence ({how})"
-    elif least[0] > MOST:
-        what = f"{least[0]} operations make the output of {least[1]} tokens"
+    if long > most:
+        what = f"The number of operations that make the output grows with the sequence, from {most} to {long}"
+    elif least > MOST:
+        what = f"{least} operations make the output of a few tokens"
     else:
         return ""
     lines: Counter[tuple[int, int]] = Counter()
