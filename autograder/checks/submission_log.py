@@ -6,7 +6,7 @@ import numpy as np
 from gradescope_utils.autograder_utils.decorators import number, tags, visibility, weight
 
 from autograder import settings
-from autograder.assignment import MODEL_RECORD_ITEMS, TASK_FACTS, Section, Task
+from autograder.assignment import LOG_NAME, MODEL_RECORD_ITEMS, TASK_FACTS, Section, Task
 from autograder.checks.base import Check
 from autograder.checks.pytorch_transformer import first_wrong
 from autograder.feedback.messages import agree, difference, shape_text
@@ -39,6 +39,11 @@ class SubmissionLog(Check):
             self.fail(
                 "There is no submission_log.json in your upload. Run all cells of your notebook, download "
                 "the submission_log.json it writes, and upload it with the notebook."
+            )
+        if not log.has_ending:
+            self.fail(
+                f"{log.name} has no ending. Its matrices were read, but the assignment asks for "
+                f"{LOG_NAME}: rename it to that and upload it again."
             )
         problems = [problem for problem in log.problems if problem.kind is not ProblemKind.NOT_FINITE]
         broken = {problem.section for problem in problems}
@@ -91,7 +96,7 @@ class SubmissionLog(Check):
     def needs_log(self) -> Log:
         """The log; without one, 1.1 says so and the others point to it."""
         log = self.student.submission.log
-        if log is None or not log.readable:
+        if log is None or not log.readable or not log.has_ending:
             self.skipTest("Not graded because there is no log that can be read: see 1.1.")
         return log
 

@@ -73,6 +73,11 @@ class Log:
     position: TaskRecord | None
     problems: tuple[Problem, ...]
 
+    @property
+    def has_ending(self) -> bool:
+        """Whether its file's name has one, .json or .txt, as a log has that is to be counted as handed in."""
+        return "." in self.name.rpartition("/")[2]
+
     def record(self, task: Task) -> TaskRecord | None:
         """What it records of a task; None, too, for one that it never does."""
         return {Task.CONTENT: self.content, Task.POSITION: self.position}.get(task)

@@ -147,7 +147,6 @@ RECORDED = log_of(RIGHT)
 LOGS: Mapping[str, Callable[[], Files]] = {
     "UTF-16": lambda: {LOG: codecs.BOM_UTF16_LE + RECORDED.encode("utf-16-le")},
     ".txt": lambda: {"submission_log.txt": RECORDED},
-    "without ending": lambda: {"submission_log": RECORDED},
     "among thirty other files": lambda: {LOG: RECORDED, **numbered(30, "a{}.json", "{}")},
     "notebook that fails": lambda: {
         LOG: RECORDED,
@@ -174,6 +173,14 @@ def test_a_log_counts_under_any_name_and_so_does_the_class_it_records(
 ) -> None:
     earned, _ = points(LOGS[name](), tmp_path, fork_server)
     assert sum(earned.values()) == 100
+
+
+def test_a_log_without_an_ending_is_read_but_counts_as_handed_in_under_its_name_alone(
+    fork_server: ForkServer, tmp_path: Path
+) -> None:
+    earned, output = points({"submission_log": RECORDED}, tmp_path, fork_server)
+    assert earned == {**dict.fromkeys(earned, 0), **WHOLE}
+    assert output.startswith("Start with 1.1: submission_log has no ending; that also explains 1.2, 1.3.")
 
 
 def test_what_is_said_of_the_choice_names_the_reading_that_was_graded(
