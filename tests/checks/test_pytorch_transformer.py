@@ -63,8 +63,8 @@ def test_of_a_hidden_case_that_raises_the_type_alone_is_told(fork_server: ForkSe
         forward="if len(seq) > 11: raise ValueError(f'{seq.shape} {seq}')\n" + BY_NAME["plain"].forward,
     )
     output = result(evidence_of_files({NOTEBOOK: notebook_text(shouting)}, fork_server), "2.4")["output"]
-    assert "it raises ValueError." in output
-    assert re.findall(r"\d+", output.split("ValueError")[1]) == []
+    assert "(it raises ValueError)" in output
+    assert not re.search(r"tensor|Size|\d\.\d", output)
 
 
 def test_a_model_that_cannot_be_built_is_explained_once(fork_server: ForkServer) -> None:
