@@ -6,12 +6,13 @@ tried, and the one that passes most is graded; who passes at once pays for none.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from autograder.assignment import Task
+from autograder.assignment import CLASS_NAME, Task
 from autograder.checks import rubric
 from autograder.checks.header import header
 from autograder.checks.look import suspicious
@@ -19,11 +20,14 @@ from autograder.checks.run import StudentRun, calls
 from autograder.errors import UploadError
 from autograder.feedback.messages import with_fallback
 from autograder.results.runner import Graded, run_checks
-from autograder.sandbox.calls import Answer, RunLimits, met_time_limit
+from autograder.sandbox.calls import Answer, Moment, RunLimits, met_time_limit
 from autograder.sandbox.host import Allowance, ForkServer
 from autograder.submission.choose import collect
-from autograder.submission.types import Log, Note, NoteLevel, Submission
+from autograder.submission.types import Log, Note, NoteLevel, Origin, Submission
 from autograder.version import version_line
+
+MORE_READINGS = 2
+"""Beside the first, for an upload that fails."""
 
 
 def grade(upload: Path, sandbox: ForkServer, limits: RunLimits | None = None) -> Graded:
@@ -36,7 +40,7 @@ def grade(upload: Path, sandbox: ForkServer, limits: RunLimits | None = None) ->
     allowance = Allowance()
     first = run_student_code(submission, sandbox, limits, allowance)
     best = _judged(first)
-    for other in submission.others:
+    for other in islice(_other_readings(submission), MORE_READINGS):
         if not _another_may_pass(best.results, submission.log):
             break
         judged = _judged(_with_matrices(run_student_code(other, sandbox, limits, allowance), first))
@@ -65,8 +69,23 @@ def run_student_code(
     """
     if submission.program is None:
         return StudentRun(submission)
-    transcript = sandbox.run(submission.program.cells, calls(), limits, allowance=allowance or Allowance())
+    transcript = sandbox.run(
+        submission.program.cells, calls(), limits, allowance or Allowance(), moment=submission.moment
+    )
     return StudentRun.of(submission, transcript)
+
+
+def _other_readings(submission: Submission) -> Iterator[Submission]:
+    """The class as it stands at the end, where the program defines it again, and what else was uploaded."""
+    program = submission.program
+    if program is not None and program.origin is not Origin.LOG:
+        defined = [cell for cell in program.cells if cell.executed and f"class {CLASS_NAME}" in cell.source]
+        if len(defined) > 1:
+            where = f"stands at the end of {program.name} otherwise than tested"
+            told = f"{CLASS_NAME} {where}; it was graded as it stands there."
+            notices = (*submission.notices, Note(NoteLevel.FOUND, told))
+            yield replace(submission, moment=Moment.END, notices=notices)
+    yield from submission.others
 
 
 def _judged(run: StudentRun) -> Graded:

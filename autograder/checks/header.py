@@ -90,7 +90,7 @@ def _explained_in(text: str, failed: Mapping[str, str]) -> str:
 
 def _cause(text: str) -> str:
     """The message's first sentence up to its details, as part of another."""
-    line = text.split("\n", 1)[0][:_MAX_CAUSE]
+    line = text.removeprefix("- ").split("\n", 1)[0][:_MAX_CAUSE]
     cause = re.split(r"[:;.] |[:;.]$", line, maxsplit=1)[0]
     if " " not in cause:  # a key of the log, whose fault comes behind it
         cause = re.split(r"[;.] |[;.]$", line, maxsplit=1)[0]

@@ -11,7 +11,7 @@ import select
 import signal
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
@@ -104,21 +104,20 @@ class ForkServer:
         cells: Sequence[Cell],
         calls: Sequence[Call],
         limits: RunLimits | None = None,
-        heard: Callable[[], None] | None = None,
         allowance: Allowance | None = None,
         *,
         moment: Moment = Moment.TESTED,
     ) -> Transcript:
         """Load the cells and make the calls, in order, in a child that is gone when this returns.
 
-        Whatever the student's code does is an Outcome. limits: for this run only. heard: called at each
-        call's outcome. allowance: what is left of the upload's time; None: no bound but those of the calls.
-        moment: see `Moment`. Raises SandboxFault if the sandbox itself fails.
+        Whatever the student's code does is an Outcome. limits: for this run only. allowance: what
+        is left of the upload's time; None: no bound but those of the calls. moment: see `Moment`. Raises
+        SandboxFault if the sandbox itself fails.
         """
         control = self._await_ready()
         try:
             request = Request(tuple(cells), limits or self._limits, 0, moment)
-            return _run(control, request, tuple(calls), allowance, heard)
+            return _run(control, request, tuple(calls), allowance)
         except BaseException:  # what is still on its way would be taken for the next run's
             self.close()
             raise
@@ -178,7 +177,6 @@ def _run(
     request: Request,
     calls: tuple[Call, ...],
     allowance: Allowance | None,
-    heard: Callable[[], None] | None,
 ) -> Transcript:
     """Attempt after attempt, until every call has its outcome.
 
@@ -197,7 +195,7 @@ def _run(
         left = calls[len(outcomes) :]
         cpu_seconds = min(2 * limits.load_cpu + len(left) * limits.call_cpu, allowance.cpu_left)
         request = replace(request, cpu_seconds=math.ceil(cpu_seconds) + 1)
-        attempt = run_attempt(control, request, left, allowance, heard)
+        attempt = run_attempt(control, request, left, allowance)
         load = load or attempt.load
         outcomes += attempt.outcomes
         end = attempt.end
@@ -246,7 +244,6 @@ def run_attempt(
     request: Request,
     calls: Sequence[Call],
     allowance: Allowance,
-    heard: Callable[[], None] | None,
 ) -> Attempt:
     """Fork, talk, and return when the child is gone. Raises SandboxFault if the fork server fails."""
     request_read, request_write = os.pipe()
@@ -261,7 +258,7 @@ def run_attempt(
             os.close(answer_write)
         os.set_blocking(request_write, False)
         os.set_blocking(answer_read, False)
-        return _Talk(control, request, calls, allowance, (request_write, answer_read), heard).run()
+        return _Talk(control, request, calls, allowance, (request_write, answer_read)).run()
     finally:
         os.close(request_write)
         os.close(answer_read)
@@ -275,10 +272,8 @@ class _Talk:
         calls: Sequence[Call],
         allowance: Allowance,
         pipes: tuple[int, int],
-        heard: Callable[[], None] | None,
     ) -> None:
         self._control = control
-        self._heard = heard
         self._cells = request.cells
         self._calls = calls
         self._limits = request.limits
@@ -375,8 +370,6 @@ class _Talk:
             if isinstance(message, Answer) and not self._is_answer(self._calls[expected], message):
                 raise FrameError("the answer has not the form of its call")
             self._result.outcomes.append(message)
-            if self._heard is not None:
-                self._heard()
         if not self._complete:
             self._unsent = memoryview(encode_order(self._calls[len(self._result.outcomes)]))
             self._send()

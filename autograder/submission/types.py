@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from autograder.assignment import Section, Task
-from autograder.sandbox.calls import Cell
+from autograder.sandbox.calls import Cell, Moment
 
 FlatArray = npt.NDArray[np.float64]
 
@@ -149,7 +149,7 @@ class Submission:
     """One upload, by one of its readings. log None: there is no log. program None: there is no code anywhere.
 
     others: the same upload by further readings that are fair, the best first. faults: what the grader itself
-    got wrong in reading it, with the traceback, for staff.
+    got wrong in reading it, with the traceback, for staff. moment: the state in which the model is called.
     """
 
     log: Log | None
@@ -157,6 +157,7 @@ class Submission:
     notices: tuple[Note, ...]
     others: tuple[Submission, ...] = ()
     faults: tuple[str, ...] = ()
+    moment: Moment = Moment.TESTED
 
 
 @dataclass(frozen=True)

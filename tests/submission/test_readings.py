@@ -200,6 +200,22 @@ def test_a_worse_reading_is_never_taken_and_a_blank_one_earns_nothing(
     assert "Code: b.ipynb" in output
 
 
+def test_a_class_mended_below_its_test_and_not_tested_again_counts(
+    fork_server: ForkServer, tmp_path: Path
+) -> None:
+    failing = 'raise ValueError("the two transformers differ")'
+    text = notebook_text(UNSCALED).replace(json.dumps(failing)[1:-1], "print(1)")
+    assert "print(1)" in text
+    tested = json.loads(text)
+    mended = json.loads(notebook_text(RIGHT))
+    below = next(cell for cell in mended["cells"] if "class PytorchTransformer" in "".join(cell["source"]))
+    source = "".join(below["source"]).rsplit("test()", 1)[0]
+    tested["cells"].append({**below, "source": source, "execution_count": 99})
+    earned, output = points({NOTEBOOK: json.dumps(tested)}, tmp_path, fork_server)
+    assert {section: earned[section] for section in WHOLE} == WHOLE
+    assert f"PytorchTransformer stands at the end of {NOTEBOOK} otherwise than tested" in output
+
+
 def test_who_passes_at_once_pays_for_no_other_reading(
     fork_server: ForkServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
