@@ -283,7 +283,9 @@ def _message(
         where = ModelFeedback(before).told_error(raised.outcome)
         if where and not new:
             return Message(f"See {where}: {_cases(group)}", diagnosis=name)
-        error = _hidden(raised) if not group.show else explain_outcome(raised.outcome, raised.call, load)
+        tried = getattr(raised.outcome, "reason", None) not in (End.USED_UP, End.NOT_RUN)
+        hidden = tried and not group.show
+        error = _hidden(raised) if hidden else explain_outcome(raised.outcome, raised.call, load)
         also = [f"{mistake.what}. {mistake.do}" for mistake in new]
         also += [f"Besides, see {number}." for number in seen]
         details = (*error.details, *also, _count(group))

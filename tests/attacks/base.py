@@ -59,8 +59,9 @@ def log(**changed: Any) -> bytes:
 
 
 def honest(before: str = "", forward: str = HONEST_FORWARD, after: str = "", **changed: Any) -> Files:
-    """Both files of an upload that is right, unless forward or a changed value is not."""
-    return {LOG: log(**changed), CODE: code(before, forward, after)}
+    """Both files of an upload that is right, unless forward (as the log records it) or a value is not."""
+    recorded = {"torch_transformer_forward": forward, **changed}
+    return {LOG: log(**recorded), CODE: code(before, forward, after)}
 
 
 def wrong(before: str = "", after: str = "") -> Files:

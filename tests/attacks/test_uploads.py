@@ -78,7 +78,7 @@ def test_a_forward_that_sleeps_is_cut_with_the_time_of_the_upload_and_keeps_what
     passed = {test["number"] for test in results["tests"] if test.get("status") == "passed"}
     assert "Not run: your program used up its time (12 s for the whole upload)" in output["2.4"]
     assert passed >= {"2.1", "3.1", "3.2", "4.1", "4.2"}
-    assert passed.isdisjoint({"2.4", "2.5", "2.6"})
+    assert passed.isdisjoint({"2.4", "2.6"})  # 2.5 is judged by the outputs that came
 
 
 def filled(folder: Path, files: Files) -> Path:

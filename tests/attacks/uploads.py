@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from .base import CODE, LOG, LOOPED_FORWARD, Files, code, honest, log, wrong
+from .base import CODE, LOG, LOOPED_FORWARD, WRONG_FORWARD, Files, code, honest, log, wrong
 
 NASTY: Final = "<script>alert(1)</script><img src=x onerror=y>\x1b[31m\x07\u202egnp\u2066\u200b\x00\x9b"
 """HTML, ANSI, a bell, bidirectional overrides, a zero-width space, NUL, a C1 control character."""
@@ -113,6 +113,7 @@ _FORGE_ALL = (
 )
 _SCORES = {"score": 100, "tests": [{"name": "all", "score": 100, "max_score": 100}]}
 _LOCAL = b"import os\nos._exit(0)\n"
+_LOG_WRONG = {LOG: log(torch_transformer_forward=WRONG_FORWARD), CODE: code()}
 
 UPLOADS: Final = (
     Upload(
@@ -244,10 +245,12 @@ UPLOADS: Final = (
     Upload("cheats", "what compares, patched", wrong(_PATCHES), None, "WRONG"),
     Upload("cheats", "answers sent beforehand", wrong(_FORGE_ALL), None, "WRONG"),
     Upload("cheats", "operations not counted", honest(_FAKE_COUNT, LOOPED_FORWARD), None, "ANY", ("2.5",)),
+    Upload("readings", "the log's class is right, the script's wrong", {**honest(), CODE: wrong()[CODE]}),
+    Upload("readings", "the script's class is right, the log's wrong", _LOG_WRONG),
     Upload(
         "cheats",
-        "a right log beside a wrong class",
-        {**honest(), CODE: wrong()[CODE]},
+        "a right output in the log beside a wrong class",
+        {LOG: log(torch_transformer_init="", torch_transformer_forward=""), CODE: wrong()[CODE]},
         None,
         "ANY",
         ("1.3", "2.2", "2.3", "2.4", "2.6"),
