@@ -85,6 +85,6 @@ def _run(html: str, width: int, height: int, order: str) -> str:
             order,
         ]
         ran = subprocess.run(
-            [*command, page.as_uri()], capture_output=True, text=True, timeout=120, check=True
+            [*command, page.as_uri()], capture_output=True, text=True, timeout=600, check=True
         )
         return ran.stdout

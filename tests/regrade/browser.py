@@ -22,7 +22,7 @@ def browse(page: Path, profile: Path, *flags: str, address: str = "") -> str:
         "--disable-background-networking --disable-component-update --virtual-time-budget=5000"
     )
     command = [CHROMIUM, *quiet.split(), f"--user-data-dir={profile}", *flags, f"{page.as_uri()}{address}"]
-    return subprocess.run(command, capture_output=True, timeout=120, check=True).stdout.decode("utf-8")
+    return subprocess.run(command, capture_output=True, timeout=600, check=True).stdout.decode("utf-8")
 
 
 def drive(report: Path, folder: Path, steps: str, *flags: str) -> Any:

@@ -75,19 +75,19 @@ def test_a_cluster_that_loses_a_worker_half_way_gives_the_same_bytes(tmp_path: P
     folder = write_plain(tmp_path / "export", uploads)
     export = zipped(folder, tmp_path / "export.zip")
     local = [sys.executable, "-m", "tests.regrade", str(folder), "-o", str(tmp_path / "local")]
-    subprocess.run(local, cwd=ROOT, check=True, capture_output=True, timeout=120)
+    subprocess.run(local, cwd=ROOT, check=True, capture_output=True, timeout=300)
     with cluster(2) as (address, workers):
         process = on_cluster(export, tmp_path / "OUT", address)
         half_way(tmp_path / "OUT")
         os.killpg(workers[0].pid, signal.SIGKILL)
-        _, told = process.communicate(timeout=90)
+        _, told = process.communicate(timeout=300)
     assert process.returncode == 0, told.decode()
     assert contents(tmp_path / "OUT") == contents(tmp_path / "local")
 
 
 def half_way(out: Path) -> None:
     """Waits until some of the thirty results are there."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while len(list(out.glob("results/*.json"))) < 8 and time.monotonic() < deadline:
         time.sleep(0.1)
     assert 8 <= len(list(out.glob("results/*.json"))) < 30
@@ -101,14 +101,14 @@ def test_a_scheduler_that_is_lost_is_told_and_the_next_run_goes_on(tmp_path: Pat
         process = on_cluster(export, tmp_path / "OUT", address)
         half_way(tmp_path / "OUT")
         os.killpg(processes[-1].pid, signal.SIGKILL)
-        _, told = process.communicate(timeout=90)
+        _, told = process.communicate(timeout=300)
     assert process.returncode == 1
     assert b"connection to the scheduler is lost" in told
     assert b"Traceback" not in told
     kept = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "OUT" / "results").iterdir()}
     with cluster(1) as (address, _):
         process = on_cluster(export, tmp_path / "OUT", address)
-        _, told = process.communicate(timeout=90)
+        _, told = process.communicate(timeout=300)
     assert process.returncode == 0, told.decode()
     now = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "OUT" / "results").iterdir()}
     assert len(now) == 30
@@ -121,7 +121,7 @@ def test_an_address_where_nobody_answers_is_wrong_usage(tmp_path: Path) -> None:
         probe.bind(("127.0.0.1", 0))
         address = f"tcp://127.0.0.1:{probe.getsockname()[1]}"
     process = on_cluster(export, tmp_path / "OUT", address)
-    _, told = process.communicate(timeout=90)
+    _, told = process.communicate(timeout=300)
     assert process.returncode == 2
     assert b"No Dask scheduler answers" in told
 
