@@ -26,6 +26,9 @@ MAX_MISTAKES = 3
 FIT_RTOL = 1e-4
 """Of the largest number of the output: ten times tighter than the grade's, a hundred times float32's."""
 FIT_ATOL = 2e-6
+LOOSER_FROM, LOOSER_AT_MOST = 100.0, 100.0
+"""Scores over their sum grow as the sum cancels, and float32's error with them: from this size on, the
+tolerance grows in proportion, to this many times."""
 FIRST_ITEMS = 3, 10
 """Lengths of the cases that rule out most combinations: shorter ones tell nothing, longer ones cost most."""
 
@@ -37,6 +40,7 @@ VARIANTS = {
 }
 """By choice, every variant's key with its mistake; a combination holds one index into each."""
 _KEYS = {choice: tuple(key for key, _ in variants) for choice, variants in VARIANTS.items()}
+_LINEAR = _KEYS[Choice.SOFTMAX].index("linear")
 _FORMULAS = {choice: tuple(mistake.variants[key] for key, mistake in VARIANTS[choice]) for choice in CHOICES}
 _MATRICES = ("V", "x", "seq", "K", "Q")
 _MULTIPLIED = np.array(
@@ -209,7 +213,12 @@ def fits(case: Observation, combinations: IntArray) -> BoolArray:
     for rows, predicted in evaluate(case, combinations, output.shape):
         flat, expected = predicted.reshape(len(predicted), -1), output.reshape(-1)
         size = np.where(np.isfinite(flat), np.abs(flat), 0.0).max(axis=1, initial=0.0)
-        near = np.abs(flat - expected) <= (FIT_ATOL + FIT_RTOL * size)[:, None]
+        looser = np.where(
+            combinations[rows, Choice.SOFTMAX.value] == _LINEAR,
+            np.clip(size / LOOSER_FROM, 1.0, LOOSER_AT_MOST),
+            1.0,
+        )
+        near = np.abs(flat - expected) <= (FIT_ATOL + FIT_RTOL * looser * size)[:, None]
         result[rows] = (near | (flat == expected) | (np.isnan(flat) & np.isnan(expected))).all(axis=1)
     return result
 

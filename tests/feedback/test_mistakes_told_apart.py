@@ -89,6 +89,10 @@ def canonical(combination: tuple[int, ...]) -> tuple[str, ...]:
     # Input and values of the same width: only without positions, where x is seq.
     if {value, residual} == {"x", "seq"}:
         value = residual = "seq"
+    # Rows beyond seq_len are there in short cases alone, where no part of the input has the width of V:
+    # what is added runs only without positions, where x is seq. Both are named the same.
+    if (positions, residual) == ("beyond", "x"):
+        residual = "seq"
     return (positions, weights, left + right, value, scale, softmax, mask, residual, output)
 
 
