@@ -1,4 +1,8 @@
-"""Attacks that want something which is not theirs. Each calls `leak` if it gets it; its model is honest."""
+"""Attacks that want something which is not theirs. Each calls `leak` if it gets it; its model is honest.
+
+A module that cannot be imported gets a stand-in: only a real one has what `vars` is asked for. The folders
+of the environment may be open, where modules are imported by way of their descriptors.
+"""
 
 from __future__ import annotations
 
@@ -31,14 +35,16 @@ SPIES: Final = (
     Row(
         _READING,
         "import the reference",
-        "sys.path.insert(0, REPOSITORY)\nimport reference.transformer; leak(reference)",
+        "sys.path.insert(0, REPOSITORY)\nimport reference.transformer as t; leak(vars(t)['__file__'])",
     ),
     Row(
         _READING,
         "import the checks",
-        "sys.path.insert(0, REPOSITORY)\nimport autograder.checks; leak(autograder)",
+        "sys.path.insert(0, REPOSITORY)\nimport autograder.checks as c; leak(vars(c)['__file__'])",
     ),
-    Row(_READING, "import the settings", "import autograder.settings as s; leak(s.OTHER_SIZES_SEED)"),
+    Row(
+        _READING, "import the settings", "import autograder.settings as s; leak(vars(s)['OTHER_SIZES_SEED'])"
+    ),
     Row(_READING, "read the grader's environment", "leak(open(f'/proc/{GRADER}/environ').read())"),
     Row(
         _READING,
@@ -49,7 +55,12 @@ SPIES: Final = (
     Row(
         _READING,
         "use a descriptor that was left open",
-        "for fd in range(5, 256):\n    try: os.fstat(fd)\n    except OSError: continue\n    leak(fd)",
+        "for fd in range(5, 256):\n    try: os.fstat(fd)\n    except OSError: continue\n"
+        "    here = f'/proc/self/fd/{fd}'\n"
+        "    if not any(os.path.isdir(p) and os.path.samefile(p, here) for p in sys.path): leak(fd)\n"
+        "    for name, flags in ((MARK, os.O_CREAT | os.O_WRONLY), ('../' * 20 + SECRET, os.O_RDONLY)):\n"
+        "        try: os.open(name, flags, dir_fd=fd)\n        except OSError: continue\n"
+        "        leak(fd, name)",
     ),
     Row(_MEMORY, "read the fork server's memory", "leak(os.open(f'/proc/{os.getppid()}/mem', os.O_RDONLY))"),
     Row(_MEMORY, "write the fork server's memory", "leak(os.open(f'/proc/{os.getppid()}/mem', os.O_RDWR))"),
