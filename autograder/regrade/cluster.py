@@ -27,6 +27,7 @@ _SECONDS_TO_ANSWER: Final = 15
 _TASKS_PER_THREAD: Final = 3
 """Enough that a worker never waits for the next upload."""
 _ONE_AT_A_TIME = threading.Lock()
+_LOST: Final = "the connection to the scheduler is lost. What is graded is kept: start it again"
 
 
 def run_on_cluster(
@@ -54,7 +55,10 @@ def run_on_cluster(
             client.wait_for_workers(1, timeout=_SECONDS_TO_ANSWER)
         except TimeoutError as error:
             raise UsageError(f"The scheduler at {address} has no workers: start one.") from error
-        yield from _stream(client, distributed.as_completed, iter(tasks), factory, grader)
+        try:
+            yield from _stream(client, distributed.as_completed, iter(tasks), factory, grader)
+        except OSError as error:  # asked while the scheduler was on its way out
+            raise GraderFault(_LOST) from error
 
 
 def _connect(distributed: Any, address: str) -> Any:
@@ -85,9 +89,7 @@ def _stream(
     yield from submit()
     for future in finished:
         if future.cancelled():
-            raise GraderFault(
-                "the connection to the scheduler is lost. What is graded is kept: start it again"
-            )
+            raise GraderFault(_LOST)
         yield _result(future, under_way.pop(future.key))
         future.release()
         yield from submit()

@@ -59,7 +59,7 @@ CLASSES = (
         ("MyTransformer", "PytorchTransformer"),
     ),
     _handed_in(Answer("syntax error", forward="out = (\n", like_jupyter=True), "syntax", NOTEBOOK, model=0),
-    _init("import inside that is missing", "import flash_attn\n", "flash_attn"),
+    _init("import inside that is missing", "import flash_attn\n", model=1),
     _cell("import that is missing", "import flash_attn\nfrom xformers import ops", "flash_attn"),
     _cell("syntax error elsewhere", "for i in range(3)\n    print(i)\n"),
 )

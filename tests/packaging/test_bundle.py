@@ -120,7 +120,7 @@ def test_an_older_bundle_is_replaced_once_a_perfect_upload_has_been_graded(
 @pytest.mark.parametrize(
     ("file", "old", "new", "reason"),
     [
-        ("checks/attention_by_content.py", '@visibility("visible")', '@visibility("visable")', "visable"),
+        ("checks/hand_designed.py", '@visibility("visible")', '@visibility("visable")', "visable"),
         ("checks/submission_log.py", "log is None:", "log is not None:", "1.1: 0 of 4, There is no sub"),
         ("checks/submission_log.py", "import numpy as np", "import numby as np", "No module named 'numby'"),
     ],

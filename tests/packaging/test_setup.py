@@ -180,7 +180,7 @@ def test_a_run_that_is_killed_leaves_nothing_that_looks_ready(checkout: Path, wh
 def test_a_python_that_is_not_there_is_named(checkout: Path, wheels: Path) -> None:
     result = setup(checkout, wheels, PYTHON="/no/python3")
     assert result.returncode == 1
-    assert "PYTHON=/no/python3 is not a Python 3.10 to 3.13" in result.stderr
+    assert "PYTHON=/no/python3 is no Python that runs: Python 3.10 to 3.13" in result.stderr
     assert not (checkout / ".venv").exists()
 
 
