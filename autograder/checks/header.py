@@ -94,8 +94,8 @@ def _cause(text: str) -> str:
     cause = re.split(r"[:;.] |[:;.]$", line, maxsplit=1)[0]
     if " " not in cause:  # a key of the log, whose fault comes behind it
         cause = re.split(r"[;.] |[;.]$", line, maxsplit=1)[0]
-    first = cause.split(" ", 1)[0]
-    plain = first in ("A", "One") or (len(first) > 2 and first[1:].islower())  # not Km, Q, F
+    first = cause.split(" ", 1)[0]  # a name stays as it is written: Km, Km.weight, Q, F
+    plain = first in ("A", "One") or (first.isalpha() and len(first) > 2 and first[1:].islower())
     return cause[:1].lower() + cause[1:] if plain else cause
 
 

@@ -85,6 +85,12 @@ def test_a_check_with_a_line_of_its_own_is_not_explained_by_another() -> None:
     assert start(tests) == "Start with 2.2: your code raised an error. Then look at 1.1: time: no number."
 
 
+def test_a_name_at_the_start_of_a_message_is_told_as_it_is_written() -> None:
+    assert start([entry("2.1", "- Km.bias should not be there.")]) == (
+        "Start with 2.1: Km.bias should not be there."
+    )
+
+
 def test_without_a_failure_there_is_nowhere_to_start() -> None:
     assert start([entry("2.1", "", status="passed"), {"name": "of staff's own", "status": "failed"}]) == ""
 

@@ -126,7 +126,8 @@ def catalogue(fork_server: ForkServer) -> str:
 
 
 def _new_messages(results: Mapping[str, Any], seen: set[str]) -> Iterator[str]:
-    above = [line for line in results.get("output", "").splitlines() if _says_more(line, seen)]
+    told_first = results.get("output", "").rpartition("Graded by ")[0]  # behind it, a digest of the grader
+    above = [line for line in told_first.splitlines() if _says_more(line, seen)]
     if above:
         yield _block("Above the checks", "\n".join(above))
     for test in results["tests"]:
