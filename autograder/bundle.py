@@ -45,10 +45,7 @@ def main(arguments: Sequence[str]) -> int:
         prog="run_autograder bundle",
         description="Grade a perfect upload with what is packed, then write the zip to upload to Gradescope.",
     )
-    parser.add_argument(
-        "-o", "--output", type=Path, default=Path("autograder.zip"), metavar="FILE.zip",
-        help="the zip (default: %(default)s)",
-    )  # fmt: skip
+    add_output(parser, "autograder.zip")
     parser.add_argument(
         "--docker", type=Path, metavar="DIR",
         help="instead of a zip, a new folder with the Dockerfile of an image to push yourself",
@@ -64,17 +61,28 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
+def add_output(parser: argparse.ArgumentParser, default: str) -> None:
+    """Add the option for the zip to write, which `zip_to_write` checks."""
+    parser.add_argument(
+        "-o", "--output", type=Path, default=Path(default), metavar="FILE.zip", help="default: %(default)s"
+    )
+
+
+def zip_to_write(path: Path) -> Path:
+    """The path, if a zip may be written there. Raises UsageError."""
+    if path.is_dir() or path.suffix.lower() != ".zip":
+        what = "a folder" if path.is_dir() else "no zip"
+        raise UsageError(f"{path} is {what}: name the zip to write, such as {path.with_suffix('.zip')}")
+    return path
+
+
 def write_zip(destination: Path, root: Path) -> tuple[list[str], float]:
     """Write the zip of the sources in root; give the names of its files and the points of all checks.
 
     destination is replaced in one step, or left as it was. Raises UsageError if it cannot be written or
     root is not a whole checkout, GraderFault with the reason if what is packed does not grade.
     """
-    if destination.is_dir() or destination.suffix.lower() != ".zip":
-        what = "a folder" if destination.is_dir() else "no zip"
-        raise UsageError(
-            f"{destination} is {what}: name the zip to write, such as {destination.with_suffix('.zip')}"
-        )
+    zip_to_write(destination)
     try:
         with tempfile.TemporaryDirectory(dir=destination.absolute().parent, prefix=".bundle-") as folder:
             partial = Path(folder, "bundle.zip")

@@ -41,13 +41,20 @@ def grade_command(
             graded.results["extra_data"]["isolation"] = isolation
             write(graded.results, results)
         except Exception as error:  # the grader's own fault, whatever it is: said, never a silent zero
-            return _failed(error, results)
+            traceback.print_exception(error)
+            print(
+                "The grader itself failed: no verdict. The traceback says where; rerun it.", file=sys.stderr
+            )
+            write(failed(error), results)
+            return FAULT
     print(f"{isolation}; {version_line()}")
     print(table(graded.results))
     print(f"results: {results}")
     if html is not None:
         _write_report(graded, upload, html)
-    return _report_faults(graded)
+    for line in graded.faults:
+        print(f"grader fault: {line}", file=sys.stderr)
+    return FAULT if graded.faults else GRADED
 
 
 def _write_report(graded: Graded, upload: Path, html: Path) -> None:
@@ -63,18 +70,3 @@ def _write_report(graded: Graded, upload: Path, html: Path) -> None:
     except OSError as error:
         raise UsageError(f"the report cannot be written to {html}: {error.strerror}") from error
     print(f"report: {html}")
-
-
-def _failed(error: Exception, results: Path) -> int:
-    traceback.print_exception(error)
-    print(
-        "The grader itself failed: this is no verdict. The traceback says where; rerun it.", file=sys.stderr
-    )
-    write(failed(error), results)
-    return FAULT
-
-
-def _report_faults(graded: Graded) -> int:
-    for line in graded.faults:
-        print(f"grader fault: {line}", file=sys.stderr)
-    return FAULT if graded.faults else GRADED

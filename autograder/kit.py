@@ -14,7 +14,7 @@ from importlib.metadata import distribution
 from pathlib import Path
 from typing import Final
 
-from autograder.bundle import zip_member
+from autograder.bundle import add_output, zip_member, zip_to_write
 from autograder.errors import GraderFault, UsageError
 from autograder.version import PROJECT, grading_files, version_line
 
@@ -29,40 +29,8 @@ _ADDED: Final = "autograder/at_home.py"
 _BORROWED: Final = ("gradescope_utils/", "gradescope_utils-")
 """gradescope-utils, which Colab does not have; of its metadata, the licence."""
 
-CHECK: Final = '''\
-"""Checks your homework as Gradescope will, but for what only Gradescope checks.
-
-    python check.py q_hand_transformer.ipynb
-
-It needs Python 3.10 or newer with torch, NumPy 2 and jsonschema, as Colab has them. submission_log.json is
-read too, where it lies beside the notebook. Your code runs in this process: press Ctrl-C if it does not end.
-"""
-
-import os
-import sys
-
-if os.name == "nt":
-    sys.exit("check.py does not run on Windows itself: use Colab, or the Windows Subsystem for Linux.")
-if sys.version_info < (3, 10):
-    sys.exit("check.py needs Python 3.10 or newer, this is " + sys.version.split()[0])
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-try:
-    import jsonschema, numpy, torch
-except ModuleNotFoundError as error:
-    sys.exit(f"check.py needs {{error.name}}. Run: {{sys.executable}} -m pip install {{error.name}}")
-if numpy.__version__ < "2":
-    sys.exit(f"check.py needs NumPy 2, this is {{numpy.__version__}}. Run: pip install --upgrade numpy")
-
-from autograder.at_home import main
-
-ABOUT = """
-Not checked here, but on Gradescope: {withheld}, whose inputs are not shown, and what your course hides.
-Gradescope runs your code in a fresh process, with limits of time and memory, and with its own versions.
-{version}, the kit for students
-"""
-
-sys.exit(main(sys.argv[1:], ABOUT))
-'''
+_CHECK: Final = "autograder/templates/check.py.txt"
+"""What students run; WITHHELD and VERSION in it are replaced."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -71,17 +39,8 @@ def main(arguments: Sequence[str]) -> int:
         prog="run_autograder kit",
         description="Write what students may run themselves before they upload, without solutions.",
     )
-    parser.add_argument(
-        "-o",
-        "--output",
-        type=Path,
-        default=Path("check.zip"),
-        metavar="FILE.zip",
-        help="default: %(default)s",
-    )
-    output: Path = parser.parse_args(arguments).output
-    if output.suffix.lower() != ".zip" or output.is_dir():
-        raise UsageError(f"{output} is no zip: name the file to write, such as {output.with_suffix('.zip')}")
+    add_output(parser, "check.zip")
+    output = zip_to_write(parser.parse_args(arguments).output)
     files = kit_files(PROJECT)
     try:
         with zipfile.ZipFile(output, "w") as archive:
@@ -106,7 +65,10 @@ def kit_files(root: Path) -> dict[str, bytes]:
     if set(found) != wanted:
         raise GraderFault(f"no kit was written: {', '.join(sorted(wanted - set(found)))} is not where it was")
     files["LICENSE"] = (root / "LICENSE").read_bytes()
-    files["check.py"] = CHECK.format(withheld=", ".join(WITHHELD), version=version_line()).encode()
+    check = (root / _CHECK).read_text(encoding="utf-8")
+    files["check.py"] = (
+        check.replace("WITHHELD", ", ".join(WITHHELD)).replace("VERSION", version_line()).encode()
+    )
     return files | _borrowed()
 
 

@@ -19,6 +19,7 @@ _FOLDERS: Final = ("autograder", "reference")
 _NEVER_GRADES: Final = (
     *("autograder/at_home.py", "autograder/bundle.py", "autograder/kit.py"),
     *("autograder/compare.py", "autograder/explain.py", "autograder/progress.py", "autograder/regrade/"),
+    "autograder/templates/check.py.txt",
 )
 """What staff call on their own machines, and no grade depends on."""
 _DIGITS: Final = 12
@@ -48,14 +49,10 @@ def grading_files(project: Path) -> list[str]:
     return sorted([*pins, *names])
 
 
-def _files(folder: Path, above: str = "") -> Iterator[str]:
+def _files(folder: Path) -> Iterator[str]:
     """Names of the files below folder, without caches, hidden files and what editors leave."""
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            name = entry.name
-            if name.startswith(".") or name == "__pycache__" or name.endswith((".pyc", "~", ".orig", ".rej")):
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                yield from _files(folder / name, f"{above}{name}/")
-            elif entry.is_file():
-                yield above + name
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".") and name != "__pycache__"]
+        for name in names:
+            if not name.startswith(".") and not name.endswith((".pyc", "~", ".orig", ".rej")):
+                yield f"{place}/{name}"[len(str(folder)) + 1 :]

@@ -62,11 +62,13 @@ def test_html_is_read_as_its_words(html: str, text: str) -> None:
     assert text_of_html(html) == text
 
 
-@pytest.mark.parametrize("piece", ["<!--", "<script>", "<a ", "<", "</script ", "<p><!-- ", "&", "<!-->"])
+@pytest.mark.parametrize(
+    "piece", ["<!--", "<script>", "<a ", "<", "a", "</script ", "<p><!-- ", "&", "<!-->"]
+)
 def test_html_without_an_end_is_read_in_a_time_that_grows_with_its_length(piece: str) -> None:
     def seconds(size: int) -> float:
         start = process_time()
-        text_of_html(piece * (size // len(piece)))
+        text_of_html("<" + piece * (size // len(piece)))
         return process_time() - start
 
     seconds(1000)
