@@ -1,6 +1,6 @@
 """The edge: arguments in, exit status and a table out. `./run_autograder --help` lists the commands.
 
-Exit status: 0 graded (whatever the score), 1 the grader itself failed, 2 wrong usage.
+Exit status: 0 graded (whatever the score), 1 the grader itself failed and gives no verdict, 2 wrong usage.
 """
 
 from __future__ import annotations

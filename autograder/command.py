@@ -52,9 +52,9 @@ def grade_command(
     print(f"results: {results}")
     if html is not None:
         _write_report(graded, upload, html)
-    for line in graded.faults:
+    for line in (*(graded.submission.faults if graded.submission else ()), *graded.faults):
         print(f"grader fault: {line}", file=sys.stderr)
-    return FAULT if graded.faults else GRADED
+    return GRADED
 
 
 def _write_report(graded: Graded, upload: Path, html: Path) -> None:

@@ -6,6 +6,7 @@ tried, and the one that passes most is graded; who passes at once pays for none.
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -22,8 +23,10 @@ from autograder.feedback.messages import with_fallback
 from autograder.results.runner import Graded, run_checks
 from autograder.sandbox.calls import Answer, Moment, RunLimits, met_time_limit
 from autograder.sandbox.host import Allowance, ForkServer
+from autograder.settings import MAX_TEXT_BYTES
 from autograder.submission.choose import collect
 from autograder.submission.types import Log, Note, NoteLevel, Origin, Submission
+from autograder.text import clean
 from autograder.version import version_line
 
 MORE_READINGS = 2
@@ -51,10 +54,15 @@ def grade(upload: Path, sandbox: ForkServer, limits: RunLimits | None = None) ->
 
 def read(upload: Path) -> Submission:
     """The upload as data; one that cannot be opened is an empty submission that says why."""
+    faults: tuple[str, ...] = ()
     try:
         return collect(upload)
     except UploadError as error:
-        return Submission(log=None, program=None, notices=(Note(NoteLevel.WARNING, str(error)),))
+        told = str(error)
+    except Exception:
+        told = "Your upload could not be read; that is not your fault: please tell the course staff."
+        faults = (f"The upload could not be read: {traceback.format_exc()}",)
+    return Submission(None, None, (Note(NoteLevel.WARNING, told),), faults=faults)
 
 
 def run_student_code(
@@ -96,11 +104,11 @@ def _judged(run: StudentRun) -> Graded:
     graded = run_checks(rubric(run), output=output)
     graded.results["extra_data"] = {"version": version_line()}
     cells = run.submission.program.cells if run.submission.program is not None else ()
-    if told := with_fallback(lambda: suspicious(cells), list):
+    told = [clean(fault, MAX_TEXT_BYTES, lines=True) for fault in run.submission.faults]
+    if told := [*told, *with_fallback(lambda: suspicious(cells), list)]:
         graded.results["extra_data"]["look at"] = told
     timed_out = met_time_limit(run.load, run.outcomes)
-    faults = (*run.submission.faults, *graded.faults)
-    return replace(graded, submission=run.submission, timed_out=timed_out, faults=faults)
+    return replace(graded, submission=run.submission, timed_out=timed_out)
 
 
 def _with_matrices(run: StudentRun, first: StudentRun) -> StudentRun:

@@ -126,6 +126,40 @@ def test_a_fault_of_the_grader_is_no_silent_zero(tmp_path: Path) -> None:
     assert results["tests"] == []
 
 
+BROKEN_PART = """
+import sys
+import autograder.submission.choose as choose
+import autograder.checks.pytorch_transformer as check
+def broken(*arguments):
+    raise LookupError("a name that only staff should see")
+{part} = broken
+from autograder.__main__ import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("part", "lost", "told"),
+    [
+        ("choose.read_log", 10, "submission_log.json could not be read"),
+        ("choose.read_notebook", 0, "q_hand_transformer.ipynb could not be read"),
+        ("choose._readings", 0, "Your files could not be compared"),
+        ("choose.files_of", 100, "Your upload could not be read"),
+        ("check.loop_message", 5, "The grader itself failed in this check"),
+    ],
+)
+def test_an_exception_in_one_part_costs_that_part_and_is_told_to_staff(
+    part: str, lost: int, told: str, tmp_path: Path
+) -> None:
+    ran = run(SUBMISSIONS / "perfect", cwd=tmp_path, program=("-c", BROKEN_PART.format(part=part)))
+    results = read(tmp_path / "results.json")
+    assert (ran.returncode, results["score"]) == (0, 100 - lost)
+    assert "LookupError" in ran.stderr
+    shown = " ".join([results["output"], *(test.get("output", "") for test in results["tests"])])
+    assert told in shown
+    assert "only staff" not in shown
+
+
 def test_results_that_cannot_be_written_are_the_grader_s_fault(tmp_path: Path) -> None:
     (tmp_path / "results.json").mkdir()
     ran = run(SUBMISSIONS / "perfect", cwd=tmp_path)

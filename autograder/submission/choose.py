@@ -8,6 +8,7 @@ much of it and of the matrices is filled in, whether the notebook was executed. 
 from __future__ import annotations
 
 import ast
+import contextlib
 import re
 import sys
 import traceback
@@ -69,16 +70,12 @@ def collect(upload: Path) -> Submission:
         names = [code.program.name for code in found.code]
         found.notices += _not_used(names, why=": your course grades the log alone")
         found.code.clear()
-    try:
-        with within(PART_CPU_SECONDS):
-            log, log_notes = _choose_log(found.logs, found.code)
-            readings = _readings(found.code, log)
-    except TOO_MUCH:
-        log = found.logs[0][0] if found.logs else None
-        readings, log_notes = (
-            [],
-            [Note(NoteLevel.WARNING, f"Your files could not be compared in time. {_WANTED}")],
-        )
+    log = found.logs[0][0] if found.logs else None
+    log_notes: list[Note] = []
+    readings: list[tuple[Program | None, list[Note]]] = [(code.program, []) for code in found.code[:1]]
+    with found.part("Your files", "compared"):
+        log, log_notes = _choose_log(found.logs, found.code)
+        readings = _readings(found.code, log)
     if found.unused:
         text = f"Not used: {found.unused:,} more files, in none of which {CLASS_NAME} stands."
         found.notices.append(Note(NoteLevel.IGNORED, text))
@@ -110,16 +107,23 @@ class _Candidates:
 
         Whatever goes wrong costs that file alone.
         """
+        with self.part(file.name, "read"):
+            self._read(file)
+
+    @contextlib.contextmanager
+    def part(self, name: str, done: str) -> Iterator[None]:
+        """Bound one part of the work, and let whatever is raised in it cost that part alone."""
+        told = f"{name} could not be {done}"
         try:
             with within(PART_CPU_SECONDS):
-                self._read(file)
+                yield
         except TOO_MUCH:
-            text = f"{file.name} could not be read: it takes too much time or memory. {_WANTED}"
+            text = f"{told}: it takes too much time or memory. {_WANTED}"
             self.notices.append(Note(NoteLevel.WARNING, text))
         except Exception:
-            text = f"{file.name} could not be read; that is not your fault, and staff are told."
+            text = f"{told}; that is not your fault, and staff are told."
             self.notices.append(Note(NoteLevel.WARNING, text))
-            self.faults.append(f"{file.name} could not be read: {traceback.format_exc()}")
+            self.faults.append(f"{told}: {traceback.format_exc()}")
 
     def _read(self, file: FoundFile) -> None:
         names_class = any(CLASS_NAME.encode(form) in file.data for form in ("utf-8", "utf-16-le"))

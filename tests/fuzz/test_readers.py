@@ -117,6 +117,8 @@ def pipeline(data: bytes) -> Ending:
         graded = grade(upload, _fork_server(), _LIMITS)
     validate(graded.results)
     assert graded.faults == ()
+    assert graded.submission is not None
+    assert graded.submission.faults == ()
     return Ending.VALID if graded.results["tests"] else Ending.NAMED_ERROR
 
 
