@@ -105,7 +105,8 @@ def _judged(run: StudentRun) -> Graded:
     graded.results["extra_data"] = {"version": version_line()}
     cells = run.submission.program.cells if run.submission.program is not None else ()
     told = [clean(fault, MAX_TEXT_BYTES, lines=True) for fault in run.submission.faults]
-    if told := [*told, *with_fallback(lambda: suspicious(cells), list)]:
+    told += with_fallback(lambda: suspicious(cells), list)
+    if told:
         graded.results["extra_data"]["look at"] = told
     timed_out = met_time_limit(run.load, run.outcomes)
     return replace(graded, submission=run.submission, timed_out=timed_out)

@@ -1,8 +1,9 @@
 """Whether the forward pass goes over queries or keys one at a time: what made the judged outputs, counted.
 
 Each `Forward` answer tells how many operations made its output (see sandbox/worker/operations). Computing
-all scores at once takes as many for 60 tokens as for 4; whatever goes row by row, over padding or in blocks
-takes more. Rows that are printed, asserted on or kept for a plot, and gathered positions do not count.
+all scores at once takes as many for 60 tokens as for 4; whatever goes row by row or over padding takes more,
+and blocks, however many, take a softmax each. Rows that are printed, asserted on or kept for a plot, and
+gathered positions do not count.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from autograder.sandbox.calls import Answer, Cell
 
 MOST = 100
 """No way of computing a few tokens at once needs more operations; padding to a fixed length does."""
+MOST_ATTENTIONS = 3
+"""One is what it takes; written out, its softmax may be two exponentials."""
 MAX_PLACES = 3
 
 
@@ -27,7 +30,8 @@ def can_be_judged(runs: Iterable[Run]) -> bool:
 def loop_message(runs: Sequence[Run], cells: Sequence[Cell]) -> str:
     """What is computed row by row, at which line, and what to write instead; "" if nothing is.
 
-    runs: of models that differ in sizes alone, all with positions or all without.
+    runs: of models that differ in sizes alone, all with positions or all without. cells: of the program;
+    empty if neither counts nor lines may be told, by which a program could tell what it was given.
     """
     counted = _counted(runs)
     if not can_be_judged(runs):
@@ -36,10 +40,14 @@ def loop_message(runs: Sequence[Run], cells: Sequence[Cell]) -> str:
     short = [count for length, count, _ in counted if 2 * length <= longest]
     least, most = min(short), max(short)
     long = min(count for length, count, _ in counted if length == longest)
+    blocks = min(int(answer.arrays["operations"][1]) for length, _, answer in counted if length == longest)
     if long > most:
-        what = f"The number of operations that make the output grows with the sequence, from {most} to {long}"
+        what = "The number of operations that make the output grows with the sequence"
+        what += f", from {most} to {long}" if cells else ""
     elif least > MOST:
-        what = f"{least} operations make the output of a few tokens"
+        what = f"{least if cells else 'Too many'} operations make the output of a few tokens"
+    elif blocks > MOST_ATTENTIONS:
+        what = f"Attention is computed {blocks if cells else 'several'} times, block after block of rows"
     else:
         return ""
     lines: Counter[tuple[int, int]] = Counter()

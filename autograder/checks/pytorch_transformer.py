@@ -15,6 +15,7 @@ from autograder.checks.loops import can_be_judged, loop_message
 from autograder.checks.run import LAYER_SIZES, GradientRun, Group, StudentRun
 from autograder.feedback.messages import (
     ModelFeedback,
+    Run,
     RunGroup,
     agree,
     difference,
@@ -85,17 +86,20 @@ class PytorchTransformer(Check):
         """All attention scores are computed at once, without a loop over keys or queries"""
         self.needs_code()
         self.needs_layers()
-        runs = [run for group in Group for run in self.student.forward[group]]
         program = self.student.submission.program
         cells = program.cells if program is not None else ()
         apart = [
-            [run for run in runs if (run.call.sizes.pos_dim is None) is without] for without in (True, False)
+            (
+                [run for group in BUILT for run in self.runs(group, without)],
+                [run for group in Group for run in self.runs(group, without)],
+            )
+            for without in (True, False)
         ]
-        if not any(can_be_judged(each) for each in apart):
+        if not any(can_be_judged(every) for _, every in apart):
             self.skipTest("Not graded because your model does not run: see 2.2 and 2.3.")
-        for each in apart:
-            if message := loop_message(each, cells):
-                self.fail(message)
+        for shown, every in apart:
+            if message := loop_message(every, ()):
+                self.fail(loop_message(shown, cells) or message)
 
     @weight(5)
     @number("2.6")
@@ -151,6 +155,10 @@ class PytorchTransformer(Check):
             if missing:
                 told = ", ".join(name.partition(".")[0] for name in missing)
                 self.skipTest(f"Not graded because no weights can be loaded into {told}: see 2.1.")
+
+    def runs(self, group: Group, without: bool) -> list[Run]:
+        """Those of a group whose models have no positions, or those whose models have some."""
+        return [r for r in self.student.forward[group] if (r.call.sizes.pos_dim is None) is without]
 
     def equals_reference(self, group: Group, *, show: bool = True) -> None:
         """Hold every case of a group against the reference."""

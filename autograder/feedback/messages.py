@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from html import escape
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -122,9 +122,16 @@ def difference(got: Array, expected: Array, *, rtol: float, atol: float, show: b
     """How got differs from expected, in one or two lines; for arrays that do not `agree`.
 
     The share of numbers, the worst place, the tolerance, as torch.testing has it: a student sees at once
-    whether one number or all of them are off. show: whether the worst place's numbers may be told (False
-    for cases that stay hidden).
+    whether one number or all of them are off. show: False for cases that stay hidden: then neither sizes nor
+    places nor counts, by which a program could tell what it was given.
     """
+    if not show:
+        if got.shape != expected.shape:
+            return "The shape is another."
+        if not np.isfinite(got).all():
+            return "There are NaN or infinite numbers in it."
+        share = "All" if (_excess(got, expected, rtol, atol) > 0).all() else "Some"
+        return f"{share} numbers are off (allowed: {rtol:g} relative plus {atol:g})."
     if got.shape != expected.shape:
         return f"The shape is {shape_text(got.shape)}, expected {shape_text(expected.shape)}."
     finite = np.isfinite(got)
@@ -136,10 +143,9 @@ def difference(got: Array, expected: Array, *, rtol: float, atol: float, show: b
         )
     excess = _excess(got, expected, rtol, atol)
     worst = tuple(int(i) for i in np.unravel_index(int(excess.argmax()), excess.shape))
-    line = f"{_share(int((~(excess <= 0)).sum()), got.size)} off"
-    if show:
-        line += f"; worst at {list(worst)}: got {got[worst]:.6g}, expected {expected[worst]:.6g}"
-    return f"{line} (allowed: {rtol:g} relative plus {atol:g})."
+    share = _share(int((~(excess <= 0)).sum()), got.size)
+    numbers = f"worst at {list(worst)}: got {got[worst]:.6g}, expected {expected[worst]:.6g}"
+    return f"{share} off; {numbers} (allowed: {rtol:g} relative plus {atol:g})."
 
 
 def shape_text(shape: tuple[int, ...]) -> str:
@@ -224,6 +230,10 @@ class ModelFeedback:
         return next((n for n, message in self.messages.items() if message.error == _error(outcome) != ()), "")
 
 
+_TRY_OTHER_SIZES = (
+    "Compare your model with the NumpyTransformer at sizes and lengths of your own that differ from the "
+    "notebook's, where no two of them are equal: shapes first, then numbers."
+)
 _UNEXPLAINED = "Your outputs differ, and no known mistake explains all of them."
 
 
@@ -283,9 +293,7 @@ def _message(
         where = ModelFeedback(before).told_error(raised.outcome)
         if where and not new:
             return Message(f"See {where}: {_cases(group)}", diagnosis=name)
-        tried = getattr(raised.outcome, "reason", None) not in (End.USED_UP, End.NOT_RUN)
-        hidden = tried and not group.show
-        error = _hidden(raised) if hidden else explain_outcome(raised.outcome, raised.call, load)
+        error = _why(raised, group, load)
         also = [f"{mistake.what}. {mistake.do}" for mistake in new]
         also += [f"Besides, see {number}." for number in seen]
         details = (*error.details, *also, _count(group))
@@ -295,6 +303,7 @@ def _message(
         if earlier:
             return Message(f"See {earlier}: {_cases(group)}")
         change = found.sentences[-1] if found is not None else ""
+        change = change if group.show else _TRY_OTHER_SIZES
         return Message(_UNEXPLAINED, change, details=(_count(group), *_came(group, load)))
     if not new:
         return Message(f"See {seen[0]}: {_cases(group)}", diagnosis=name)
@@ -314,8 +323,10 @@ def _error(outcome: Outcome) -> tuple[str, ...]:
     return outcome.type_name, outcome.trace[-1].label, str(outcome.trace[-1].line)
 
 
-def _hidden(run: Run) -> Message:
-    """An error on inputs that are not shown: its type alone, since its text may hold them."""
+def _why(run: Run, group: RunGroup, load: Load) -> Message:
+    """Why a run gave no output; on inputs that are not shown the type alone: the text may hold them."""
+    if group.show or getattr(run.outcome, "reason", None) in _OF_TIME:
+        return explain_outcome(run.outcome, run.call, load)
     if isinstance(run.outcome, Raised):  # a type of the student's own may have a name made of the input
         own = not isinstance(getattr(builtins, run.outcome.type_name, None), type)
         kind = "it raises an error of its own type" if own else f"it raises {run.outcome.type_name}"
@@ -328,8 +339,18 @@ def _hidden(run: Run) -> Message:
     )
 
 
+_NOT_TRIED: Final = (End.USED_UP, End.NOT_RUN)
+_OF_TIME: Final = (*_NOT_TRIED, End.CPU_TIME, End.WALL_TIME)
+"""Endings that hold nothing of the inputs, and for which the inputs need not be the reason."""
+
+
 def _cases(group: RunGroup) -> str:
-    return f"{len(group.wrong)} of {len(group.runs)} cases fail."
+    """How many cases fail; those that were never tried say nothing of the model."""
+    tried = [run for run in group.runs if getattr(run.outcome, "reason", None) not in _NOT_TRIED]
+    failed = sum(not run.is_right for run in tried)
+    not_run = len(group.runs) - len(tried)
+    said = [f"{failed} of {len(group.runs)} cases fail"] if failed or not not_run else []
+    return ", ".join([*said, *([f"{not_run} of {len(group.runs)} were not run"] if not_run else [])]) + "."
 
 
 def _count(group: RunGroup) -> str:
@@ -347,8 +368,7 @@ def _came(group: RunGroup, load: Load) -> tuple[str, ...]:
     if first.output is not None:
         rtol, atol = settings.RTOL, settings.MODEL_ATOL
         return (difference(first.output, first.expected, rtol=rtol, atol=atol, show=group.show),)
-    error = explain_outcome(first.outcome, first.call, load) if group.show else _hidden(first)
-    return error.lines
+    return _why(first, group, load).lines
 
 
 # --- Hand-designed matrices. ---

@@ -131,6 +131,14 @@ out = torch.softmax(scores, dim=-1) @ V
 """,
         ),
         (
+            "loop over blocks",
+            PLAIN_START
+            + """
+parts = [torch.softmax(q @ K.T / math.sqrt(self.d_k), dim=-1) @ V for q in Q.chunk(4)]
+out = torch.cat(parts)
+""",
+        ),
+        (
             "comprehension over rows",
             PLAIN_START
             + "out = torch.stack([torch.softmax(q @ K.T / math.sqrt(self.d_k), -1) @ V for q in Q])",

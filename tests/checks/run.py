@@ -15,6 +15,7 @@ from autograder.checks import rubric
 from autograder.checks.run import StudentRun
 from autograder.grade import read, run_student_code
 from autograder.results.runner import run_checks
+from autograder.sandbox.calls import RunLimits
 from autograder.sandbox.host import ForkServer
 from autograder.submission.types import Log, Submission, TaskRecord
 from reference.tasks import TASKS, drawn_sequence
@@ -31,10 +32,10 @@ def evidence_of(answer: str, fork_server: ForkServer, form: str = "log and noteb
     return evidence_of_files(FORMS[form](BY_NAME[answer]), fork_server)
 
 
-def evidence_of_files(files: Files, fork_server: ForkServer) -> StudentRun:
+def evidence_of_files(files: Files, fork_server: ForkServer, limits: RunLimits | None = None) -> StudentRun:
     with tempfile.TemporaryDirectory() as folder:
         submission = read(write(files, Path(folder) / "upload"))
-    return run_student_code(submission, fork_server)
+    return run_student_code(submission, fork_server, limits)
 
 
 def result(evidence: StudentRun, number: str) -> dict[str, Any]:

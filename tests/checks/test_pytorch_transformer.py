@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from autograder.checks.run import StudentRun
-from autograder.sandbox.host import ForkServer
+from autograder.sandbox.host import DEFAULT_LIMITS, ForkServer
 from tests.answers.every import BY_NAME
 from tests.answers.upload import NOTEBOOK, notebook_text
 from tests.checks.run import evidence_of, evidence_of_files, full, result
@@ -65,6 +65,47 @@ def test_of_a_hidden_case_that_raises_the_type_alone_is_told(fork_server: ForkSe
     output = result(evidence_of_files({NOTEBOOK: notebook_text(shouting)}, fork_server), "2.4")["output"]
     assert "(it raises ValueError)" in output
     assert not re.search(r"tensor|Size|\d\.\d", output)
+
+
+FORWARD = BY_NAME["plain"].forward
+HIDDEN = "if len(seq) > 11:\n    {}\n" + FORWARD
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "return torch.zeros(3, int(len(seq) * 7))",
+        "return torch.full((len(seq), self.Vm.weight.shape[0]), float('nan'))",
+        "seq = seq * 2",
+        "raise type(f'{len(seq)}', (Exception,), {})",
+        "import os; os._exit(len(seq))",
+        "for i in range(len(seq) * 3): seq = (seq + self.Km.weight.sum() * 0) * 1",
+    ],
+)
+def test_nothing_that_a_program_does_with_a_hidden_case_tells_of_it(
+    line: str, fork_server: ForkServer
+) -> None:
+    spying = replace(BY_NAME["plain"], name=line, forward=HIDDEN.format(line))
+    evidence = evidence_of_files({NOTEBOOK: notebook_text(spying)}, fork_server)
+    for number in ("2.4", "2.5", "2.6"):
+        output = result(evidence, number).get("output", "")
+        told = output.replace("(allowed: 0.001 relative plus 1e-05)", "")
+        told = re.sub(
+            r"\d+ of \d+ (cases fail|were not run)|2\.\d|(cell|line) \d+|dimensions of 1|dim=-1", "", told
+        )
+        assert not re.search(r"\d", told), output
+
+
+@pytest.mark.parametrize("line", ["while True: pass", "import time; time.sleep(60)"])
+def test_a_hidden_case_that_takes_too_long_is_told_of_its_time(line: str, fork_server: ForkServer) -> None:
+    slow = replace(BY_NAME["plain"], name=line, forward=HIDDEN.format(line))
+    limits = replace(DEFAULT_LIMITS, call_cpu=0.5, wall_factor=4.0)
+    evidence = evidence_of_files({NOTEBOOK: notebook_text(slow)}, fork_server, limits)
+    output = result(evidence, "2.4")["output"]
+    assert "time" in output
+    assert "other sizes" not in output
+    assert "were not run" in output
+    assert not re.search(r"(\d+) of \1 cases fail", output)
 
 
 def test_a_model_that_cannot_be_built_is_explained_once(fork_server: ForkServer) -> None:

@@ -9,6 +9,7 @@ student's own lines that run are counted instead, from then on in every call.
 
 from __future__ import annotations
 
+import re
 import sys
 import threading
 from collections import Counter
@@ -26,9 +27,12 @@ from autograder.sandbox.worker.values import Tensor
 
 MANY: Final = 48
 """Operations from which on their lines are asked for; computing all at once takes some ten."""
+FEW: Final = 3
+"""Attentions up to which their lines are not asked for: one is all it takes."""
 MAX_NODES: Final = 20_000
 MAX_LINES: Final = 8
 
+_SOFTMAX: Final = re.compile(r"softmax|^_?exp(backward|\.)|^_?scaled_?dot_?product", re.IGNORECASE)
 _Place = tuple[int, int]
 _grad_fn: Final = torch.Tensor.__dict__.get("grad_fn", torch._C.TensorBase.__dict__.get("grad_fn")).__get__
 _own_function = torch.autograd.function.BackwardCFunction
@@ -40,35 +44,43 @@ _detached: list[bool] = []
 def watch(
     run: Callable[[], torch.Tensor], weights: Sequence[Any], labels: Mapping[str, int]
 ) -> tuple[torch.Tensor, dict[str, npt.NDArray[np.int64]]]:
-    """Run a forward pass. Gives its output, and "operations" (1,) and "lines" (k, 3): cell, line, how often.
+    """Run a forward pass. Gives its output, and "operations" (2,): how many, and how many attentions among
+    them; and "lines" (k, 3): cell, line, how often.
 
     weights: of Km, Qm and Vm. run may be called twice: the first output counts. labels: number of each cell.
     """
     if _detached:
-        output, count, lines = _count_all(run, labels)
-        return output, _arrays(count, lines)
+        output, counts, lines = _count_all(run, labels)
+        return output, _arrays(counts, lines)
     output = run()
     nodes = _nodes(output, weights)
     lines = Counter()
     if nodes is None:
         _detached.append(True)
         try:
-            _, count, lines = _count_all(run, labels)
+            _, counts, lines = _count_all(run, labels)
         except Exception:  # a model that runs once only: its next call is counted as it runs
-            count = 0
-        return output, _arrays(count, lines)
-    if len(nodes) > MANY:
+            counts = 0, 0
+        return output, _arrays(counts, lines)
+    attentions = _attentions(nodes)
+    if len(nodes) > MANY or attentions > FEW:
         try:
             lines = _lines(run, weights, labels)
         except Exception:  # the message then names no line
             lines = Counter()
-    return output, _arrays(len(nodes), lines)
+    return output, _arrays((len(nodes), attentions), lines)
 
 
-def _arrays(count: int, lines: Counter[_Place]) -> dict[str, npt.NDArray[np.int64]]:
+def _attentions(nodes: set[Any]) -> int:
+    """How many times attention was computed: once for each softmax, or whatever was used for it most."""
+    kinds = Counter(name for node in nodes if _SOFTMAX.search(name := node.name()))
+    return max(kinds.values(), default=0)
+
+
+def _arrays(counts: tuple[int, int], lines: Counter[_Place]) -> dict[str, npt.NDArray[np.int64]]:
     rows = [(*place, times) for place, times in lines.most_common(MAX_LINES)]
     return {
-        "operations": np.array([count], dtype=np.int64),
+        "operations": np.array(counts, dtype=np.int64),
         "lines": np.array(rows, dtype=np.int64).reshape(len(rows), 3),
     }
 
@@ -136,9 +148,12 @@ def _lines(run: Callable[[], Any], weights: Sequence[Any], labels: Mapping[str, 
 
 
 class _Dispatched(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves its hook untyped
-    """Counts the tensor operations that reach the dispatcher."""
+    """Counts the tensor operations that reach the dispatcher, and the softmaxes among them."""
 
-    count = 0
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # untyped in torch
+        self.count = 0
+        self.softmaxes: Counter[str] = Counter()
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -146,12 +161,15 @@ class _Dispatched(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch 
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         self.count += 1
+        name = func.__name__
+        if _SOFTMAX.search(name):
+            self.softmaxes[name] += 1
         return func(*args, **(kwargs or {}))
 
 
 def _count_all(
     run: Callable[[], torch.Tensor], labels: Mapping[str, int]
-) -> tuple[torch.Tensor, int, Counter[_Place]]:
+) -> tuple[torch.Tensor, tuple[int, int], Counter[_Place]]:
     """Run, and count operations and the student's lines as they run, in threads started here, too."""
     lines: Counter[_Place] = Counter()
 
@@ -163,7 +181,7 @@ def _count_all(
             lines[cell, frame.f_lineno] += 1
         return trace
 
-    dispatched = _Dispatched()  # type: ignore[no-untyped-call]  # untyped in torch
+    dispatched = _Dispatched()
     _set_thread_trace(trace)
     _set_trace(trace)
     try:
@@ -172,7 +190,8 @@ def _count_all(
     finally:
         _set_trace(None)
         _set_thread_trace(None)
-    return output, dispatched.count + sum(lines.values()), lines
+    counts = dispatched.count + sum(lines.values()), max(dispatched.softmaxes.values(), default=0)
+    return output, counts, lines
 
 
 def _place(frame: FrameType | None, labels: Mapping[str, int]) -> _Place | None:
