@@ -13,8 +13,7 @@ from autograder.grade import grade
 from autograder.results.schema import validate
 from autograder.sandbox.host import DEFAULT_LIMITS, ForkServer
 from tests.answers.answer import SECTIONS
-from tests.answers.bad_code import BAD_CODE, HANGS
-from tests.answers.bad_files import BAD_FILES, BadUpload
+from tests.answers.bad import BAD_CODE, BAD_FILES, HANGS, BadUpload
 from tests.answers.upload import write
 from tests.answers.verdict import share_complaints
 

@@ -25,7 +25,7 @@ TOLD = SUBMISSIONS / "told.json"
 
 
 def cases() -> Mapping[str, Files]:
-    """The committed uploads by their folder's name."""
+    """The committed uploads by their folder's name, but for the blank one: the others are made from it."""
     optional = BY_NAME["unique: a compass"]
     return {
         "perfect": upload.log_and_notebook(BY_NAME["plain"]),
@@ -37,7 +37,6 @@ def cases() -> Mapping[str, Files]:
         "wrong_loop_over_queries": upload.log_and_notebook(BY_NAME["loop over queries"]),
         "wrong_content_overflow": upload.log_and_notebook(BY_NAME["content overflow"]),
         "wrong_position_soft": upload.log_and_notebook(BY_NAME["position soft"]),
-        "blank": upload.notebook_alone(BY_NAME["nothing done"]),
     }
 
 

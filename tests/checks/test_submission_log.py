@@ -10,7 +10,7 @@ import pytest
 from autograder.checks.run import StudentRun
 from autograder.sandbox.host import ForkServer
 from autograder.submission.types import ModelRecord, TaskRecord
-from tests.answers.bad_files import BAD_FILES
+from tests.answers.bad import BAD_FILES
 from tests.checks.run import evidence_of, evidence_of_files, full, result, with_log
 
 BAD = {bad.name: bad for bad in BAD_FILES}

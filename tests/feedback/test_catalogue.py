@@ -24,9 +24,8 @@ from autograder.grade import grade
 from autograder.sandbox.host import ForkServer
 from reference.tasks import COPY_FIRST, IDENTITY, SequenceTask
 from reference.transformer import NumpyTransformer
-from tests.answers import bad_code, wrong_models, wrong_values
+from tests.answers import bad, wrong_models
 from tests.answers.answer import PLAIN_LAYERS, Answer
-from tests.answers.bad_files import BAD_FILES
 from tests.answers.every import WRONG
 from tests.answers.upload import NOTEBOOK, Files, log_and_notebook, notebook_text, write
 from tests.feedback.matrices import PLANTED, judged
@@ -55,13 +54,18 @@ Uploads = Iterator[tuple[str, Files]]
 
 def groups() -> Mapping[str, Uploads]:
     """The uploads by the heading they stand under."""
-    models = (*wrong_models.LAYERS, *wrong_models.LOOPS, *wrong_models.TRAINING, *wrong_models.RETURNS)
-    values = (*wrong_values.COMPUTE, *wrong_values.POSITION, *wrong_values.TWO)
+    models = (
+        *wrong_models.LAYER_MODELS,
+        *wrong_models.LOOP_MODELS,
+        *wrong_models.TRAINING_MODELS,
+        *wrong_models.ENDING_MODELS,
+    )
+    values = wrong_models.VALUE_MODELS
     others = [answer for answer in WRONG if answer not in (*models, *values)]
     return {
-        "Files and logs": ((bad.name, bad.files()) for bad in BAD_FILES),
+        "Files and logs": ((upload.name, upload.files()) for upload in bad.BAD_FILES),
         "Models that do not run, or leave": (
-            (bad.name, bad.files()) for bad in (*bad_code.CLASSES, *bad_code.RETURNS, *bad_code.ENDINGS)
+            (upload.name, upload.files()) for upload in (*bad.CLASSES, *bad.RETURNS, *bad.ENDINGS)
         ),
         "Models with other layers, loops, or without gradients": _answers(models),
         "Models that compute something else": _answers(values),
