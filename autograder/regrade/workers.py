@@ -231,13 +231,16 @@ def grade_task(task: Task, grade: GradeFunction, workdir: Path) -> Record:
 def real_grader() -> Iterator[GradeFunction]:
     """The grader that `./run_autograder` is, with a fork server of its own."""
     # Imported here: the process that hands out the work has no need of the checks.
+    from autograder.bounds import limit_memory
     from autograder.grade import grade
     from autograder.regrade.similarity import fingerprint
     from autograder.results.schema import validate
     from autograder.sandbox.host import ForkServer
     from autograder.sandbox.jail.confine import guard_grader
+    from autograder.settings import GRADER_MEMORY_BYTES
 
     guard_grader()
+    limit_memory(GRADER_MEMORY_BYTES)
     with ForkServer() as fork_server:
         isolation = functools.cache(fork_server.isolation_line)  # of the machine, not of the upload
 

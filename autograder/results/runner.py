@@ -25,7 +25,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 from numbers import Real
 from pathlib import PurePath
@@ -44,13 +44,18 @@ NOT_YOUR_FAULT: Final = (
     "The grader itself failed in this check. This is not your fault, and the 0 shown here says nothing "
     "about your work. Please tell the course staff: they can look into it and rerun the autograder."
 )
+_NO_VERDICT: Final = "This is not your fault, and the 0 shown here is not a verdict on your work. Please "
 _INTERRUPTED: Final = (
-    "Grading was interrupted before it finished. This is not your fault, and the 0 shown here is not a "
-    "verdict on your work. Please submit again, or ask the course staff to rerun the autograder."
+    f"Grading was interrupted before it finished. {_NO_VERDICT}submit again, or ask the course staff to "
+    "rerun the autograder."
 )
 _FAILED: Final = (
-    "The grader itself failed before it could finish. This is not your fault, and the 0 shown here is not "
-    "a verdict on your work. Please tell the course staff: they can look into it and rerun the autograder."
+    f"The grader itself failed before it could finish. {_NO_VERDICT}tell the course staff: they can look "
+    "into it and rerun the autograder."
+)
+_NOTICE: Final = (
+    "The grader itself failed in {}, named below. That is not your fault; the score is not final. Please ask "
+    "the course staff to rerun the autograder."
 )
 _NOT_JUDGED: Final = (
     "Not graded: judging this part of your upload took more time or memory than the grader has for it. Make "
@@ -90,27 +95,6 @@ class _Verdict(Enum):
     FAULT = "fault"
 
 
-@dataclass(frozen=True)
-class _Decorators:
-    """What staff wrote above a check. points None: it has none."""
-
-    points: float | None
-    number: str
-    tags: tuple[str, ...]
-    visibility: str
-    hide_errors: str
-
-
-@dataclass(frozen=True)
-class _Ending:
-    """text: for the student; with FAULT, for staff. score: in points, None if it has none."""
-
-    verdict: _Verdict
-    text: str
-    score: float | None
-    printed: str = ""
-
-
 def run_checks(
     checks: Iterable[TestCase], *, output: Callable[[Sequence[Mapping[str, Any]]], str] = lambda tests: ""
 ) -> Graded:
@@ -138,7 +122,8 @@ def run_checks(
     }
     if board:
         results["leaderboard"] = board
-    text, _ = bounded(safe(_joined(_notice(len(faults)), output(results["tests"])), "text"), "text", limit)
+    notice = _NOTICE.format(f"{len(faults)} place{'s' if len(faults) > 1 else ''}") if faults else ""
+    text, _ = bounded(safe(_joined(notice, output(results["tests"])), "text"), "text", limit)
     if text:
         results |= {"output": text, "output_format": "text"}
     diagnoses = dict.fromkeys(name for check in checks if (name := getattr(check, "diagnosis", "")))
@@ -147,12 +132,13 @@ def run_checks(
 
 def interrupted() -> dict[str, Any]:
     """Return the results that stand until grading has finished."""
-    return _ungraded(_INTERRUPTED)
+    return {"score": 0.0, "output": _INTERRUPTED, "output_format": "text", "tests": []}
 
 
 def failed(error: BaseException) -> dict[str, Any]:
     """Return the results of a grader that failed as a whole."""
-    return _ungraded(_joined(_FAILED, f"For staff: {describe(error)}"))
+    text, _ = bounded(safe(f"{_FAILED}\n\nFor staff: {describe(error)}", "text"), "text", MAX_OUTPUT_BYTES)
+    return {**interrupted(), "output": text}
 
 
 def describe(error: BaseException) -> str:
@@ -182,39 +168,51 @@ def _is_foreign(file: str) -> bool:
 
 def _entry(check: TestCase, board: list[dict[str, Any]], limit: int) -> tuple[dict[str, Any], str]:
     """The check's entry in results.json, and what the grader got wrong in it, or ""."""
+    method = _method(check)
+    number = str(getattr(method, "__number__", ""))
+    entry: dict[str, Any] = {"name": _name(check, number), "number": number}
+    verdict, text, printed = _Verdict.FAULT, "", ""
+    points: float | None = None
+    score: float | None = None
+    hide_errors = ""
     try:
-        above = _decorators(check)
+        points = _points(check, number)
+        hide_errors = str(getattr(method, "__hide_errors__", "") or "")
+        entry["visibility"] = _visibility(check, number)
+        entry["tags"] = [str(tag) for tag in getattr(method, "__tags__", ())]
+        verdict, text, printed = _ending(check)
+        score = _score(check, verdict, points)
+        if verdict is _Verdict.PASSED and (row := _leaderboard(check)) is not None:
+            board.append(row)
     except GraderFault as error:
-        above = _Decorators(None, str(getattr(_method(check), "__number__", "")), (), "", "")
-        ending = _Ending(_Verdict.FAULT, describe(error), None)
-    else:
-        ending = _ending(check)
-        try:
-            ending = replace(ending, score=_score(check, ending.verdict, above.points))
-            if ending.verdict is _Verdict.PASSED and (row := _leaderboard(check)) is not None:
-                board.append(row)
-        except GraderFault as error:
-            score = None if above.points is None else 0.0
-            ending = _Ending(_Verdict.FAULT, describe(error), score, ending.printed)
-    entry: dict[str, Any] = {"name": _name(check, above.number)}
-    if ending.score is not None:
-        attempted = ending.verdict is not _Verdict.NOT_ATTEMPTED
-        entry |= {"score": ending.score, "max_score": above.points if attempted else 0.0}
-    if ending.verdict is not _Verdict.NOT_ATTEMPTED and (
-        ending.verdict is not _Verdict.NOT_GRADED or above.points
-    ):
-        full = ending.score is None or ending.score >= (above.points or 0.0)
-        entry["status"] = "passed" if ending.verdict is _Verdict.PASSED and full else "failed"
-    told = {"number": above.number, "tags": list(above.tags), "visibility": above.visibility}
-    entry |= {key: value for key, value in told.items() if value}
-    text, text_format = _output(check, ending, above.hide_errors, limit)
-    if text:
-        entry |= {"output": text, "output_format": text_format}
-    return entry, ending.text if ending.verdict is _Verdict.FAULT else ""
+        verdict, text = _Verdict.FAULT, describe(error)
+        score = None if points is None else 0.0
+    attempted = verdict is not _Verdict.NOT_ATTEMPTED
+    if score is not None:
+        entry |= {"score": score, "max_score": points if attempted else 0.0}
+    if attempted and (verdict is not _Verdict.NOT_GRADED or points):
+        full = score is None or score >= (points or 0.0)
+        entry["status"] = "passed" if verdict is _Verdict.PASSED and full else "failed"
+    entry = {key: value for key, value in entry.items() if value not in ("", [])}
+    text_format = getattr(check, "output_format", "text")
+    if text_format not in FORMATS or verdict is _Verdict.FAULT:
+        text_format = "text"
+    shown = [text]
+    if verdict is _Verdict.FAULT:
+        shown = [NOT_YOUR_FAULT, "" if hide_errors else f"For staff: {text}"]
+    elif verdict is _Verdict.FAILED and hide_errors:
+        shown = [hide_errors]
+    if printed and text_format in MARKUP:
+        printed = f"<pre>{html.escape(printed)}</pre>\n"
+    output = _joined("" if hide_errors else printed, *shown)
+    output, text_format = bounded(safe(output, text_format), text_format, limit)
+    if output:
+        entry |= {"output": output, "output_format": text_format}
+    return entry, text if verdict is _Verdict.FAULT else ""
 
 
-def _ending(check: TestCase) -> _Ending:
-    """Run the check."""
+def _ending(check: TestCase) -> tuple[_Verdict, str, str]:
+    """Run the check: how it ended, the text (for the student; with FAULT, for staff), what was printed."""
     printed = io.StringIO()
     verdict, text = _Verdict.PASSED, ""
     try:
@@ -248,7 +246,7 @@ def _ending(check: TestCase) -> _Ending:
             without = ", without a message" if isinstance(error, AssertionError) else ""
             verdict, text = _Verdict.FAULT, describe(error) + without
             _tell_staff(check, error)
-    return _Ending(verdict, text, None, printed.getvalue())
+    return verdict, text, printed.getvalue()
 
 
 def _tell_staff(check: TestCase, error: BaseException) -> None:
@@ -256,21 +254,6 @@ def _tell_staff(check: TestCase, error: BaseException) -> None:
     with contextlib.suppress(Exception):
         print(f"grader fault in {check.id()}:", file=sys.__stderr__)
         traceback.print_exception(error, file=sys.__stderr__)
-
-
-def _output(check: TestCase, ending: _Ending, hide_errors: str, limit: int) -> tuple[str, str]:
-    text_format = getattr(check, "output_format", "text")
-    if text_format not in FORMATS or ending.verdict is _Verdict.FAULT:
-        text_format = "text"
-    shown = [ending.text]
-    if ending.verdict is _Verdict.FAULT:
-        shown = [NOT_YOUR_FAULT, "" if hide_errors else f"For staff: {ending.text}"]
-    elif ending.verdict is _Verdict.FAILED and hide_errors:
-        shown = [hide_errors]
-    printed = "" if hide_errors else ending.printed
-    if printed and text_format in MARKUP:
-        printed = f"<pre>{html.escape(printed)}</pre>\n"
-    return bounded(safe(_joined(printed, *shown), text_format), text_format, limit)
 
 
 def _name(check: TestCase, number: str) -> str:
@@ -303,7 +286,7 @@ def _method(check: TestCase) -> Any:
     return getattr(check, check._testMethodName)
 
 
-def _layers(check: TestCase) -> Iterator[Callable[..., Any]]:
+def _layers(check: TestCase) -> Iterator[Any]:
     """The check's function and what it wraps, from the outside in."""
     layer = getattr(_method(check), "__func__", _method(check))
     while layer is not None:
@@ -317,24 +300,20 @@ def _forget(check: TestCase) -> None:
             vars(layer).pop(name, None)
 
 
-def _decorators(check: TestCase) -> _Decorators:
-    """Read them. Raises GraderFault for what Gradescope would misread, such as a misspelt visibility."""
-    method = _method(check)
-    number = str(getattr(method, "__number__", ""))
-    visibility = getattr(method, "__visibility__", "")
+def _points(check: TestCase, number: str) -> float | None:
+    points = getattr(_method(check), "__weight__", None)
+    return None if points is None else _number(points, f"the points of {number or check.id()}", math.inf)
+
+
+def _visibility(check: TestCase, number: str) -> str:
+    """Raises GraderFault for one that is misspelt, which Gradescope would take for visible."""
+    visibility: str = getattr(_method(check), "__visibility__", "")
     if visibility and visibility not in VISIBILITIES:
         raise GraderFault(
             f"expected one of {', '.join(VISIBILITIES)} as the visibility of {number or check.id()}, "
             f"got {visibility!r}: correct the decorator of {check.id()}"
         )
-    points = getattr(method, "__weight__", None)
-    return _Decorators(
-        None if points is None else _number(points, f"the points of {number or check.id()}", math.inf),
-        number,
-        tuple(str(tag) for tag in getattr(method, "__tags__", ())),
-        visibility,
-        str(getattr(method, "__hide_errors__", "") or ""),
-    )
+    return visibility
 
 
 def _score(check: TestCase, verdict: _Verdict, points: float | None) -> float | None:
@@ -348,8 +327,8 @@ def _score(check: TestCase, verdict: _Verdict, points: float | None) -> float | 
         share = _number(share, "the share it earned", 1.0)
         return points if share == 1.0 else round(points * share, 2)
     for layer in _layers(check):
-        if "__score__" in vars(layer):
-            return _number(vars(layer)["__score__"], "the score it set", points)
+        if hasattr(layer, "__score__"):
+            return _number(layer.__score__, "the score it set", points)
     if verdict is _Verdict.FAILED:
         return 0.0
     if any(getattr(layer, "__code__", None) is _PARTIAL_CODE for layer in _layers(check)):
@@ -359,12 +338,15 @@ def _score(check: TestCase, verdict: _Verdict, points: float | None) -> float | 
 
 def _leaderboard(check: TestCase) -> dict[str, Any] | None:
     for layer in _layers(check):
-        if "__leaderboard_value__" in vars(layer):
-            value = vars(layer)["__leaderboard_value__"]
+        if hasattr(layer, "__leaderboard_value__"):
+            value = layer.__leaderboard_value__
             if not isinstance(value, str):
                 value = _number(value, "its leaderboard value", None)
-            column, order = vars(layer)["__leaderboard_column__"], vars(layer)["__leaderboard_sort_order__"]
-            return {"name": column, "value": value, "order": order}
+            return {
+                "name": layer.__leaderboard_column__,
+                "value": value,
+                "order": layer.__leaderboard_sort_order__,
+            }
     return None
 
 
@@ -384,23 +366,6 @@ def _number(value: object, what: str, top: float | None) -> float:
     if not -slack <= number <= top + slack:
         raise GraderFault(f"expected a number from 0 to {top:g} as {what}, got {number}")
     return min(max(number, 0.0), top)
-
-
-# --- The head. ---
-
-
-def _ungraded(text: str) -> dict[str, Any]:
-    text, _ = bounded(safe(text, "text"), "text", MAX_OUTPUT_BYTES)
-    return {"score": 0.0, "output": text, "output_format": "text", "tests": []}
-
-
-def _notice(faults: int) -> str:
-    if not faults:
-        return ""
-    return (
-        f"The grader itself failed in {faults} place{'s' if faults > 1 else ''}, named below. That is not "
-        "your fault; the score is not final. Please ask the course staff to rerun the autograder."
-    )
 
 
 def _joined(*texts: str) -> str:

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from autograder.errors import ResultsFault
 from autograder.settings import MAX_OUTPUT_BYTES, MAX_RESULTS_BYTES
+from autograder.text import clean
 
 FORMATS: Final = ("text", "html", "simple_format", "md", "ansi")
 """The formats Gradescope knows for an output."""
@@ -25,66 +26,54 @@ _MAX_DEPTH: Final = 32
 _MAX_INTEGER: Final = 2**63 - 1
 _MAX_MESSAGE: Final = 200
 
+
+def _object(*required: str, **properties: Any) -> dict[str, Any]:
+    kind = {"type": "object", "additionalProperties": False}
+    return {**kind, "required": list(required), "properties": properties}
+
+
 _TEXT: Final = {"type": "string"}
+_NAME: Final = {"type": "string", "minLength": 1}
 _POINTS: Final = {"type": "number", "minimum": 0}
 _FORMAT: Final = {"enum": list(FORMATS)}
 _VISIBILITY: Final = {"enum": list(VISIBILITIES)}
-_EXTRA: Final = {"type": "object"}
-
-_TEST: Final[dict[str, Any]] = {
-    "type": "object",
-    "properties": {
-        "score": _POINTS,
-        "max_score": _POINTS,
-        "status": {"enum": ["passed", "failed"]},
-        "name": {"type": "string", "minLength": 1},
-        "name_format": _FORMAT,
-        "number": {"type": "string", "minLength": 1},
-        "output": _TEXT,
-        "output_format": _FORMAT,
-        "tags": {"type": "array", "items": _TEXT},
-        "visibility": _VISIBILITY,
-        "extra_data": _EXTRA,
-    },
-    "required": ["name"],
-    "dependentRequired": {"score": ["max_score"], "max_score": ["score"]},
-    "additionalProperties": False,
+_SHOWN: Final[dict[str, Any]] = {
+    "output": _TEXT,
+    "output_format": _FORMAT,
+    "visibility": _VISIBILITY,
+    "extra_data": {"type": "object"},
 }
-
-_ROW: Final[dict[str, Any]] = {
-    "type": "object",
-    "properties": {
-        "name": {"type": "string", "minLength": 1},
-        "value": {"type": ["number", "string"]},
-        "order": {"enum": ["asc", "desc"]},
-    },
-    "required": ["name", "value"],
-    "additionalProperties": False,
-}
-
+_TEST: Final = _object(
+    "name",
+    score=_POINTS,
+    max_score=_POINTS,
+    status={"enum": ["passed", "failed"]},
+    name=_NAME,
+    name_format=_FORMAT,
+    number=_NAME,
+    tags={"type": "array", "items": _TEXT},
+    **_SHOWN,
+) | {"dependentRequired": {"score": ["max_score"], "max_score": ["score"]}}
+_ROW: Final = _object(
+    "name", "value", name=_NAME, value={"type": ["number", "string"]}, order={"enum": ["asc", "desc"]}
+)
 RESULTS_SCHEMA: Final[dict[str, Any]] = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
     "title": "results.json of a Gradescope autograder",
-    "type": "object",
-    "properties": {
-        "score": _POINTS,
-        "execution_time": {"type": "number", "minimum": 0},
-        "output": _TEXT,
-        "output_format": _FORMAT,
-        "test_output_format": _FORMAT,
-        "test_name_format": _FORMAT,
-        "visibility": _VISIBILITY,
-        "stdout_visibility": _VISIBILITY,
-        "extra_data": _EXTRA,
-        "tests": {"type": "array", "items": _TEST},
-        "leaderboard": {"type": "array", "items": _ROW},
-    },
-    "required": ["score", "tests"],
-    "additionalProperties": False,
-}
+} | _object(
+    "score",
+    "tests",
+    score=_POINTS,
+    execution_time=_POINTS,
+    test_output_format=_FORMAT,
+    test_name_format=_FORMAT,
+    stdout_visibility=_VISIBILITY,
+    tests={"type": "array", "items": _TEST},
+    leaderboard={"type": "array", "items": _ROW},
+    **_SHOWN,
+)
 
-_UNSAFE: Final = re.compile("[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f\ud800-\udfff]")
-_UNSAFE_OR_ESCAPE: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
+_ODD: Final = re.compile(r"[^\n\t -~]")
 _CUT: Final = "\n… (the rest is cut here: it was too long to show)"
 _REPLACED: Final = "The explanation of this check was too long to show. Please tell the course staff."
 
@@ -95,13 +84,14 @@ def json_size(text: str) -> int:
 
 
 def safe(text: str, output_format: str) -> str:
-    r"""Return the text with control characters and lone surrogates written as escapes (\x00).
+    r"""Return the text with every character that acts written as an escape (\x00, \u202e).
 
     Tabs and line ends stay; the escape character stays in "ansi", whose colours it makes.
     """
-    unsafe = _UNSAFE if output_format == "ansi" else _UNSAFE_OR_ESCAPE
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return unsafe.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+    if not _ODD.search(text):
+        return text
+    parts = text.split("\x1b") if output_format == "ansi" else [text]
+    return "\x1b".join(clean(part, 10 * len(part) + 1, lines=True) for part in parts)
 
 
 def bounded(text: str, output_format: str, limit: int) -> tuple[str, str]:
@@ -136,8 +126,7 @@ def encode(results: dict[str, Any]) -> bytes:
 def validate(results: dict[str, Any]) -> bytes:
     """Return the bytes of results.json, if Gradescope would read them as they are meant.
 
-    Raises ResultsFault with every violation: of the schema, of JSON itself (NaN, infinity, foreign
-    types), of the range of the scores, numbers used twice, outputs or a whole that are too long.
+    Raises ResultsFault with every violation of the schema, of JSON itself, of sums and sizes.
     """
     violations = [*_not_json(results, "results", 0), *_not_schema(results)]
     if isinstance(results, dict):
@@ -165,7 +154,7 @@ def _not_json(value: object, where: str, depth: int) -> Iterator[str]:
         for index, item in enumerate(value):
             yield from _not_json(item, f"{where}[{index}]", depth + 1)
     elif isinstance(value, str):
-        # "ansi" is the format that allows most; NUL and lone surrogates break readers of JSON
+        # "ansi" is the format that allows most
         if safe(value, "ansi") != value:
             yield f"{where}: expected no control characters but tabs and line ends"
     elif isinstance(value, float):

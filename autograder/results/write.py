@@ -31,8 +31,7 @@ def write(results: dict[str, Any], path: Path) -> None:
     except OSError as error:
         raise ResultsFault(
             f"The results could not be written to {path}: expected a file in a folder that this user may "
-            f"write to, with room for it, got: {error.strerror}. Make room or name another file with "
-            f"--results, then run the grader again."
+            f"write to, with room, got: {error.strerror}. Make room, or name another file with --results."
         ) from error
 
 

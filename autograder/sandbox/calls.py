@@ -23,11 +23,10 @@ FloatArray = npt.NDArray[np.floating[Any]]
 class Cell:
     """A piece of the student's program: plain Python, run in order with its neighbours.
 
-    label: what the student calls it ("cell 4", "solution.py"), bounded and free of control characters.
-    source: Python source; line n of it is line n of what the student sees.
-    file: "" for a cell of the program itself; otherwise the path of a file beside it, "utils/attention.py",
-    which is not run but where the program imports, runs or opens it. Files stand nearest first.
-    executed: False if the notebook says that it was never run, while others were.
+    label: what the student calls it ("cell 4", "solution.py"), bounded and clean. source: line n of it is
+    line n of what the student sees. file: "" for a cell of the program itself; otherwise the path of a file
+    beside it, "utils/attention.py", which runs only where the program imports, runs or opens it; the nearest
+    stand first. executed: False if the notebook says that it was never run, while others were.
     """
 
     label: str
@@ -45,13 +44,10 @@ class Moment(Enum):
 
 @dataclass(frozen=True)
 class RunLimits:
-    """What one run of a program may use. Times in seconds, sizes in bytes.
+    """What one run of a program may use, as `settings` has it. Times in seconds, sizes in bytes.
 
-    load_cpu: CPU time for the program's statements, before the running one is stopped.
-    call_cpu: CPU time for one call. wall_factor: wall-clock limits are the CPU limits times this.
-    failed_attempts: after so many attempts that died, the calls left are not run.
-    memory: address space beyond what the fork server has mapped.
-    answer: one answer. text: one text from the student's code. items: numbers in one matrix.
+    load_cpu: CPU time for the program's statements, before the running one is stopped. answer: one answer.
+    text: one text from the student's code. items: numbers in one matrix.
     """
 
     load_cpu: float
@@ -91,9 +87,6 @@ class Weights:
 
 
 # --- Calls: what the host asks of the student's code. ---
-#
-# Each knows its answer's form (names, dtypes, dimensions): the student's code shares a process with what
-# sends answers, so that one of another form is no fault of the grader's, but garbage in the channel.
 
 
 @dataclass(frozen=True)
@@ -103,13 +96,6 @@ class Describe:
     under a second name), NAME as in state_dict()."""
 
     sizes: Sizes
-
-    def accepts(self, answer: Answer) -> bool:
-        """Whether the answer has the form above."""
-        return all(
-            name.startswith(("trainable ", "frozen ", "buffer ", "alias ")) and _integers(array)
-            for name, array in answer.arrays.items()
-        )
 
 
 @dataclass(frozen=True)
@@ -125,15 +111,6 @@ class Forward:
     weights: Weights
     seq: FloatArray
 
-    def accepts(self, answer: Answer) -> bool:
-        """Whether the answer has the form above."""
-        arrays = answer.arrays
-        if set(arrays) != {"output", "operations", "lines"}:
-            return False
-        lines = arrays["lines"]
-        right_lines = lines.ndim == 2 and lines.shape[1] == 3 and _integers(lines.reshape(-1))
-        return _floats(arrays["output"]) and _integers(arrays["operations"], 2) and right_lines
-
 
 @dataclass(frozen=True)
 class Gradients:
@@ -147,10 +124,6 @@ class Gradients:
     seq: FloatArray
     upstream: FloatArray
 
-    def accepts(self, answer: Answer) -> bool:
-        """Whether the answer has the form above."""
-        return set(answer.arrays) <= set(MATRICES) and _floats(*answer.arrays.values())
-
 
 @dataclass(frozen=True)
 class RecordedOutput:
@@ -162,13 +135,6 @@ class RecordedOutput:
     sizes: Sizes
     seq_len: int
 
-    def accepts(self, answer: Answer) -> bool:
-        """Whether the answer has the form above."""
-        outputs = {name: array for name, array in answer.arrays.items() if name != "shape"}
-        if "shape" not in answer.arrays or not {"output"} <= set(outputs) <= {"output", "older"}:
-            return False
-        return _integers(answer.arrays["shape"]) and _floats(*outputs.values())
-
 
 @dataclass(frozen=True)
 class TaskMatrices:
@@ -176,10 +142,6 @@ class TaskMatrices:
     there is one, "pos", as float64 in the shape the student gave them; Refused(NO_MATRICES) if none."""
 
     task: Task
-
-    def accepts(self, answer: Answer) -> bool:
-        """Whether the answer has the form above."""
-        return set(LAYERS) <= set(answer.arrays) <= set(MATRICES) and _floats(*answer.arrays.values())
 
 
 @dataclass(frozen=True)
@@ -203,14 +165,6 @@ class Train:
     ignored: int = 0
     reference: bool = False
 
-    def accepts(self, answer: Answer) -> bool:
-        """Whether the answer has the form above."""
-        losses = answer.arrays.get("losses")
-        right_length = losses is not None and losses.shape == (len(self.lengths),)
-        return (
-            right_length and set(answer.arrays) <= {*MATRICES, "losses"} and _floats(*answer.arrays.values())
-        )
-
 
 Call = Union[Describe, Forward, Gradients, RecordedOutput, TaskMatrices, Train]
 
@@ -228,7 +182,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Answer:
-    """The call came back: arrays by name (copied, whitelisted dtypes; may hold NaN or infinity)."""
+    """The call came back: arrays by name (whitelisted dtypes; may hold NaN or infinity)."""
 
     arrays: Mapping[str, npt.NDArray[Any]]
 
@@ -259,7 +213,7 @@ class Refusal(Enum):
 
 @dataclass(frozen=True)
 class Refused:
-    """detail: a short text for the reason: a type's name, the layers found, the shapes."""
+    """detail: a type's name, the layers found, the shapes."""
 
     reason: Refusal
     detail: str
@@ -350,6 +304,34 @@ class Transcript:
 
     load: LoadReport | Ended
     outcomes: tuple[Outcome, ...]
+
+
+def accepts(call: Call, answer: Answer) -> bool:
+    """Whether an answer has the form that its call asks for: names, dtypes, dimensions.
+
+    The student's code shares a process with what sends answers: one of another form is no fault of the
+    grader's, but garbage in the channel.
+    """
+    arrays = dict(answer.arrays)
+    if isinstance(call, Describe):
+        kinds = ("trainable ", "frozen ", "buffer ", "alias ")
+        return all(name.startswith(kinds) and _integers(array) for name, array in arrays.items())
+    if isinstance(call, Forward):
+        if set(arrays) != {"output", "operations", "lines"}:
+            return False
+        lines = arrays["lines"]
+        right_lines = lines.ndim == 2 and lines.shape[1] == 3 and _integers(lines.reshape(-1))
+        return _floats(arrays["output"]) and _integers(arrays["operations"], 2) and right_lines
+    if isinstance(call, RecordedOutput):
+        shape = arrays.pop("shape", None)
+        right_names = {"output"} <= set(arrays) <= {"output", "older"}
+        return shape is not None and _integers(shape) and right_names and _floats(*arrays.values())
+    if isinstance(call, Train):
+        losses = arrays.pop("losses", None)
+        if losses is None or losses.shape != (len(call.lengths),) or not _floats(losses):
+            return False
+    needed = LAYERS if isinstance(call, TaskMatrices) else ()
+    return set(needed) <= set(arrays) <= set(MATRICES) and _floats(*arrays.values())
 
 
 def _integers(array: npt.NDArray[Any], length: int | None = None) -> bool:

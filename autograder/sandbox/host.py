@@ -5,16 +5,16 @@ Whatever comes is an ending, never an exception. Only the fork server's own fail
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import select
 import signal
 import socket
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 from typing import Final
 
 from autograder import settings
@@ -31,9 +31,10 @@ from autograder.sandbox.calls import (
     RunLimits,
     TaskMatrices,
     Transcript,
+    accepts,
 )
 from autograder.sandbox.isolation import Isolation, probe
-from autograder.sandbox.launch import Launched, cpu_seconds_of, launch, receive_exactly
+from autograder.sandbox.launch import Launched, cpu_seconds_of, handed_over, launch, receive_exactly
 from autograder.sandbox.wire import (
     LOAD_INDEX,
     Frame,
@@ -60,15 +61,15 @@ DEFAULT_LIMITS: Final = RunLimits(
 )
 
 
-@dataclass
 class Allowance:
     """What is left of one upload's time, for all its programs, attempts and calls together, in seconds."""
 
-    wall_left: float = settings.UPLOAD_WALL_SECONDS
-    cpu_left: float = settings.UPLOAD_CPU_SECONDS
-
-    def __post_init__(self) -> None:
-        self._wall, self._cpu = self.wall_left, self.cpu_left
+    def __init__(
+        self,
+        wall_left: float = settings.UPLOAD_WALL_SECONDS,
+        cpu_left: float = settings.UPLOAD_CPU_SECONDS,
+    ) -> None:
+        self.wall_left, self.cpu_left = self._wall, self._cpu = wall_left, cpu_left
 
     def use(self, wall: float, cpu: float) -> None:
         """So much of it is gone."""
@@ -95,10 +96,6 @@ class ForkServer:
         self._launched = launched
         self._ready = False
 
-    def start(self) -> None:
-        """Start the process; it imports torch while the caller does other things."""
-        self._launched = self._launched or launch()
-
     def run(
         self,
         cells: Sequence[Cell],
@@ -114,23 +111,15 @@ class ForkServer:
         is left of the upload's time; None: no bound but those of the calls. moment: see `Moment`. Raises
         SandboxFault if the sandbox itself fails.
         """
-        control = self._await_ready()
-        try:
-            request = Request(tuple(cells), limits or self._limits, 0, moment)
-            return _run(control, request, tuple(calls), allowance)
-        except BaseException:  # what is still on its way would be taken for the next run's
-            self.close()
-            raise
+        request = Request(tuple(cells), limits or self._limits, 0, moment)
+        with self._control() as control:
+            return _run(control, request, calls, allowance or Allowance(math.inf, math.inf))
 
     def probe(self, uploads: Sequence[Path] = ()) -> Isolation:
         """What a jail on this machine holds, tried from inside one; uploads: those that are there, or the
         folder of all. Raises SandboxFault."""
-        control = self._await_ready()
-        try:
+        with self._control() as control:
             return probe(control, uploads)
-        except BaseException:
-            self.close()
-            raise
 
     def isolation_line(self, uploads: Sequence[Path] = ()) -> str:
         """`probe` in a line for staff. Never raises: a result is not lost for want of this line."""
@@ -146,38 +135,34 @@ class ForkServer:
             launched.end()
 
     def __enter__(self) -> ForkServer:
-        self.start()
+        self._launched = self._launched or launch()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
-    def _await_ready(self) -> socket.socket:
+    @contextlib.contextmanager
+    def _control(self) -> Iterator[socket.socket]:
+        """The socket of a fork server that is ready. It is closed where anything is raised: what is still on
+        its way would be taken for the next run's."""
         launched = self._launched = self._launched or launch()
         control = launched.control
-        if not self._ready:
-            try:
+        try:
+            if not self._ready:
                 control.settimeout(_START_SECONDS)
                 tag, length, *_ = REPORT.unpack(receive_exactly(control, REPORT.size))
                 if tag != HELLO:
                     text = receive_exactly(control, length).decode("utf-8", "replace")
                     raise SandboxFault(f"the fork server cannot start: {text}")
                 control.settimeout(None)
-            except SandboxFault:
-                self.close()
-                raise
-            self._ready = True
-        return control
+                self._ready = True
+            yield control
+        except BaseException:
+            self.close()
+            raise
 
 
-def _run(
-    control: socket.socket,
-    request: Request,
-    calls: tuple[Call, ...],
-    allowance: Allowance | None,
-) -> Transcript:
+def _run(control: socket.socket, request: Request, calls: Sequence[Call], allowance: Allowance) -> Transcript:
     """Attempt after attempt, until every call has its outcome.
 
     One that ends while loading is followed by one without the statement that it ended in, and in the last
@@ -185,23 +170,20 @@ def _run(
     """
     load: LoadReport | None = None
     outcomes: list[Outcome] = []
-    end = None
+    end: Ended | None = Ended(End.NOT_RUN)
     limits = request.limits
-    allowance = allowance or Allowance(math.inf, math.inf)
     for attempts_left in reversed(range(limits.failed_attempts)):
         end = allowance.end_at()
         if end is not None:
             break
         left = calls[len(outcomes) :]
         cpu_seconds = min(2 * limits.load_cpu + len(left) * limits.call_cpu, allowance.cpu_left)
-        request = replace(request, cpu_seconds=math.ceil(cpu_seconds) + 1)
-        attempt = run_attempt(control, request, left, allowance)
+        attempt = _Attempt(control, replace(request, cpu_seconds=math.ceil(cpu_seconds) + 1), left, allowance)
+        attempt.run()
         load = load or attempt.load
         outcomes += attempt.outcomes
         end = attempt.end
-        if end is None:
-            break
-        if end.reason is End.USED_UP:
+        if end is None or end.reason is End.USED_UP:
             break
         if attempt.load is None:
             ended = (*request.ended, (attempt.statement, end))
@@ -210,7 +192,7 @@ def _run(
             outcomes.append(end)
     not_run = end if end is not None and end.reason is End.USED_UP else Ended(End.NOT_RUN)
     outcomes += [not_run] * (len(calls) - len(outcomes))
-    return Transcript(load or end or Ended(End.NOT_RUN), tuple(outcomes))
+    return Transcript(load or end or not_run, tuple(outcomes))
 
 
 # --- One attempt. ---
@@ -222,96 +204,63 @@ _LOOK_SECONDS: Final = 0.02
 """How often the child's CPU clock is looked at; what it writes wakes us in any case."""
 _DEATH_SECONDS: Final = 30.0
 """How long the fork server may take to end a child."""
-LOAD_GRACE: Final = 2.0
+_LOAD_GRACE: Final = 2.0
 """The child stops its own loading at the CPU limit; at this multiple of it, the host ends the child."""
 
 
-@dataclass
-class Attempt:
-    """What one fork gave. load None: it died before the program was loaded. end None: it gave all.
+class _Attempt:
+    """One fork, and what came of it.
 
-    statement: the number of the one that it ended in, while loading.
+    load None: it died before the program was loaded. end None: it gave all. statement: the number of the one
+    that it came to, while loading.
     """
 
-    statement: int = 0
-    load: LoadReport | None = None
-    outcomes: list[Outcome] = field(default_factory=list)
-    end: Ended | None = None
-
-
-def run_attempt(
-    control: socket.socket,
-    request: Request,
-    calls: Sequence[Call],
-    allowance: Allowance,
-) -> Attempt:
-    """Fork, talk, and return when the child is gone. Raises SandboxFault if the fork server fails."""
-    request_read, request_write = os.pipe()
-    answer_read, answer_write = os.pipe()
-    try:
-        try:
-            socket.send_fds(control, [FORK], [request_read, answer_write])
-        except OSError as error:
-            raise SandboxFault(f"the fork server is gone: {error}") from error
-        finally:
-            os.close(request_read)
-            os.close(answer_write)
-        os.set_blocking(request_write, False)
-        os.set_blocking(answer_read, False)
-        return _Talk(control, request, calls, allowance, (request_write, answer_read)).run()
-    finally:
-        os.close(request_write)
-        os.close(answer_read)
-
-
-class _Talk:
     def __init__(
-        self,
-        control: socket.socket,
-        request: Request,
-        calls: Sequence[Call],
-        allowance: Allowance,
-        pipes: tuple[int, int],
+        self, control: socket.socket, request: Request, calls: Sequence[Call], allowance: Allowance
     ) -> None:
+        self.statement = 0
+        self.load: LoadReport | None = None
+        self.outcomes: list[Outcome] = []
+        self.end: Ended | None = None
         self._control = control
         self._cells = request.cells
         self._calls = calls
         self._limits = request.limits
         self._allowance = allowance
         self._begun = time.monotonic()
-        self._write_fd, self._read_fd = pipes
         self._unsent = memoryview(encode_order(request))
         self._frames = FrameReader(request.limits.answer)
-        self._result = Attempt()
         self._received = 0
         self._child = 0
         self._gone = False
         self._open = True
-        self._begin_phase(0.0)
+        self._begin_phase()
 
-    def run(self) -> Attempt:
-        """Until the child is gone."""
-        while not self._gone:
-            self._wait()
-            if not self._gone and self._result.end is None:
-                self._check_limits()
-            if self._finished and not self._gone:
-                self._end_child()
-        return self._result
+    def run(self) -> None:
+        """Fork, talk, and return when the child is gone. Raises SandboxFault if the fork server fails."""
+        with handed_over(self._control, FORK) as (self._write_fd, self._read_fd):
+            os.set_blocking(self._write_fd, False)
+            os.set_blocking(self._read_fd, False)
+            while not self._gone:
+                self._wait()
+                if not self._gone and not self._finished:
+                    self._check_limits()
+                if self._finished and not self._gone:
+                    self._end_child()
 
     @property
     def _complete(self) -> bool:
-        return self._result.load is not None and len(self._result.outcomes) == len(self._calls)
+        return self.load is not None and len(self.outcomes) == len(self._calls)
 
     @property
     def _finished(self) -> bool:
-        return self._complete or self._result.end is not None
+        return self._complete or self.end is not None
 
-    def _begin_phase(self, cpu_now: float) -> None:
+    def _begin_phase(self) -> None:
         """Loading, or a call: each has its own limits."""
-        loading = self._result.load is None
+        loading = self.load is None
         limit = self._limits.load_cpu if loading else self._limits.call_cpu
-        self._cpu_limit = cpu_now + limit * (LOAD_GRACE if loading else 1.0)
+        self._cpu_limit = cpu_seconds_of(self._child) + limit * (_LOAD_GRACE if loading else 1.0)
         allowed = self._begun + self._allowance.wall_left
         self._deadline = min(time.monotonic() + limit * self._limits.wall_factor, allowed)
 
@@ -343,57 +292,50 @@ class _Talk:
         except BlockingIOError:
             return False
         self._open = bool(data)
-        if data and not self._finished:
-            self._take(data)
-        return self._open
-
-    def _take(self, data: bytes) -> None:
+        if not data or self._finished:
+            return self._open
         self._received += len(data)
-        if self._received > _ANSWERS_TOGETHER * self._limits.answer:
-            self._result.end = Ended(End.GARBAGE, "more than all answers together can be")
-            return
         self._frames.feed(data)
         try:
+            if self._received > _ANSWERS_TOGETHER * self._limits.answer:
+                raise FrameError("more than all answers together can be")
             while not self._complete and (frame := self._frames.next()) is not None:
                 self._accept(frame)
         except FrameError as error:
-            self._result.end = Ended(End.GARBAGE, str(error))
+            self.end = Ended(End.GARBAGE, str(error))
+        return True
 
     def _accept(self, frame: Frame) -> None:
-        expected = LOAD_INDEX if self._result.load is None else len(self._result.outcomes)
+        expected = LOAD_INDEX if self.load is None else len(self.outcomes)
         if frame.index != expected:
             raise FrameError("a frame came out of turn")
         message = decode(frame, self._cells, self._limits.text)
         if isinstance(message, LoadReport):
-            self._result.load = message
+            self.load = message
         else:
             if isinstance(message, Answer) and not self._is_answer(self._calls[expected], message):
                 raise FrameError("the answer has not the form of its call")
-            self._result.outcomes.append(message)
+            self.outcomes.append(message)
         if not self._complete:
-            self._unsent = memoryview(encode_order(self._calls[len(self._result.outcomes)]))
+            self._unsent = memoryview(encode_order(self._calls[len(self.outcomes)]))
             self._send()
-        self._begin_phase(cpu_seconds_of(self._child))
+        self._begin_phase()
 
     def _is_answer(self, call: Call, answer: Answer) -> bool:
         small = all(array.size <= self._limits.items for array in answer.arrays.values())
-        return call.accepts(answer) and (small or not isinstance(call, TaskMatrices))
+        return accepts(call, answer) and (small or not isinstance(call, TaskMatrices))
 
     def _check_limits(self) -> None:
-        if self._complete:
-            return
         cpu, now = cpu_seconds_of(self._child), time.monotonic()
-        used_up = self._allowance.end_at(now - self._begun, cpu)
-        if used_up is not None:
-            self._result.end = used_up
-        elif cpu > self._cpu_limit:
-            self._result.end = Ended(End.CPU_TIME, self._phase_limit(1.0))
-        elif now >= self._deadline:
-            self._result.end = Ended(End.WALL_TIME, self._phase_limit(self._limits.wall_factor))
+        self.end = self._allowance.end_at(now - self._begun, cpu)
+        if self.end is None and cpu > self._cpu_limit:
+            self.end = self._limit_met(End.CPU_TIME)
+        elif self.end is None and now >= self._deadline:
+            self.end = self._limit_met(End.WALL_TIME, self._limits.wall_factor)
 
-    def _phase_limit(self, factor: float) -> str:
-        limit = self._limits.load_cpu if self._result.load is None else self._limits.call_cpu
-        return f"{limit * factor:g} s"
+    def _limit_met(self, reason: End, factor: float = 1.0) -> Ended:
+        limit = self._limits.load_cpu if self.load is None else self._limits.call_cpu
+        return Ended(reason, f"{limit * factor:g} s")
 
     def _end_child(self) -> None:
         """Kill, and wait for the fork server to say that the child is gone."""
@@ -411,7 +353,7 @@ class _Talk:
     def _hear(self) -> None:
         """One report of the fork server."""
         report = REPORT.unpack(receive_exactly(self._control, REPORT.size))
-        tag, pid, status, cpu_seconds, peak_kib, self._result.statement = report
+        tag, pid, status, cpu_seconds, peak_kib, self.statement = report
         if tag == STARTED:
             self._child = pid
         elif tag == ENDED:
@@ -420,7 +362,7 @@ class _Talk:
             while not self._finished and self._receive():
                 pass
             if not self._finished:
-                self._result.end = self._autopsy(status, cpu_seconds, peak_kib)
+                self.end = self._autopsy(status, cpu_seconds, peak_kib)
         else:
             raise SandboxFault("the fork server is in trouble")
 
@@ -437,7 +379,7 @@ class _Talk:
         if number == signal.SIGXCPU and (used_up := self._allowance.end_at()) is not None:
             return used_up
         if number == signal.SIGXCPU or (number == signal.SIGKILL and cpu_seconds >= self._cpu_limit):
-            return Ended(End.CPU_TIME, self._phase_limit(1.0))
+            return self._limit_met(End.CPU_TIME)
         if number == signal.SIGKILL and peak_kib * 1024 > self._limits.memory // 2:
             return Ended(End.MEMORY, "killed by the system, which was out of memory")
         return Ended(End.SIGNAL, name)

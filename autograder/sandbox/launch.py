@@ -4,10 +4,13 @@ the fork server then imports torch while the grader imports NumPy and the rest o
 
 from __future__ import annotations
 
+import contextlib
+import os
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -80,6 +83,25 @@ def launch() -> Launched:
             ours.close()
             raise SandboxFault(f"the fork server cannot be started: {error}") from error
     return Launched(process, ours)
+
+
+@contextlib.contextmanager
+def handed_over(control: socket.socket, order: bytes) -> Iterator[tuple[int, int]]:
+    """Order a fork that reads from one pipe and writes to another. Gives where to write to it, and where to
+    read from it. Raises SandboxFault if the fork server is gone."""
+    (request_read, request_write), (answer_read, answer_write) = os.pipe(), os.pipe()
+    try:
+        try:
+            socket.send_fds(control, [order], [request_read, answer_write])
+        except OSError as error:
+            raise SandboxFault(f"the fork server is gone: {error}") from error
+        finally:
+            os.close(request_read)
+            os.close(answer_write)
+        yield request_write, answer_read
+    finally:
+        os.close(request_write)
+        os.close(answer_read)
 
 
 def receive_exactly(control: socket.socket, count: int) -> bytes:

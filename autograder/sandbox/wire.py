@@ -15,40 +15,34 @@ own copy of the program.
 from __future__ import annotations
 
 import io
+import math
 import pickle
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Union
+from itertools import islice
+from typing import Any, Final, NamedTuple, Union
 
 import numpy as np
 import numpy.typing as npt
 
 from autograder.assignment import Task
+from autograder.sandbox import calls
 from autograder.sandbox.calls import (
     Answer,
-    Call,
     Cell,
-    Describe,
     End,
     Ended,
-    Forward,
-    Gradients,
     LoadReport,
     Moment,
     Outcome,
     Place,
     Raised,
-    RecordedOutput,
     Refusal,
     Refused,
     RunLimits,
-    Sizes,
     StatementFate,
     StatementReport,
-    TaskMatrices,
-    Train,
-    Weights,
 )
 from autograder.text import clean
 
@@ -74,18 +68,12 @@ class Request:
     ended: tuple[tuple[int, Ended], ...] = ()
 
 
-_CLASSES: Final[dict[str, Any]] = {
-    cls.__name__: cls
-    for cls in (
-        *(Request, RunLimits, Cell, Moment, End, Ended, Sizes, Weights, Task),
-        *(Describe, Forward, Gradients, RecordedOutput, TaskMatrices, Train),
-    )
-}
+_CLASSES: Final[dict[str, Any]] = {**vars(calls), "Request": Request, "Task": Task}
 """By name: the grader's modules cannot be imported any more where a request is read."""
 _OWN_MODULES: Final = __name__.partition(".")[0] + "."
 
 
-def encode_order(order: Request | Call) -> bytes:
+def encode_order(order: Request | calls.Call) -> bytes:
     """A request or a call as bytes, its length first."""
     body = pickle.dumps(order, protocol=5)
     return LENGTH.pack(len(body)) + body
@@ -158,7 +146,7 @@ class FrameReader:
         return len(self._buffer)
 
 
-# --- What frames hold. ---
+# --- What frames hold: each form says how its values are written, and how they are read. ---
 
 DTYPES: Final[tuple[np.dtype[Any], ...]] = tuple(
     np.dtype(code) for code in ("<f2", "<f4", "<f8", "<i8", "<i4", "|u1", "|b1")
@@ -168,10 +156,6 @@ MAX_ARRAYS: Final = 1024
 MAX_PLACES: Final = 16
 MAX_STATEMENTS: Final = 2000
 MAX_LINE_LENGTH: Final = 200
-
-_REFUSALS: Final = tuple(Refusal)
-_FATES: Final = tuple(StatementFate)
-_CHILD_ENDS: Final = (End.MEMORY,)
 
 Message = Union[LoadReport, Outcome]
 
@@ -187,84 +171,25 @@ def can_be_sent(answer: Answer) -> bool:
     return len(arrays) <= MAX_ARRAYS and all(array.ndim <= MAX_DIMENSIONS for array in arrays)
 
 
-class _Writer:
-    def __init__(self, max_text: int) -> None:
-        self.parts: list[bytes] = []
-        self._max_text = max_text
+class _Writer(NamedTuple):
+    """What writing needs beside the value: number of each cell by its label."""
 
-    def number(self, form: str, *values: int) -> None:
-        self.parts.append(struct.pack("<" + form, *values))
-
-    def text(self, text: str) -> None:
-        cut = text[: self._max_text].encode("utf-8", "replace")[: self._max_text]
-        whole = cut.decode("utf-8", "ignore").encode("utf-8")
-        self.number("H", len(whole))
-        self.parts.append(whole)
-
-    def array(self, array: npt.NDArray[Any]) -> None:
-        self.number("BB", DTYPES.index(array.dtype), array.ndim)
-        self.number(f"{array.ndim}Q", *array.shape)
-        self.parts.append(array.tobytes())
-
-
-def encode(index: int, message: Message, labels: Mapping[str, int], max_text: int) -> bytes:
-    """The frame of a message. labels: number of each cell by its label."""
-    out = _Writer(max_text)
-    if isinstance(message, LoadReport):
-        kind = LOAD
-        statements = message.statements[:MAX_STATEMENTS]
-        out.number("BI", message.definitions_only, len(statements))
-        for report in statements:
-            out.number("HIB", labels[report.place.label], report.place.line, _FATES.index(report.fate))
-            out.number("B", report.error is not None)
-            if report.error is not None:
-                _encode_raised(out, report.error, labels)
-        for names in (message.classes[:MAX_ARRAYS], message.absent[:MAX_ARRAYS]):
-            out.number("I", len(names))
-            for name in names:
-                out.text(name)
-    elif isinstance(message, Answer):
-        kind = ANSWER
-        out.number("I", len(message.arrays))
-        for name, array in message.arrays.items():
-            out.text(name)
-            out.array(array)
-    elif isinstance(message, Raised):
-        kind = RAISED
-        _encode_raised(out, message, labels)
-    elif isinstance(message, Refused):
-        kind = REFUSED
-        out.number("B", _REFUSALS.index(message.reason))
-        out.text(message.detail)
-    else:
-        kind = ENDED
-        out.number("B", _CHILD_ENDS.index(message.reason))
-        out.text(message.detail)
-    payload = b"".join(out.parts)
-    return HEADER.pack(MAGIC, kind, index, len(payload)) + payload
-
-
-def _encode_raised(out: _Writer, raised: Raised, labels: Mapping[str, int]) -> None:
-    out.text(raised.type_name)
-    out.text(raised.message)
-    out.number("B", len(raised.trace))
-    for place in raised.trace:
-        out.number("HI", labels[place.label], place.line)
+    labels: Mapping[str, int]
+    max_text: int
 
 
 class _Reader:
     def __init__(self, payload: bytes, cells: Sequence[Cell], max_text: int) -> None:
-        self._payload = payload
-        self._at = 0
-        self._cells = cells
-        self._max_text = max_text
+        self.rest = memoryview(payload)
+        self.cells = cells
+        self.max_text = max_text
         self._lines: dict[int, list[str]] = {}
 
-    def take(self, count: int) -> bytes:
-        if count > len(self._payload) - self._at:
+    def take(self, count: int) -> memoryview:
+        if count > len(self.rest):
             raise FrameError("the frame is too short")
-        start, self._at = self._at, self._at + count
-        return self._payload[start : self._at]
+        taken, self.rest = self.rest[:count], self.rest[count:]
+        return taken
 
     def numbers(self, form: str) -> tuple[int, ...]:
         layout = struct.Struct("<" + form)
@@ -276,78 +201,137 @@ class _Reader:
             raise FrameError("a number is out of range")
         return value
 
-    def text(self) -> str:
-        length = self.number("H", self._max_text + 1)
-        try:
-            text = self.take(length).decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise FrameError("a text is not UTF-8") from error
-        return text if text.isprintable() else clean(text, self._max_text, lines=True)
+    def lines(self, cell: int) -> list[str]:
+        """Split once, however many statements of a cell fail."""
+        if cell not in self._lines:
+            self._lines[cell] = source_lines(self.cells[cell].source)
+        return self._lines[cell]
 
-    def texts(self) -> tuple[str, ...]:
-        return tuple(self.text() for _ in range(self.number("I", MAX_ARRAYS + 1)))
 
-    def place(self) -> Place:
-        number = self.number("H", len(self._cells))
-        (line,) = self.numbers("I")
-        cell = self._cells[number]
-        if number not in self._lines:  # split once, however many statements of it fail
-            self._lines[number] = source_lines(cell.source)
-        lines = self._lines[number]
-        text = lines[line - 1].strip()[:MAX_LINE_LENGTH] if 1 <= line <= len(lines) else ""
-        return Place(cell.label, line, text)
+class _Form(NamedTuple):
+    write: Callable[[Any, _Writer], bytes]
+    read: Callable[[_Reader], Any]
 
-    def array(self) -> npt.NDArray[Any]:
-        dtype = DTYPES[self.number("B", len(DTYPES))]
-        shape = self.numbers(f"{self.number('B', MAX_DIMENSIONS + 1)}Q")
-        count = 1
-        for size in shape:
-            count *= size
-        data = np.frombuffer(self.take(count * dtype.itemsize), dtype)
-        if dtype == np.bool_:  # any byte but 0 and 1 is not a bool
-            data = data.view(np.uint8) != 0
-        try:
-            return data.reshape(shape).copy()
-        except (ValueError, OverflowError) as error:  # empty, but of a giant's shape
-            raise FrameError("a dimension is out of range") from error
 
-    def raised(self) -> Raised:
-        type_name, message = self.text(), self.text()
-        count = self.number("B", MAX_PLACES + 1)
-        return Raised(type_name, message, tuple(self.place() for _ in range(count)))
+def _one_of(*values: object) -> _Form:
+    return _Form(lambda value, _: bytes([values.index(value)]), lambda r: values[r.number("B", len(values))])
 
-    def end(self) -> None:
-        if self._at != len(self._payload):
-            raise FrameError("the frame is too long for what it holds")
+
+def _several(item: _Form, count: str, most: int) -> _Form:
+    """As a tuple; of more than most, the first are written."""
+
+    def write(values: Sequence[Any], to: _Writer) -> bytes:
+        parts = [item.write(value, to) for value in islice(values, most)]
+        return struct.pack("<" + count, len(parts)) + b"".join(parts)
+
+    return _Form(write, lambda r: tuple(item.read(r) for _ in range(r.number(count, most + 1))))
+
+
+def _or_none(item: _Form) -> _Form:
+    some = _several(item, "B", 1)
+    return _Form(
+        lambda value, to: some.write([] if value is None else [value], to),
+        lambda r: next(iter(some.read(r)), None),
+    )
+
+
+def _record(make: Callable[..., Any], **fields: _Form) -> _Form:
+    return _Form(
+        lambda value, to: b"".join(form.write(getattr(value, name), to) for name, form in fields.items()),
+        lambda r: make(**{name: form.read(r) for name, form in fields.items()}),
+    )
+
+
+def _write_text(text: str, to: _Writer) -> bytes:
+    cut = text[: to.max_text].encode("utf-8", "replace")[: to.max_text]
+    whole = cut.decode("utf-8", "ignore").encode("utf-8")
+    return struct.pack("<H", len(whole)) + whole
+
+
+def _read_text(r: _Reader) -> str:
+    try:
+        text = str(r.take(r.number("H", r.max_text + 1)), "utf-8")
+    except UnicodeDecodeError as error:
+        raise FrameError("a text is not UTF-8") from error
+    return text if text.isprintable() else clean(text, r.max_text, lines=True)
+
+
+def _write_place(place: Place, to: _Writer) -> bytes:
+    return struct.pack("<HI", to.labels[place.label], place.line)
+
+
+def _read_place(r: _Reader) -> Place:
+    number = r.number("H", len(r.cells))
+    (line,) = r.numbers("I")
+    lines = r.lines(number)
+    text = lines[line - 1].strip()[:MAX_LINE_LENGTH] if 1 <= line <= len(lines) else ""
+    return Place(r.cells[number].label, line, text)
+
+
+def _write_array(array: npt.NDArray[Any], _: _Writer) -> bytes:
+    head = struct.pack(f"<BB{array.ndim}Q", DTYPES.index(array.dtype), array.ndim, *array.shape)
+    return head + array.tobytes()
+
+
+def _read_array(r: _Reader) -> npt.NDArray[Any]:
+    dtype = DTYPES[r.number("B", len(DTYPES))]
+    shape = r.numbers(f"{r.number('B', MAX_DIMENSIONS + 1)}Q")
+    data = np.frombuffer(r.take(math.prod(shape) * dtype.itemsize), dtype)
+    if dtype == np.bool_:  # any byte but 0 and 1 is not a bool
+        data = data.view(np.uint8) != 0
+    try:
+        return data.reshape(shape).copy()
+    except (ValueError, OverflowError) as error:  # empty, but of a giant's shape
+        raise FrameError("a dimension is out of range") from error
+
+
+_TEXT: Final = _Form(_write_text, _read_text)
+_TEXTS: Final = _several(_TEXT, "I", MAX_ARRAYS)
+_PLACE: Final = _Form(_write_place, _read_place)
+_NAMED: Final = _Form(
+    lambda item, to: _write_text(item[0], to) + _write_array(item[1], to),
+    lambda r: (_read_text(r), _read_array(r)),
+)
+_ARRAYS: Final = _several(_NAMED, "I", MAX_ARRAYS)
+_RAISED: Final = _record(Raised, type_name=_TEXT, message=_TEXT, trace=_several(_PLACE, "B", MAX_PLACES))
+_STATEMENT: Final = _record(
+    StatementReport, place=_PLACE, fate=_one_of(*StatementFate), error=_or_none(_RAISED)
+)
+_FORMS: Final[dict[int, tuple[type[Message], _Form]]] = {
+    LOAD: (
+        LoadReport,
+        _record(
+            LoadReport,
+            statements=_several(_STATEMENT, "I", MAX_STATEMENTS),
+            classes=_TEXTS,
+            definitions_only=_one_of(False, True),
+            absent=_TEXTS,
+        ),
+    ),
+    ANSWER: (
+        Answer,
+        _Form(
+            lambda answer, to: _ARRAYS.write(tuple(answer.arrays.items()), to),
+            lambda r: Answer(dict(_ARRAYS.read(r))),
+        ),
+    ),
+    RAISED: (Raised, _RAISED),
+    REFUSED: (Refused, _record(Refused, reason=_one_of(*Refusal), detail=_TEXT)),
+    ENDED: (Ended, _record(Ended, reason=_one_of(End.MEMORY), detail=_TEXT)),
+}
+
+
+def encode(index: int, message: Message, labels: Mapping[str, int], max_text: int) -> bytes:
+    """The frame of a message. labels: number of each cell by its label."""
+    kind, form = next((kind, form) for kind, (cls, form) in _FORMS.items() if isinstance(message, cls))
+    payload = form.write(message, _Writer(labels, max_text))
+    return HEADER.pack(MAGIC, kind, index, len(payload)) + payload
 
 
 def decode(frame: Frame, cells: Sequence[Cell], max_text: int) -> Message:
     """The message of a frame; FrameError for everything that is not exactly one."""
-    read = _Reader(frame.payload, cells, max_text)
-    message = _decode(frame.kind, read)
-    read.end()
+    reader = _Reader(frame.payload, cells, max_text)
+    message: Message = _FORMS[frame.kind][1].read(reader)
+    if reader.rest:
+        raise FrameError("the frame is too long for what it holds")
     return message
-
-
-def _decode(kind: int, read: _Reader) -> Message:
-    if kind == LOAD:
-        return _decode_load(read)
-    if kind == ANSWER:
-        return Answer({read.text(): read.array() for _ in range(read.number("I", MAX_ARRAYS + 1))})
-    if kind == RAISED:
-        return read.raised()
-    if kind == REFUSED:
-        return Refused(_REFUSALS[read.number("B", len(_REFUSALS))], read.text())
-    return Ended(_CHILD_ENDS[read.number("B", len(_CHILD_ENDS))], read.text())
-
-
-def _decode_load(read: _Reader) -> LoadReport:
-    definitions_only = bool(read.number("B", 2))
-    count = read.number("I", MAX_STATEMENTS + 1)
-    statements = []
-    for _ in range(count):
-        place = read.place()
-        fate = _FATES[read.number("B", len(_FATES))]
-        error = read.raised() if read.number("B", 2) else None
-        statements.append(StatementReport(place, fate, error))
-    return LoadReport(tuple(statements), read.texts(), definitions_only, read.texts())

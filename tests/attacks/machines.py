@@ -57,7 +57,7 @@ def fork_server_on(machine: Machine) -> Iterator[ForkServer]:
     def start() -> None:
         try:
             _put_on(machine)
-            fork_server.start()
+            fork_server.__enter__()
         except BaseException as error:
             failures.append(error)
 

@@ -16,6 +16,7 @@ from autograder.sandbox.calls import (
     Sizes,
     TaskMatrices,
     Weights,
+    accepts,
 )
 
 SIZES = Sizes(2, 3, 4, None, 5)
@@ -40,7 +41,7 @@ COUNTED = {"operations": NUMBERS, "lines": np.zeros((2, 3), dtype=np.int64)}
     ],
 )
 def test_what_the_worker_sends_has_the_form(call: Call, arrays: dict[str, np.ndarray]) -> None:
-    assert call.accepts(Answer(arrays))
+    assert accepts(call, Answer(arrays))
 
 
 @pytest.mark.parametrize(
@@ -63,4 +64,4 @@ def test_what_the_worker_sends_has_the_form(call: Call, arrays: dict[str, np.nda
     ],
 )
 def test_a_forged_answer_has_not(call: Call, arrays: dict[str, np.ndarray]) -> None:
-    assert not call.accepts(Answer(arrays))
+    assert not accepts(call, Answer(arrays))
