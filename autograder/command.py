@@ -7,9 +7,8 @@ import traceback
 from pathlib import Path
 
 from autograder.bounds import ends_within, limit_memory
-from autograder.errors import UsageError
 from autograder.grade import grade
-from autograder.results.runner import Graded, failed, interrupted
+from autograder.results.runner import failed, interrupted
 from autograder.results.write import write
 from autograder.sandbox.host import ForkServer
 from autograder.sandbox.jail.confine import guard_grader
@@ -51,22 +50,10 @@ def grade_command(
     print(table(graded.results))
     print(f"results: {results}")
     if html is not None:
-        _write_report(graded, upload, html)
+        from autograder.pages import submission_page, write_page
+
+        title = f"Grading report: {clean(upload.resolve().name, NAME_LIMIT)}"
+        write_page(submission_page(graded.results, title, files=graded.files), html, "report")
     for line in (*(graded.submission.faults if graded.submission else ()), *graded.faults):
         print(f"grader fault: {line}", file=sys.stderr)
     return GRADED
-
-
-def _write_report(graded: Graded, upload: Path, html: Path) -> None:
-    from autograder.pages import submission_page
-
-    name = clean(upload.resolve().name, NAME_LIMIT)
-    try:
-        program = graded.submission.program if graded.submission else None
-        files = [(cell.label, cell.source) for cell in program.cells] if program is not None else []
-        html.write_text(
-            submission_page(graded.results, f"Grading report: {name}", files=files), encoding="utf-8"
-        )
-    except OSError as error:
-        raise UsageError(f"the report cannot be written to {html}: {error.strerror}") from error
-    print(f"report: {html}")

@@ -7,12 +7,11 @@ the reference one in its place where the student's cannot be.
 from __future__ import annotations
 
 import argparse
-import os
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -22,10 +21,10 @@ from autograder.checks.hand_designed import find_matrices
 from autograder.checks.run import StudentRun
 from autograder.errors import SandboxFault, UsageError
 from autograder.feedback.figures import draw, read_out, run_panels
-from autograder.grade import read
-from autograder.pages import image, submission_page
+from autograder.grade import read, run_student_code
+from autograder.pages import image, submission_page, there, write_page
 from autograder.progress import progress
-from autograder.sandbox.calls import Answer, Cell, Ended, Outcome, Raised, Refused, Sizes, TaskMatrices, Train
+from autograder.sandbox.calls import Answer, Cell, Ended, Outcome, Raised, Refused, Sizes, Train
 from autograder.sandbox.host import DEFAULT_LIMITS, ForkServer
 from autograder.text import NAME_LIMIT, clean
 from reference.tasks import TASKS, TOKEN_NAMES, SequenceTask
@@ -37,8 +36,7 @@ _RECENT: Final = 1000
 _MAX_STEPS: Final = 1_000_000
 
 
-@dataclass(frozen=True)
-class Setting:
+class Setting(NamedTuple):
     """How the notebook trains on a task.
 
     seed: of all generators, set before `drawn_before` sequences were drawn for something else.
@@ -53,20 +51,12 @@ class Setting:
     usual: Sizes
 
 
+_SEED: Final = settings.TRAIN_SEED
+_POSITION_SEED: Final = TASK_FACTS[Task.POSITION].record_seed or 0
 SETTINGS: Final = {
-    Task.CONTENT: Setting(
-        "Attention by content", settings.TRAIN_SEED, 0, (0, 1, 1, 2, 2), Sizes(3, 3, 3, None, 10)
-    ),
-    Task.POSITION: Setting(
-        "Attention by position",
-        TASK_FACTS[Task.POSITION].record_seed or 0,
-        1,
-        (0, 1, 1),
-        Sizes(3, 1, 3, 4, 4),
-    ),
-    Task.UNIQUE: Setting(
-        "Unique tokens (optional)", settings.TRAIN_SEED, 0, (0, 1, 2, 2), Sizes(4, 8, 1, 4, 5)
-    ),
+    Task.CONTENT: Setting("Attention by content", _SEED, 0, (0, 1, 1, 2, 2), Sizes(3, 3, 3, None, 10)),
+    Task.POSITION: Setting("Attention by position", _POSITION_SEED, 1, (0, 1, 1), Sizes(3, 1, 3, 4, 4)),
+    Task.UNIQUE: Setting("Unique tokens (optional)", _SEED, 0, (0, 1, 2, 2), Sizes(4, 8, 1, 4, 5)),
 }
 """In the notebook unique tokens are trained unseeded, after everything else; here under the first seed."""
 
@@ -132,15 +122,20 @@ def learn(fork_server: ForkServer, cells: Sequence[Cell], task: Task, sizes: Siz
         (outcome,) = fork_server.run(() if reference else cells, (call,), limits).outcomes
         learned = _result(outcome, sizes, steps)
         if isinstance(learned, Learned):
-            return replace(learned, why_reference=why) if reference else learned
+            return replace(learned, why_reference=why if reference else "")
         why = learned
     raise SandboxFault(f"the reference model cannot be trained on {task.value}: {why}")
 
 
 def _result(outcome: Outcome, sizes: Sizes, steps: int) -> Learned | str:
     """The trained model, or why there is none."""
+    if isinstance(outcome, Raised):
+        where = f" ({outcome.trace[-1].label}, line {outcome.trace[-1].line})" if outcome.trace else ""
+        return f"{outcome.type_name}{where}: {clean(outcome.message, _REASON_LIMIT)}"
+    if isinstance(outcome, (Refused, Ended)):
+        return str(outcome.reason.value)
     if not isinstance(outcome, Answer):
-        return _reason(outcome)
+        return "it gave no answer"
     arrays, losses = outcome.arrays, outcome.arrays["losses"]
     broken = np.flatnonzero(~np.isfinite(losses))
     if broken.size:
@@ -154,15 +149,6 @@ def _result(outcome: Outcome, sizes: Sizes, steps: int) -> Learned | str:
     return Learned(transformer, steps, float(losses[-1]), float(np.mean(losses[-_RECENT:])), "")
 
 
-def _reason(outcome: Outcome) -> str:
-    if isinstance(outcome, Raised):
-        where = f" ({outcome.trace[-1].label}, line {outcome.trace[-1].line})" if outcome.trace else ""
-        return f"{outcome.type_name}{where}: {clean(outcome.message, _REASON_LIMIT)}"
-    if isinstance(outcome, Refused):
-        return outcome.reason.value
-    return outcome.reason.value if isinstance(outcome, Ended) else "it gave no answer"
-
-
 def main(arguments: Sequence[str]) -> int:
     """Run the command and give its exit status. Raises UsageError and SandboxFault."""
     parser = argparse.ArgumentParser(
@@ -170,14 +156,12 @@ def main(arguments: Sequence[str]) -> int:
         description="Train the student's own model on each task, as the notebook does, and draw it below "
         "the hand-designed one.",
     )
-    parser.add_argument("submission", type=Path, help="a folder, .ipynb, .py, .json or .zip")
+    parser.add_argument("submission", type=there, help="a folder, .ipynb, .py, .json or .zip")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="a folder to write")
     parser.add_argument(
         "--steps", type=int, default=settings.TRAIN_STEPS, help="of each training (default: %(default)s)"
     )
     options = parser.parse_args(arguments)
-    if not os.path.lexists(options.submission):
-        raise UsageError(f"there is no {options.submission}: name a folder, .ipynb, .py, .json or .zip")
     if not 1 <= options.steps <= _MAX_STEPS:
         raise UsageError(f"--steps {options.steps}: give a number from 1 to {_MAX_STEPS:,}")
     try:
@@ -185,34 +169,20 @@ def main(arguments: Sequence[str]) -> int:
     except OSError as error:
         raise UsageError(f"{options.output} cannot be made a folder: {error.strerror}") from error
     with ForkServer() as fork_server:
-        submission = read(options.submission)
-        cells = submission.program.cells if submission.program is not None else ()
-        transcript = fork_server.run(cells, [TaskMatrices(task) for task in Task])
-        matrices = dict(zip(Task, transcript.outcomes, strict=True))
-        run = StudentRun(submission, transcript.load if cells else None, matrices)
-        learned = compare(run, fork_server, options.steps)
-    name = clean(options.submission.resolve().name, NAME_LIMIT)
-    page = options.output / "index.html"
-    try:
-        page.write_text(
-            submission_page({}, f"Hand-designed against learned: {name}", learned=learned), encoding="utf-8"
-        )
-    except OSError as error:
-        raise UsageError(f"{options.output} cannot be written to: {error.strerror}") from error
-    print(f"page: {page}")
+        learned = compare(run_student_code(read(options.submission), fork_server), fork_server, options.steps)
+    title = f"Hand-designed against learned: {clean(options.submission.resolve().name, NAME_LIMIT)}"
+    write_page(submission_page({}, title, learned=learned), options.output / "index.html", "page")
     return 0
 
 
 def compare(run: StudentRun, fork_server: ForkServer, steps: int) -> list[dict[str, Any]]:
     """What a page shows of every task; of the optional task only if it was attempted. Raises SandboxFault."""
-    program = run.submission.program
+    cells = run.submission.program.cells if run.submission.program is not None else ()
     hands = {task: _by_hand(run, task) for task in Task}
-    attempted = [task for task in Task if task is not Task.UNIQUE or hands[task][0] is not None]
+    attempted = {task: hand for task, hand in hands.items() if task is not Task.UNIQUE or hand[0] is not None}
     found = []
     with progress(len(attempted), "Training") as done:
-        for task in attempted:
-            hand, why = hands[task]
-            cells = program.cells if program is not None else ()
+        for task, (hand, why) in attempted.items():
             learned = learn(fork_server, cells, task, sizes_of(task, hand), steps)
             found.append(_part(task, hand, why, learned))
             done(True)
@@ -236,15 +206,14 @@ def _by_hand(run: StudentRun, task: Task) -> tuple[NumpyTransformer | None, str]
 def _part(name: Task, hand: NumpyTransformer | None, why_no_hand: str, learned: Learned) -> dict[str, Any]:
     """One task as the page shows it: notes, errors, and a picture of both transformers."""
     task, setting = TASKS[name.value], SETTINGS[name]
-    notes = []
-    if hand is None:
-        notes.append(f"Nothing designed by hand: {why_no_hand}")
+    notes = [] if hand is not None else [f"Nothing designed by hand: {why_no_hand}"]
+    whose = "the student's model"
     if learned.why_reference:
+        whose = "the reference model"
         notes.append(
             f"The student's model could not be trained: {learned.why_reference}. The reference model was "
             "trained in its place."
         )
-    whose = "the reference model" if learned.why_reference else "the student's model"
     told = f"Learned by {whose} in {learned.steps:,} steps, final loss {learned.final_loss:.3g}"
     losses = [f"{learned.final_loss:.3g}", f"{learned.recent_loss:.3g}"]
     both = [("Learned", told, learned.transformer, losses)]
@@ -254,19 +223,17 @@ def _part(name: Task, hand: NumpyTransformer | None, why_no_hand: str, learned: 
     spelled = batch.spell(0)
     rows = [run_panels(task, transformer, batch, 0) for _, _, transformer, _ in both]
     first = next(i for i, panel in enumerate(rows[0]) if panel.title == "keys")
-    headings = [text for _, text, _, _ in both] + [f"{label}, on {spelled}" for label, _, _, _ in both]
-    drawn = draw(
-        tuple([row[:first] for row in rows] + [row[first:] for row in rows]), headings=tuple(headings)
-    )
-    words = " ".join(
-        f"{label}: " + "; ".join(map(read_out, row)) + "."
-        for (label, _, _, _), row in zip(both, rows, strict=True)
-    )
+    headings = (*(text for _, text, _, _ in both), *(f"{label}, on {spelled}" for label, _, _, _ in both))
+    drawn = draw((*(row[:first] for row in rows), *(row[first:] for row in rows)), headings=headings)
+    words = [
+        f"{label}: {'; '.join(map(read_out, row))}." for (label, *_), row in zip(both, rows, strict=True)
+    ]
+    alternative = f"{setting.title}, on the sequence {spelled}. {' '.join(words)}"
     return {
         "title": setting.title,
         "notes": notes,
         "errors": [(label, [*given, f"{mean_loss(task, one):.3g}"]) for label, _, one, given in both],
-        "picture": image(drawn.png, drawn.width, f"{setting.title}, on the sequence {spelled}. {words}"),
+        "picture": image(drawn.png, drawn.width, alternative),
     }
 
 

@@ -7,7 +7,6 @@ for a failing case or sequence the reference beside the student, with the first 
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -22,7 +21,7 @@ from autograder.checks.run import StudentRun
 from autograder.compare import compare
 from autograder.errors import UsageError
 from autograder.grade import grade, run_student_code
-from autograder.pages import submission_page
+from autograder.pages import submission_page, there, write_page
 from autograder.sandbox.calls import Answer, Cell, Forward, Outcome, Raised
 from autograder.sandbox.host import ForkServer
 from autograder.submission.types import Matrices
@@ -77,22 +76,16 @@ def main(arguments: Sequence[str]) -> int:
         description="One upload on one page, for a regrade request: code, messages, pictures, and what the "
         "student's code computes beside what the reference does.",
     )
-    parser.add_argument("submission", type=Path, help="a folder, .ipynb, .py, .json or .zip")
+    parser.add_argument("submission", type=there, help="a folder, .ipynb, .py, .json or .zip")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.html")
     parser.add_argument("--check", default="", metavar="NUMBER", help="tell of this check alone, as 3.2")
     parser.add_argument(
         "--train", type=int, default=0, metavar="STEPS", help="train the model as well, as `compare` does"
     )
     options = parser.parse_args(arguments)
-    if not os.path.lexists(options.submission):
-        raise UsageError(f"there is no {options.submission}: name a folder, .ipynb, .py, .json or .zip")
     with ForkServer() as fork_server:
         page = explain(options.submission, fork_server, only=options.check, steps=options.train)
-    try:
-        options.output.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"the page cannot be written to {options.output}: {error.strerror}") from error
-    print(f"page: {options.output}")
+    write_page(page, options.output, "page")
     return 0
 
 
@@ -105,19 +98,16 @@ def explain(upload: Path, fork_server: ForkServer, *, only: str = "", steps: int
     numbers = [test["number"] for test in graded.results["tests"]]
     if only and only not in numbers:
         raise UsageError(f"there is no check {only}: give one of {', '.join(numbers)}")
-    submission = graded.submission
     comparisons: list[dict[str, Any]] = []
     learned: list[dict[str, Any]] = []
-    cells: tuple[Cell, ...] = ()
-    if submission is not None:
-        run = run_student_code(submission, fork_server)
+    if graded.submission is not None:
+        run = run_student_code(graded.submission, fork_server)
         comparisons = [one for one in _comparisons(run, fork_server) if only in ("", one["number"])]
         learned = compare(run, fork_server, steps) if steps > 0 else []
-        cells = tuple(submission.program.cells) if submission.program is not None else ()
     return submission_page(
         graded.results,
         f"Explained: {clean(upload.resolve().name, NAME_LIMIT)}",
-        files=[(cell.label, cell.source) for cell in cells],
+        files=graded.files,
         comparisons=comparisons,
         learned=learned,
         only=only,
@@ -135,23 +125,18 @@ def _comparisons(run: StudentRun, fork_server: ForkServer) -> Iterator[dict[str,
             (watched,) = fork_server.run(cells, (wrong.call,)).outcomes
             yield _of_model(number, wrong.call, wrong.outcome, watched)
     for number, task in _SEQUENCES.items():
-        if run.submission.log is not None or run.outcomes:
-            matrices = find_matrices(run, task).matrices
-            if matrices is not None:
-                yield from _of_sequence(number, task, matrices)
+        if (run.submission.log or run.outcomes) and (matrices := find_matrices(run, task).matrices):
+            yield from _of_sequence(number, task, matrices)
 
 
 def _of_model(number: str, call: Forward, outcome: Outcome, watched: Outcome) -> dict[str, Any]:
     """One forward pass: the reference's steps, and the matrices of the code that stand for them."""
     weights: Any = call.weights  # of any float dtype; NumpyTransformer makes it float64
-    sizes = call.sizes
     reference = NumpyTransformer(weights.Km, weights.Qm, weights.Vm, weights.pos).forward(call.seq)
     made = _recorded(watched)
     output = outcome.arrays["output"] if isinstance(outcome, Answer) else None
-    lines = [
-        f"input_dim {sizes.input_dim}, qk_dim {sizes.qk_dim}, v_dim {sizes.v_dim}, pos_dim {sizes.pos_dim}, "
-        f"max_seq_len {sizes.max_seq_len}; a sequence of {len(call.seq)} tokens."
-    ]
+    sizes = ", ".join(f"{name} {size}" for name, size in vars(call.sizes).items())
+    lines = [f"{sizes}; a sequence of {len(call.seq)} tokens."]
     if isinstance(outcome, Raised):
         lines.append(f"forward raised {outcome.type_name}: {outcome.message}")
     elif output is None:
@@ -159,22 +144,19 @@ def _of_model(number: str, call: Forward, outcome: Outcome, watched: Outcome) ->
     if not made:
         lines.append("What forward makes on its way could not be watched; its output alone is shown.")
     steps = _steps(vars(reference), _matched(reference, made, output))
-    title = f"{number}: one failing case"
-    return {"number": number, "title": title, "lines": lines, "steps": steps, "picture": ""}
+    return {"number": number, "title": f"{number}: one failing case", "lines": lines, "steps": steps}
 
 
 def _recorded(watched: Outcome) -> list[FloatArray]:
     """The matrices that a watched forward pass made, in order; none if it could not be watched."""
-    flat = watched.arrays["output"].reshape(-1) if isinstance(watched, Answer) else np.zeros(0)
-    if not isinstance(watched, Answer) or watched.arrays["output"].ndim != 1:
-        return []
+    flat = watched.arrays["output"] if isinstance(watched, Answer) else np.zeros(0)
     found: list[FloatArray] = []
-    while len(flat) >= 2:
-        rows, columns = int(flat[0]), int(flat[1])
-        if rows < 0 or columns < 0 or 2 + rows * columns > len(flat):
+    while flat.ndim == 1 and len(flat) >= 2:
+        rows, columns = flat[:2]
+        if not (min(rows, columns) >= 0 and rows * columns <= len(flat) - 2):
             return []
-        found.append(flat[2 : 2 + rows * columns].reshape(rows, columns))
-        flat = flat[2 + rows * columns :]
+        matrix, flat = np.split(flat[2:], [int(rows * columns)])
+        found.append(matrix.reshape(int(rows), int(columns)))
     return found
 
 
@@ -185,25 +167,22 @@ def _matched(
 
     Looked for from the end, each before the one after it: scores come before weights, weights before output.
     """
-    found: dict[str, FloatArray | None] = {
-        "output": output if output is not None and output.ndim == 2 else None
-    }
-    last = len(made)
+    found = {"output": output if output is not None and output.ndim == 2 else None}
     for name in ("attention_weights", "scores", "values", "keys", "queries"):
         expected = getattr(reference, name)
-        later = found.get("attention_weights") if name == "scores" else None
-        before = [one for one in made[:last] if later is None or not _same(one, later)]
-        equal = [i for i, one in enumerate(before) if _same(one, expected)]
+        weights = found.get("attention_weights") if name == "scores" else None
+        places = [at for at, one in enumerate(made) if weights is None or not _same(one, weights)]
+        equal = [at for at in places if _same(made[at], expected)]
         alike = [
-            i
-            for i, one in enumerate(before)
-            if one.shape == expected.shape
-            and not any(_same(one, getattr(reference, other)) for other in _STEPS)
+            at
+            for at in places
+            if made[at].shape == expected.shape
+            and not any(_same(made[at], getattr(reference, other)) for other in _STEPS)
         ]
         at = (equal or alike or [-1])[-1]
-        found[name] = before[at] if at >= 0 else None
+        found[name] = made[at] if at >= 0 else None
         if at >= 0 and name in ("attention_weights", "scores"):
-            last = at
+            made = made[:at]
     return found
 
 
@@ -217,25 +196,26 @@ def _right(one: FloatArray, expected: FloatArray, atol: float = settings.MODEL_A
 
 def _of_sequence(number: str, name: Task, matrices: Matrices) -> Iterator[dict[str, Any]]:
     """The first sequence on which hand-designed matrices are wrong, beside one of the right answers."""
-    task = TASKS[name.value]
     judged = judge(name, matrices)
-    for batch, right in zip(judged.batches, judged.right, strict=True):
-        for index in np.flatnonzero(~right)[:1]:
-            seq = batch.inputs[index]
-            given = judged.transformer
-            student = vars(given.forward(seq)) | {"output": given.plain_output(seq)}
-            reference = dict(vars(next(iter(SOLUTIONS[name.value].values())).forward(seq)))
-            lines = [
-                f"The sequence {batch.spell(int(index))}; {judged.passed} of {judged.total} sequences are "
-                "right. Other queries, keys and scores may be right, too: what counts is the output."
-            ]
-            if task.has_cls:
-                lines.append("The output's first row, that of CLS, is left out: nobody looks at it.")
-                student["output"], reference["output"] = student["output"][1:], reference["output"][1:]
-            title = f"{number}: the first failing sequence"
-            steps = _steps(reference, student, ("output",), settings.TASK_ATOL)
-            yield {"number": number, "title": title, "lines": lines, "steps": steps, "picture": ""}
-            return
+    wrong = [
+        (batch, int(np.argmin(right)))
+        for batch, right in zip(judged.batches, judged.right, strict=True)
+        if not right.all()
+    ]
+    for batch, index in wrong[:1]:
+        seq = batch.inputs[index]
+        student = vars(judged.transformer.forward(seq)) | {"output": judged.transformer.plain_output(seq)}
+        reference = vars(next(iter(SOLUTIONS[name.value].values())).forward(seq))
+        lines = [
+            f"The sequence {batch.spell(index)}; {judged.passed} of {judged.total} sequences are "
+            "right. Other queries, keys and scores may be right, too: what counts is the output."
+        ]
+        if TASKS[name.value].has_cls:
+            lines.append("The output's first row, that of CLS, is left out: nobody looks at it.")
+            student, reference = ({**one, "output": one["output"][1:]} for one in (student, reference))
+        steps = _steps(reference, student, ("output",), settings.TASK_ATOL)
+        title = f"{number}: the first failing sequence"
+        yield {"number": number, "title": title, "lines": lines, "steps": steps}
 
 
 def _steps(
@@ -245,14 +225,13 @@ def _steps(
     atol: float = settings.MODEL_ATOL,
 ) -> list[dict[str, Any]]:
     """Rows of the page's table. judged: the steps in which to differ is a mistake."""
-    rows = []
-    marked = False
+    rows: list[dict[str, Any]] = []
     for name in _STEPS:
         expected, got = reference[name], student.get(name)
         wrong = np.ones(expected.shape, dtype=bool)
         if got is not None and got.shape == expected.shape:
             wrong = ~_right(got, expected, atol)
-        differs = name in judged and (got is None or got.shape != expected.shape or bool(wrong.any()))
+        differs = name in judged and bool(wrong.any())
         rows.append(
             {
                 "name": name.replace("_", " "),
@@ -260,10 +239,9 @@ def _steps(
                 "student": None if got is None else _heat(got, wrong if differs else None),
                 "missing": "no matrix of {} rows and {} columns is made here".format(*expected.shape),
                 "differs": differs,
-                "first": differs and not marked,
+                "first": differs and not any(row["differs"] for row in rows),
             }
         )
-        marked = marked or differs
     return rows
 
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from autograder.errors import UsageError
 from autograder.text import clean
 
 if TYPE_CHECKING:
@@ -74,6 +76,22 @@ def image(png: bytes, width: int, words: str) -> Any:
     data = base64.b64encode(png).decode("ascii")
     element = '<img style="width:{}px" alt="{}" src="data:image/png;base64,{}">'
     return Markup(element).format(width, clean(words, _MAX_TEXT), data)  # noqa: S704 - format escapes
+
+
+def there(path: str) -> Path:
+    """A submission that a command names, as argparse's type. Raises UsageError if there is no such file."""
+    if not os.path.lexists(path):
+        raise UsageError(f"there is no {path}: name a folder, .ipynb, .py, .json or .zip")
+    return Path(path)
+
+
+def write_page(html: str, path: Path, label: str) -> None:
+    """Write a page and print where it is, as label. Raises UsageError if it cannot be written."""
+    try:
+        path.write_text(html, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"the {label} cannot be written to {path}: {error.strerror}") from error
+    print(f"{label}: {path}")
 
 
 def render(template: str, title: str, **context: Any) -> str:

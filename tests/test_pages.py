@@ -37,7 +37,7 @@ def a_page(folder: Path) -> Path:
         files=[("hw.py", "x = 1\ny = 2")],
         people=["Zoë · 01 · z@uni.example"],
         facts="handed in 2024-03-01",
-        comparisons=[{"number": "2.2", "title": "2.2", "lines": ["so"], "steps": [step], "picture": ""}],
+        comparisons=[{"number": "2.2", "title": "2.2", "lines": ["so"], "steps": [step]}],
     )
     (folder / "page.html").write_text(html, encoding="utf-8")
     return folder / "page.html"
@@ -81,7 +81,7 @@ def test_no_text_of_a_page_acts(tmp_path: Path) -> None:
         people=[ACTING],
         facts=ACTING,
         reasons=[ACTING],
-        comparisons=[{"number": "1.1", "title": ACTING, "lines": [ACTING], "steps": [], "picture": ""}],
+        comparisons=[{"number": "1.1", "title": ACTING, "lines": [ACTING], "steps": []}],
     )
     assert not set(ACTING.replace("[31m", "")) & set(html)
 

@@ -12,9 +12,9 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from autograder.errors import AutograderError, UploadError, UsageError
@@ -24,25 +24,13 @@ from autograder.regrade.export import opened_zip, read_export
 from autograder.regrade.output_folder import Out, grader_hash, key_of
 from autograder.regrade.report import write_pages, write_report
 from autograder.regrade.scores import folded, row_of, score_of_results
-from autograder.regrade.types import Entry, Gathered, GraderFactory, Record, Row, Status, Task
+from autograder.regrade.types import Entry, Gathered, GraderFactory, Row, Score, Status, Task
 from autograder.regrade.uploads import PLACE, digest_of, gather
-from autograder.regrade.workers import real_grader, run_jobs
+from autograder.regrade.workers import real_grader, run_jobs, run_on_cluster
 from autograder.sandbox.jail.confine import guard_grader
 
 DONE, FAULT, USAGE, INTERRUPTED = 0, 1, 2, 130
 _MENTIONED = 10
-_KEY = "submission_"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """rows: as the tables show them. graded: how many were graded in this run, of total."""
-
-    rows: tuple[Row, ...]
-    notes: tuple[str, ...]
-    total: int
-    graded: int
-    written: tuple[Path, ...]
 
 
 def main(argv: Sequence[str] | None = None, factory: GraderFactory = real_grader) -> int:
@@ -51,33 +39,24 @@ def main(argv: Sequence[str] | None = None, factory: GraderFactory = real_grader
     options = _parser().parse_args(arguments)
     guard_grader()  # names and emails are in this process's memory
     try:
-        outcome = regrade(options, factory)
+        rows = regrade(options, factory)
     except KeyboardInterrupt:
         command = shlex.join(["./run_autograder", "regrade", *arguments])
-        return _told(
-            INTERRUPTED,
-            f"\nStopped. What is graded is kept in {options.output}; go on with the same command:\n  "
-            f"{command}",
-        )
+        kept = f"What is graded is kept in {options.output}; go on with the same command:"
+        status, told = INTERRUPTED, f"\nStopped. {kept}\n  {command}"
     except UsageError as error:
-        return _told(USAGE, f"run_autograder regrade: {error}")
+        status, told = USAGE, f"run_autograder regrade: {error}"
     except AutograderError as error:
-        return _told(FAULT, f"run_autograder regrade: the grader itself failed: {error}")
+        status, told = FAULT, f"run_autograder regrade: the grader itself failed: {error}"
     except OSError as error:
-        return _told(
-            FAULT,
+        told = (
             f"run_autograder regrade: {error}. What is graded is kept in {options.output}. Make room, or "
-            "mend what the error names, and go on with the same command.",
+            "mend what the error names, and go on with the same command."
         )
-    if options.format == "json":
-        print(json.dumps(grades.as_json(outcome.rows, outcome.notes), ensure_ascii=False, indent=1))
+        status = FAULT
     else:
-        _print_summary(outcome)
-    return FAULT if any(row.status is Status.FAULT for row in outcome.rows) else DONE
-
-
-def _told(status: int, text: str) -> int:
-    print(text, file=sys.stderr)
+        return FAULT if any(row.status is Status.FAULT for row in rows) else DONE
+    print(told, file=sys.stderr)
     return status
 
 
@@ -122,8 +101,8 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def regrade(options: argparse.Namespace, factory: GraderFactory) -> Outcome:
-    """Grade what has no result that stands, then write the tables and pages.
+def regrade(options: argparse.Namespace, factory: GraderFactory) -> Sequence[Row]:
+    """Grade what has no result that stands, write tables and pages, and print what came of it.
 
     Raises UsageError for a wrong command line and SandboxFault if no worker can start; KeyboardInterrupt
     leaves everything that is graded in its place.
@@ -137,59 +116,62 @@ def regrade(options: argparse.Namespace, factory: GraderFactory) -> Outcome:
         entries = _against(options.against, entries)
     with Out.hold(root) as out:
         entries, graded = _grade(entries, out, options, factory)
-        rows = tuple(row_of(entry, out) for entry in entries)
+        rows = [row_of(entry, out) for entry in entries]
         if options.changed_only:
-            rows = tuple(row for row in rows if row.change or row.status is Status.FAULT)
-        asked = [name for name in ("only", "changed_only") if getattr(options, name)]
-        notes = export.notes
+            rows = [row for row in rows if row.change or row.status is Status.FAULT]
+        notes = list(export.notes)
+        asked = ["--only"] * bool(options.only) + ["--changed-only"] * options.changed_only
         if asked:
-            flags = " and ".join(f"--{name.replace('_', '-')}" for name in asked)
-            told = f"these tables hold {len(rows)} of {len(export.entries)} submissions, as {flags} asked for"
-            notes = (told, *notes)
+            told = f"{len(rows)} of {len(export.entries)} submissions, as {' and '.join(asked)} asked for"
+            notes.insert(0, f"these tables hold {told}")
         written = _write(rows, notes, out, options, ".partial" if asked else "")
-    return Outcome(rows, notes, len(entries), graded, written)
+    if options.format == "json":
+        print(json.dumps(grades.as_json(rows, notes), ensure_ascii=False, indent=1))
+    else:
+        _print_summary(rows, notes, f"{len(entries)} submissions, {graded} graded now", written)
+    return rows
 
 
 def _write(
-    rows: tuple[Row, ...], notes: tuple[str, ...], out: Out, options: argparse.Namespace, part: str
-) -> tuple[Path, ...]:
+    rows: Sequence[Row], notes: Sequence[str], out: Out, options: argparse.Namespace, part: str
+) -> list[Path]:
     """part: goes into the names of tables that are not of the whole class, so that they replace none."""
     report, table = out.root / f"report{part}.html", out.root / f"grades{part}.csv"
     write_pages(rows, out, report.name, anonymous=options.anonymous)
     grades.write_grades(rows, table, anonymous=options.anonymous)
-    written = [report, table]
-    if options.csv is not None:
-        written.append(out.root / f"{options.csv}{part}.csv")
-    if options.csv == "canvas":
-        grades.write_canvas(rows, written[-1], options.assignment)
-    elif options.csv == "gradescope":
-        grades.write_gradescope(rows, written[-1])
     write_report(rows, notes, report, anonymous=options.anonymous)
-    return tuple(written)
+    if options.csv is None:
+        return [report, table]
+    other = out.root / f"{options.csv}{part}.csv"
+    if options.csv == "canvas":
+        grades.write_canvas(rows, other, options.assignment)
+    else:
+        grades.write_gradescope(rows, other)
+    return [report, table, other]
 
 
-def _chosen(entries: tuple[Entry, ...], only: Sequence[str]) -> list[Entry]:
+def _chosen(entries: Sequence[Entry], only: Sequence[str]) -> list[Entry]:
     """The entries that are asked for. Raises UsageError for a word that names none, or several."""
-    if not only:
-        return list(entries)
     chosen: set[str] = set()
     for word in only:
-        exact = [entry.id for entry in entries if word in _names_of(entry)]
-        like = exact or [
-            entry.id for entry in entries if any(folded(word) in folded(one.name) for one in entry.submitters)
-        ]
-        if not like:
+        found = [entry.id for entry in entries if word in _names_of(entry)]
+        if not found:
+            names = {entry.id: [folded(one.name) for one in entry.submitters] for entry in entries}
+            found = [one for one in names if any(folded(word) in name for name in names[one])]
+            if len(found) > 1:
+                listed = ", ".join(found[:_MENTIONED])
+                raise UsageError(
+                    f"--only {word} may be any of {len(found)} submissions: give one of {listed}"
+                )
+        if not found:
             raise UsageError(f"--only names submissions that the export does not have: {word}")
-        if len(like) > 1 and not exact:
-            listed = ", ".join(like[:_MENTIONED])
-            raise UsageError(f"--only {word} may be any of {len(like)} submissions: give one of {listed}")
-        chosen.update(like)
-    return [entry for entry in entries if entry.id in chosen]
+        chosen.update(found)
+    return [entry for entry in entries if entry.id in chosen or not only]
 
 
 def _names_of(entry: Entry) -> set[str]:
-    people = (text for one in entry.submitters for text in (one.name, one.sid, one.email))
-    return {entry.id, f"{_KEY}{entry.id}", entry.folder, *people} - {""}
+    people = (text for one in entry.submitters for text in one)
+    return {entry.id, f"submission_{entry.id}", entry.folder, *people} - {""}
 
 
 def _against(other: Path, entries: list[Entry]) -> list[Entry]:
@@ -199,16 +181,15 @@ def _against(other: Path, entries: list[Entry]) -> list[Entry]:
     found = []
     for entry in entries:
         path = other / "results" / f"{entry.id}.json"
-        try:
+        before = Score()
+        with suppress(OSError, ValueError):
             before = score_of_results(json.loads(path.read_bytes()))
-        except (OSError, ValueError):
-            before = None
         found.append(replace(entry, before=before))
     return found
 
 
 def _grade(
-    entries: list[Entry], out: Out, options: argparse.Namespace, factory: GraderFactory
+    entries: Sequence[Entry], out: Out, options: argparse.Namespace, factory: GraderFactory
 ) -> tuple[list[Entry], int]:
     """Grade what has to be; gives the entries, with the damage met on the way, and how many were graded."""
     damage: dict[str, str] = {}
@@ -224,8 +205,7 @@ def _grade(
                 upload, place = entry.upload, out.workdir / entry.id / PLACE
                 if upload is not None:
                     try:
-                        gathered = isinstance(upload, Gathered)
-                        path = gather(upload, place, archive) if isinstance(upload, Gathered) else upload.path
+                        path = gather(upload, place, archive) if isinstance(upload, Gathered) else upload
                         key = key_of(digest_of(path), grader)
                     except UploadError as error:
                         damage[entry.id] = str(error)
@@ -233,12 +213,14 @@ def _grade(
                         if not out.stands(entry.id, key):
                             yield Task(entry.id, key, path)
                             continue
-                    if gathered:
-                        shutil.rmtree(place.parent, ignore_errors=True)
+                shutil.rmtree(place.parent, ignore_errors=True)
                 done(False)
 
-        finished = stack.enter_context(closing(_runner(options, factory, out, grader)(tasks())))
-        for record in finished:
+        if options.scheduler is None:
+            records = run_jobs(tasks(), factory, jobs=options.jobs, workdir=out.workdir)
+        else:
+            records = run_on_cluster(tasks(), factory, address=options.scheduler, grader=grader)
+        for record in stack.enter_context(closing(records)):
             out.keep(record)
             shutil.rmtree(out.workdir / record.id, ignore_errors=True)
             graded += 1
@@ -246,30 +228,18 @@ def _grade(
     return [replace(entry, damage=damage.get(entry.id, entry.damage)) for entry in entries], graded
 
 
-def _runner(
-    options: argparse.Namespace, factory: GraderFactory, out: Out, grader: str
-) -> Callable[[Iterable[Task]], Generator[Record, None, None]]:
-    if options.scheduler is None:
-        return lambda tasks: run_jobs(tasks, factory, jobs=options.jobs, workdir=out.workdir)
-    # Imported here: Dask is an optional requirement.
-    from autograder.regrade.cluster import run_on_cluster
-
-    address = options.scheduler
-    return lambda tasks: run_on_cluster(tasks, factory, address=address, grader=grader)
-
-
-def _print_summary(outcome: Outcome) -> None:
-    odd = [row for status in Status for row in outcome.rows if row.status is status is not Status.GRADED]
+def _print_summary(rows: Sequence[Row], notes: Sequence[str], told: str, written: Sequence[Path]) -> None:
+    odd = [row for status in Status for row in rows if row.status is status is not Status.GRADED]
     for row in odd[:_MENTIONED]:
         print(f"{row.status.value}: {row.entry.id}" + (f": {'; '.join(row.reasons)}" if row.reasons else ""))
     if len(odd) > _MENTIONED:
         print(f"and {len(odd) - _MENTIONED} more, in the report")
-    for note in outcome.notes[:_MENTIONED]:
+    for note in notes[:_MENTIONED]:
         print(f"note: {note}")
-    changes = [row.change for row in outcome.rows if row.change]
+    changes = [row.change for row in rows if row.change]
     up = sum(change > 0 for change in changes)
     print(
-        f"{outcome.total} submissions, {outcome.graded} graded now; the others stood or were skipped. "
+        f"{told}; the others stood or were skipped. "
         f"{len(changes)} scores changed: {up} up, {len(changes) - up} down."
     )
-    print(f"See {', '.join(map(str, outcome.written))}.")
+    print(f"See {', '.join(map(str, written))}.")

@@ -17,16 +17,16 @@ import stat
 import struct
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import count
 from pathlib import Path, PurePosixPath
-from typing import IO, Final
+from typing import Final, Union
 
 from autograder.errors import UsageError
 from autograder.regrade.metadata import Metadata, read_metadata
-from autograder.regrade.types import Entry, Export, Gathered, OnDisk, Upload
-from autograder.regrade.uploads import ZIP_DAMAGE, open_file
+from autograder.regrade.types import Entry, Export, Gathered
+from autograder.regrade.uploads import ZIP_DAMAGE
 from autograder.submission.files import kind_of
 from autograder.text import NAME_LIMIT, clean
 
@@ -42,8 +42,9 @@ _DEEPEST: Final = 3
 _MAX_NAME_BYTES: Final = 255
 """What file systems take."""
 _MAX_PATH_BYTES: Final = 2000
-_UTF_8: Final = 0x800
-"""The flag of a member whose name says to be UTF-8."""
+_UTF_8: Final = 0x8
+"""In the second byte of a member's flags: its name says to be UTF-8."""
+_Place = Union[Path, zipfile.Path]
 
 
 def read_export(path: Path, *, folders_only: bool = False) -> Export:
@@ -52,12 +53,13 @@ def read_export(path: Path, *, folders_only: bool = False) -> Export:
     Raises UsageError if path is neither a folder nor a zip, holds no submission or is a single one, or holds
     files of which nobody can tell whether they are submissions.
     """
+    notes: list[str] = []
     if path.is_dir():
-        export = _read(path, _of_folder(path), folders_only)
+        export = _read(path, path, notes, folders_only)
     elif path.is_file() and zipfile.is_zipfile(path):
         try:
-            with opened_zip(path) as archive:
-                export = _read(path, _of_zip(path, archive), folders_only)
+            with opened_zip(path, notes) as archive:
+                export = _read(path, zipfile.Path(archive), notes, folders_only)
         except ZIP_DAMAGE as error:
             raise UsageError(
                 f"{path} cannot be read as a zip ({error}). Export the submissions again, or unpack it "
@@ -76,55 +78,44 @@ def read_export(path: Path, *, folders_only: bool = False) -> Export:
     return export
 
 
-@dataclass
-class _Tree:
-    """The names in a folder or a zip. files: where each lies, its path on disk or its member of the zip.
+# --- A zip. ---
 
-    Of a folder only the top is known, down to where it holds more than one thing; the rest is graded where it
-    lies.
+
+class _Copy(mmap.mmap):
+    """A file's bytes, to be changed in memory alone."""
+
+    def seekable(self) -> bool:
+        """What zipfile asks, and mmap answers from Python 3.13 on."""
+        return True
+
+
+@contextlib.contextmanager
+def opened_zip(path: Path, notes: list[str] | None = None) -> Iterator[zipfile.ZipFile]:
+    """The zip with the members that can be unpacked safely, each name once; notes gets what is left out.
+
+    A name that says to be UTF-8 and is not costs nothing: zipfile would refuse the whole.
     """
-
-    open: Callable[[str], IO[bytes]]
-    archive: Path | None = None
-    files: dict[PurePosixPath, str] = field(default_factory=dict)
-    folders: set[PurePosixPath] = field(default_factory=set)
-    notes: list[str] = field(default_factory=list)
-
-    def inside(self, folder: PurePosixPath) -> list[str]:
-        """The names directly in a folder, without what systems and editors leave."""
-        found = {at.name for at in (*self.files, *self.folders) if at.parent == folder}
-        return sorted(name for name in found if not _is_litter(name))
-
-
-def _of_folder(path: Path) -> _Tree:
-    """The top of a folder, down to where it holds more than one thing."""
-    tree = _Tree(open_file)
-    below, inner = path, PurePosixPath()
-    for _ in range(_DEEPEST + 1):
-        children = sorted(child for child in below.iterdir() if not _is_litter(child.name))
-        for child in children:
-            if child.is_symlink():
-                tree.notes.append(f"left out: {_shown(child.name)} is a link")
-            elif child.is_dir():
-                tree.folders.add(inner / child.name)
-            else:
-                tree.files[inner / child.name] = str(child)
-        if len(children) != 1 or not children[0].is_dir() or children[0].is_symlink():
-            break
-        below, inner = children[0], inner / children[0].name
-    return tree
+    with path.open("rb") as stream, _Copy(stream.fileno(), 0, access=mmap.ACCESS_COPY) as data:
+        end = data.rfind(b"PK\x05\x06")
+        at = end - int.from_bytes(data[end + 12 : end + 16], "little")
+        while 0 <= at <= end - 46 and data[at : at + 4] == b"PK\x01\x02":
+            name, extra, comment, header = struct.unpack("<3H8xI", data[at + 28 : at + 46])
+            try:
+                data[at + 46 : at + 46 + name].decode("utf-8")
+            except UnicodeDecodeError:
+                for flags in (at + 9, min(header + 7, at)):
+                    data[flags] &= 0xFF ^ _UTF_8
+            at += 46 + name + extra + comment
+        with zipfile.ZipFile(data) as archive:  # type: ignore[call-overload]  # mmap reads, seeks and tells
+            _keep_what_is_safe(archive, [] if notes is None else notes)
+            yield archive
 
 
-def _is_litter(name: str) -> bool:
-    return name in _LITTER or name.startswith(".")
-
-
-def _of_zip(path: Path, archive: zipfile.ZipFile) -> _Tree:
-    """All of a zip, each name once; what cannot be unpacked safely is left out and told."""
-    tree = _Tree(archive.open, path)
-    infos = [(info, _name_in(info)) for info in archive.infolist()]
-    files = {PurePosixPath(name) for info, name in infos if not name.endswith("/")}
-    for info, name in infos:
+def _keep_what_is_safe(archive: zipfile.ZipFile, notes: list[str]) -> None:
+    members = [(_name_in(info), info) for info in archive.infolist()]
+    files = {PurePosixPath(name) for name, _ in members if not name.endswith("/")}
+    archive.NameToInfo = {}
+    for name, info in members:
         inner = PurePosixPath(name)
         if _LITTER.intersection(inner.parts):
             continue
@@ -132,20 +123,18 @@ def _of_zip(path: Path, archive: zipfile.ZipFile) -> _Tree:
         if not reason and (files.intersection(inner.parents) or (name.endswith("/") and inner in files)):
             reason = "is a file and a folder"
         if reason:
-            tree.notes.append(f"left out of the zip: {_shown(name)} {reason}")
-        elif name.endswith("/"):
-            tree.folders.add(inner)
+            notes.append(f"left out of the zip: {_shown(name)} {reason}")
         else:
-            tree.files[inner] = info.filename
-            tree.folders.update(parent for parent in inner.parents if parent.parts)
-    return tree
+            info.filename = name
+            archive.NameToInfo[name] = info
+    archive.filelist = list(archive.NameToInfo.values())
 
 
 def _name_in(info: zipfile.ZipInfo) -> str:
     """The member's path with slashes, a few tools of Windows write backslashes; in UTF-8 where it is that."""
     name = info.filename
     with contextlib.suppress(UnicodeError):
-        if not info.flag_bits & _UTF_8:
+        if not info.flag_bits & _UTF_8 << 8:
             name = name.encode("cp437").decode("utf-8")
     return name.replace("\\", "/")
 
@@ -162,116 +151,91 @@ def _unsafe(info: zipfile.ZipInfo, name: str) -> str:
     return ""
 
 
-class _Copy(mmap.mmap):
-    """A file's bytes, to be changed in memory alone."""
-
-    def seekable(self) -> bool:
-        """What zipfile asks, and mmap answers from Python 3.13 on."""
-        return True
-
-
-@contextlib.contextmanager
-def opened_zip(path: Path) -> Iterator[zipfile.ZipFile]:
-    """The zip, in which a name that says to be UTF-8 and is not costs nothing: zipfile refuses it all."""
-    with path.open("rb") as stream, _Copy(stream.fileno(), 0, access=mmap.ACCESS_COPY) as data:
-        end = data.rfind(b"PK\x05\x06")
-        if 0 <= end <= len(data) - 22:
-            size, at = struct.unpack("<12xII2x", data[end : end + 22])
-            at = end - size if data[end - size : end - size + 4] == b"PK\x01\x02" else at
-            while data[at : at + 4] == b"PK\x01\x02" and at + 46 <= end:
-                name, extra, comment = struct.unpack("<3H", data[at + 28 : at + 34])
-                if data[at + 9] & _UTF_8 >> 8 and not _is_utf8(data[at + 46 : at + 46 + name]):
-                    (header,) = struct.unpack("<I", data[at + 42 : at + 46])
-                    for flags in (at + 9, header + 7) if header < at else (at + 9,):
-                        data[flags] &= 0xFF ^ _UTF_8 >> 8
-                at += 46 + name + extra + comment
-        with zipfile.ZipFile(data) as archive:  # type: ignore[call-overload]  # mmap reads, seeks and tells
-            yield archive
-
-
-def _is_utf8(name: bytes) -> bool:
-    try:
-        name.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
 # --- What the names say. ---
 
 
-def _read(path: Path, tree: _Tree, folders_only: bool) -> Export:
-    root = _root(tree)
-    uploads = _uploads(path, tree, root)
-    files = [name for name in uploads if root / name in tree.files]
+def _children(folder: _Place) -> dict[str, _Place]:
+    """What lies in a folder, by name; without what systems and editors leave, and links on disk."""
+    found: list[_Place] = [
+        child for child in folder.iterdir() if not (isinstance(child, Path) and child.is_symlink())
+    ]
+    names = {child.name: child for child in found if child.name not in _LITTER}
+    return {name: names[name] for name in sorted(names) if not name.startswith(".")}
+
+
+def _read(path: Path, top: _Place, notes: list[str], folders_only: bool) -> Export:
+    root, children = _root(top)
+    if isinstance(root, Path):
+        links = (child.name for child in sorted(root.iterdir()) if child.is_symlink())
+        notes += [f"left out: {_shown(name)} is a link" for name in links]
+    uploads = _uploads(root, children)
+    files = [name for name, child in children.items() if not child.is_dir()]
     if METADATA in files:
         if any(_KEY.fullmatch(name) for name in uploads.keys() - files):
-            metadata = _metadata(tree, root / METADATA)
-            notes = [
-                f"{_shown(name)} lies beside the submissions: left out" for name in files if name != METADATA
+            notes += [
+                f"{_shown(file)} lies beside the submissions: left out" for file in files if file != METADATA
             ]
+            metadata = _metadata(root / METADATA)
             export = _joined(metadata, {name: uploads[name] for name in uploads if name not in files})
-            return replace(export, notes=(*tree.notes, *notes, *export.notes))
-        tree.notes.append(f"{METADATA} belongs to none of these folders: it was left out")
+            return replace(export, notes=(*notes, *export.notes))
+        notes.append(f"{METADATA} belongs to none of these folders: it was left out")
         files.remove(METADATA)
         del uploads[METADATA]
-    strays = {at.parent for at in tree.files if at.name == METADATA and at.parent != root}
-    if tree.archive is None:
-        strays |= {root / name for name in uploads if (path / root / name / METADATA).is_file()}
-    tree.notes += [_stray(folder) for folder in sorted(strays)]
-    students = {name: f"{match[1]}_{match[2]}" for name in files if (match := _CANVAS.fullmatch(name))}
-    loose = [name for name in files if name not in students]
+    notes += [
+        f"{_shown(name)} has a {METADATA}, which was taken for a student's file. If this is Gradescope's "
+        "export, give the folder which that file lies in."
+        for name in uploads
+        if (children[name] / METADATA).is_file()
+    ]
+    loose = [name for name in files if not _CANVAS.fullmatch(name)]
     if folders_only:
         uploads = {name: upload for name, upload in uploads.items() if name not in loose}
     else:
         _refuse_what_is_unclear(path, loose, folders=len(uploads) > len(files))
-    for student, names in _by_student(students).items():
-        own = ((name[_CANVAS.fullmatch(name).start(3) :], tree.files[root / name]) for name in names)  # type: ignore[union-attr]
-        uploads = {name: upload for name, upload in uploads.items() if name not in names}
-        uploads[student] = Gathered(tuple(own), tree.archive)
-    ids = ids_of_children(list(uploads), [name not in loose for name in uploads])
+    students: dict[str, list[tuple[str, str]]] = {}
+    for name in files:
+        if match := _CANVAS.fullmatch(name):
+            file = uploads.pop(name)
+            source = file.files[0][1] if isinstance(file, Gathered) else str(file)
+            students.setdefault(f"{match[1]}_{match[2]}", []).append((match[3], source))
+    for student, own in students.items():
+        uploads[student if student not in uploads else f"{student} (files)"] = Gathered(tuple(own))
     entries = (
         Entry(id=one, upload=upload, folder=_shown(name))
-        for one, (name, upload) in zip(ids, uploads.items(), strict=True)
+        for one, (name, upload) in zip(ids_of_children(list(uploads), loose), uploads.items(), strict=True)
     )
-    return Export(tuple(_sorted(entries)), tuple(tree.notes))
+    return Export(_sorted(entries), tuple(notes))
 
 
-def _root(tree: _Tree) -> PurePosixPath:
+def _root(top: _Place) -> tuple[_Place, dict[str, _Place]]:
     """Where the submissions lie: beside the export's metadata, below folders that are alone in their own."""
-    top = root = PurePosixPath()
+    folder, inside = top, _children(top)
+    levels = [(folder, inside)]
     for _ in range(_DEEPEST + 1):
-        names = tree.inside(root)
-        if METADATA in names and any(_KEY.fullmatch(name) and root / name in tree.folders for name in names):
-            return root
-        if len(names) != 1 or root / names[0] not in tree.folders:
+        if METADATA in inside and any(_KEY.fullmatch(name) and at.is_dir() for name, at in inside.items()):
+            return folder, inside
+        if len(inside) != 1 or not (folder := next(iter(inside.values()))).is_dir():
             break
-        root /= names[0]
-    names = tree.inside(top)
-    if tree.archive is not None and len(names) == 1:  # a zip of a folder is that folder
-        inner = tree.inside(top / names[0])
-        folders = [name for name in inner if top / names[0] / name in tree.folders]
-        if len(folders) > 1 and not any(map(_LOG.fullmatch, inner)):
-            return top / names[0]
-    return top
+        inside = _children(folder)
+        levels.append((folder, inside))
+    if isinstance(top, zipfile.Path) and len(levels) > 1:  # a zip of a folder is that folder
+        inside = levels[1][1]
+        if sum(at.is_dir() for at in inside.values()) > 1 and not any(map(_LOG.fullmatch, inside)):
+            return levels[1]
+    return levels[0]
 
 
-def _uploads(path: Path, tree: _Tree, root: PurePosixPath) -> dict[str, Upload]:
-    """What lies in root, each folder or file as the upload that it would be."""
-    names = tree.inside(root)
-    if tree.archive is None:
-        return {name: OnDisk(path / root / name) for name in names}
-    depth = len(root.parts)
-    members: dict[str, list[tuple[str, str]]] = {name: [] for name in names}
-    for at, member in tree.files.items():
-        if at.parts[:depth] == root.parts and at.parts[depth] in members:
-            members[at.parts[depth]].append(("/".join(at.parts[depth + 1 :]), member))
-    return {
-        name: Gathered(((name, files[0][1]),), tree.archive, single=True)
-        if root / name in tree.files
-        else Gathered(tuple(files), tree.archive)
-        for name, files in members.items()
-    }
+def _uploads(root: _Place, children: Mapping[str, _Place]) -> dict[str, Path | Gathered]:
+    """Each folder or file of root as the upload that it would be."""
+    if isinstance(root, Path):
+        return {name: root / name for name in children}
+    members: dict[str, list[tuple[str, str]]] = {name: [] for name in children}
+    for member in root.root.namelist():
+        if member.startswith(root.at) and not member.endswith("/"):
+            name, _, inner = member[len(root.at) :].partition("/")
+            if name in members:
+                members[name].append((inner or name, member))
+    return {name: Gathered(tuple(members[name]), children[name].is_file()) for name in children}
 
 
 def _refuse_what_is_unclear(path: Path, files: Sequence[str], *, folders: bool) -> None:
@@ -292,36 +256,19 @@ def _refuse_what_is_unclear(path: Path, files: Sequence[str], *, folders: bool) 
         )
 
 
-def _by_student(students: Mapping[str, str]) -> dict[str, list[str]]:
-    """Canvas' files by whose they are."""
-    grouped: dict[str, list[str]] = {}
-    for name, student in students.items():
-        grouped.setdefault(student, []).append(name)
-    return grouped
-
-
-def _metadata(tree: _Tree, at: PurePosixPath) -> Metadata:
-    metadata = Metadata()
+def _metadata(file: _Place) -> Metadata:
     try:
-        with tree.open(tree.files[at]) as stream:
-            metadata = read_metadata(stream)
+        with file.open("rb") as stream:
+            return read_metadata(stream)
     except ZIP_DAMAGE as error:
-        metadata.notes.append(f"{METADATA} cannot be read: {error}")
-    return metadata
+        return Metadata(notes=[f"{METADATA} cannot be read: {error}"])
 
 
-def _shown(name: object) -> str:
-    return clean(str(name), NAME_LIMIT, joiners=True)
+def _shown(name: str) -> str:
+    return clean(name, NAME_LIMIT, joiners=True)
 
 
-def _stray(folder: PurePosixPath) -> str:
-    return (
-        f"{_shown(folder)} has a {METADATA}, which was taken for a student's file. If this is Gradescope's "
-        "export, give the folder which that file lies in."
-    )
-
-
-def _joined(metadata: Metadata, uploads: Mapping[str, Upload]) -> Export:
+def _joined(metadata: Metadata, uploads: Mapping[str, Path | Gathered]) -> Export:
     """Puts the metadata's entries and the folders together; each may lack the other."""
     notes = list(metadata.notes)
     names = sorted({*metadata.entries, *metadata.damaged, *uploads})
@@ -332,9 +279,8 @@ def _joined(metadata: Metadata, uploads: Mapping[str, Upload]) -> Export:
     entries = []
     for name, one in zip(names, safe_ids([_KEY.sub(r"\1", name) for name in names]), strict=True):
         known = metadata.entries.get(name, Entry(id=one, upload=None))
-        upload = uploads.get(name)
         shown = _shown(name)
-        damage = "" if upload is not None else f"the export has no folder {shown}: there is nothing to grade"
+        damage = "" if name in uploads else f"the export has no folder {shown}: there is nothing to grade"
         if name in metadata.damaged:
             damage = damage and f"{damage}, and its entry in the metadata is damaged"
             notes.append(
@@ -343,13 +289,13 @@ def _joined(metadata: Metadata, uploads: Mapping[str, Upload]) -> Export:
             )
         elif name in unnamed:
             notes.append(f"{shown} has no entry in the metadata: graded without a name or an old score")
-        entries.append(replace(known, id=one, upload=upload, damage=damage, folder=shown))
-    return Export(tuple(_sorted(entries)), tuple(notes))
+        entries.append(replace(known, id=one, upload=uploads.get(name), damage=damage, folder=shown))
+    return Export(_sorted(entries), tuple(notes))
 
 
-def _sorted(entries: Iterable[Entry]) -> list[Entry]:
+def _sorted(entries: Iterable[Entry]) -> tuple[Entry, ...]:
     """By id; ids that are numbers by their value."""
-    return sorted(entries, key=lambda entry: (len(entry.id) if entry.id.isdigit() else 1000, entry.id))
+    return tuple(sorted(entries, key=lambda entry: (len(entry.id) if entry.id.isdigit() else 1000, entry.id)))
 
 
 # --- Ids: each can be a file's name everywhere, and no two are the same. ---
@@ -361,25 +307,20 @@ def safe_ids(names: Sequence[str]) -> list[str]:
     No two ids are the same, not even where capitals do not count in file names.
     """
     counts = Counter(name.casefold() for name in names if _SAFE.fullmatch(name))
-    own = {name for name in names if counts[name.casefold()] == 1 and _SAFE.fullmatch(name)}
-    taken = {name.casefold() for name in own}
-    ids = {name: name for name in own}
-    for name in sorted(set(names) - own):
+    ids = {name: name for name in names if _SAFE.fullmatch(name) and counts[name.casefold()] == 1}
+    taken = {name.casefold() for name in ids}
+    for name in sorted(set(names) - ids.keys()):
         kept = re.sub(r"[^A-Za-z0-9._@+-]+", "-", name).lstrip(".-_@+")[:80] or "submission"
-        for attempt in count():
-            text = f"{name}{attempt or ''}".encode("utf-8", "surrogateescape")
-            ids[name] = f"{kept}-{hashlib.sha256(text).hexdigest()[:8]}"
-            if ids[name].casefold() not in taken:
-                break
+        texts = (f"{name}{attempt or ''}".encode("utf-8", "surrogateescape") for attempt in count())
+        hashed = (f"{kept}-{hashlib.sha256(text).hexdigest()[:8]}" for text in texts)
+        ids[name] = next(one for one in hashed if one.casefold() not in taken)
         taken.add(ids[name].casefold())
     return [ids[name] for name in names]
 
 
-def ids_of_children(names: Sequence[str], folders: Sequence[bool]) -> list[str]:
+def ids_of_children(names: Sequence[str], files: Sequence[str]) -> list[str]:
     """An id for each child of a folder; a file goes by its name without suffix if nobody else does."""
-    stems = [
-        name if folder else PurePosixPath(name).stem for name, folder in zip(names, folders, strict=True)
-    ]
+    stems = [PurePosixPath(name).stem if name in files else name for name in names]
     # A stem is taken if it is another's stem or another's whole name.
     counts = Counter(one.casefold() for pair in zip(stems, names, strict=True) for one in {*pair})
     return safe_ids(

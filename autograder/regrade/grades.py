@@ -14,10 +14,9 @@ from typing import Any, Final
 
 from autograder.regrade.output_folder import replace
 from autograder.regrade.scores import checks_of, maximum_of
-from autograder.regrade.types import Row, Submitter
+from autograder.regrade.types import Row, Submitter, TestScore
 from autograder.text import clean
 
-_PERSONAL: Final = ("name", "sid", "email")
 _MAX_CHARS: Final = 2000
 _NOBODY: Final = Submitter("", "", "")
 _FORMULA: Final = tuple("=+-@")
@@ -32,62 +31,33 @@ GRADESCOPE: Final = (
 
 def write_grades(rows: Sequence[Row], path: Path, *, anonymous: bool) -> None:
     """Put grades.csv in its place. anonymous: no columns for people, and one row per submission."""
-    columns = _columns(rows)
-    personal = () if anonymous else _PERSONAL
-    heads = (
-        *personal,
-        "id",
-        "folder",
-        "handed in",
-        "score before",
-        "score now",
-        "change",
-        *columns,
-        "status",
-    )
-    total = maximum_of(rows)
-    maxima = (
-        "maximum",
-        *[""] * (2 + len(personal)),
-        _points(total),
-        _points(total),
-        "",
-        *columns.values(),
-        "",
-    )
-    # With a byte order mark: Excel takes UTF-8 for something else without it.
-    _write(
-        path,
-        (heads, maxima, *_lines(rows, columns, anonymous)),
-        "utf-8-sig",
-    )
-
-
-def _columns(rows: Iterable[Row]) -> dict[str, str]:
-    """The points of each test that any result has now, by its number, or by its title."""
     tests = checks_of(rows)
     numbers = [test.number for test in tests]
-    short = {test.title: test.number if numbers.count(test.number) == 1 else test.title for test in tests}
-    return {short[test.title] or test.title: _points(test.max_score) for test in tests}
-
-
-def _lines(rows: Sequence[Row], columns: Iterable[str], anonymous: bool) -> Iterator[tuple[str, ...]]:
-    for row in rows:
-        before = row.entry.before.total if row.entry.before else None
-        now = row.now.total if row.now else None
-        fixed = (
+    # The number is a column's name where it is one test's alone.
+    names = [test.number if numbers.count(test.number) == 1 and test.number else test.title for test in tests]
+    personal = () if anonymous else Submitter._fields
+    heads = ("id", "folder", "handed in", "score before", "score now", "change", *names, "status")
+    total = _points(maximum_of(rows))
+    blank = [""] * (2 + len(personal))
+    maxima = ("maximum", *blank, total, total, "", *(_points(test.max_score) for test in tests), "")
+    lines = (
+        (
+            *(person if personal else ()),
             *(row.entry.id, "" if anonymous else row.entry.folder, row.entry.created_at),
-            *(_points(before), _points(now), _points(row.change), *_scores(row, columns)),
+            *map(_points, (row.entry.before.total, row.now.total, row.change)),
+            *_scores(row, tests),
             "; ".join((row.status.value, *row.reasons)),
         )
-        for person in (None,) if anonymous else row.entry.submitters or (_NOBODY,):
-            yield (*(() if person is None else (person.name, person.sid, person.email)), *fixed)
+        for row in rows
+        for person in ((_NOBODY,) if anonymous else row.entry.submitters or (_NOBODY,))
+    )
+    # With a byte order mark: Excel takes UTF-8 for something else without it.
+    _write(path, ((*personal, *heads), maxima, *lines), "utf-8-sig")
 
 
-def _scores(row: Row, columns: Iterable[str]) -> list[str]:
-    tests = row.now.tests if row.now else ()
-    scores = {test.title: test.score for test in tests} | {test.number: test.score for test in tests}
-    return [_points(scores.get(name)) for name in columns]
+def _scores(row: Row, tests: Iterable[TestScore]) -> Iterator[str]:
+    scores = {test.title: test.score for test in row.now.tests}
+    return (_points(scores.get(test.title)) for test in tests)
 
 
 def write_canvas(rows: Sequence[Row], path: Path, assignment: str) -> None:
@@ -96,7 +66,7 @@ def write_canvas(rows: Sequence[Row], path: Path, assignment: str) -> None:
         (person.name, "", person.sid, person.email.partition("@")[0], "", _points(row.now.total))
         for row in rows
         for person in row.entry.submitters
-        if row.now is not None
+        if row.now.total is not None
     )
     possible = ("    Points Possible", "", "", "", "", _points(maximum_of(rows)))
     _write(path, ((*CANVAS, assignment), possible, *lines), "utf-8")
@@ -104,15 +74,14 @@ def write_canvas(rows: Sequence[Row], path: Path, assignment: str) -> None:
 
 def write_gradescope(rows: Sequence[Row], path: Path) -> None:
     """The columns of Gradescope's own “Download Grades”, with a column per check."""
-    titles = {
-        f"{test.title} ({_points(test.max_score)} pts)": test.number or test.title for test in checks_of(rows)
-    }
+    tests = checks_of(rows)
+    titles = (f"{test.title} ({_points(test.max_score)} pts)" for test in tests)
     total = _points(maximum_of(rows))
     lines = (
         (
-            *(first, last, person.sid, person.email, "", _points(row.now.total if row.now else None), total),
-            *("Graded" if row.now else "Ungraded", row.entry.id, row.entry.created_at, "", ""),
-            *(str(row.entry.attempts + 1), *_scores(row, titles.values())),
+            *(first, last, person.sid, person.email, "", _points(row.now.total), total),
+            *("Ungraded" if row.now.total is None else "Graded", row.entry.id, row.entry.created_at, "", ""),
+            *(str(row.entry.attempts + 1), *_scores(row, tests)),
         )
         for row in rows
         for person in row.entry.submitters or (_NOBODY,)
@@ -152,10 +121,10 @@ def as_json(rows: Sequence[Row], notes: Sequence[str]) -> dict[str, Any]:
                 "id": row.entry.id,
                 "status": row.status.value,
                 "reasons": list(row.reasons),
-                "score_before": row.entry.before.total if row.entry.before else None,
-                "score_now": row.now.total if row.now else None,
+                "score_before": row.entry.before.total,
+                "score_now": row.now.total,
                 "change": row.change,
-                "tests": {test.title: test.score for test in row.now.tests} if row.now else {},
+                "tests": {test.title: test.score for test in row.now.tests},
                 "diagnoses": list(row.record.diagnoses),
             }
             for row in rows

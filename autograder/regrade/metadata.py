@@ -1,13 +1,12 @@
 """Reads `submission_metadata.yml`, Gradescope's record of names, old scores and old results.
 
 The file is Ruby's YAML: keys begin with a literal colon, and tags of Ruby's classes may occur; see
-`PlainYaml`. One entry is parsed at a time, so one that is damaged costs nobody else, and the file may
+`load_yaml`. One entry is parsed at a time, so one that is damaged costs nobody else, and the file may
 be large.
 """
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -15,7 +14,7 @@ from typing import IO, Any, Final
 
 import yaml
 
-from autograder.regrade.scores import score_of_results
+from autograder.regrade.scores import number, score_of_results
 from autograder.regrade.types import Entry, Score, Submitter
 from autograder.settings import MIB
 from autograder.text import clean
@@ -44,7 +43,7 @@ def read_metadata(stream: IO[bytes]) -> Metadata:
     Raises only what reading the stream raises.
     """
     found = Metadata()
-    reader = PlainYaml()
+    anchors: dict[str, Any] = {}
     for key, text in _chunks(stream):
         if key in found.entries or key in found.damaged:
             found.notes.append(f"{key} is in the metadata more than once: the last one counts")
@@ -53,7 +52,7 @@ def read_metadata(stream: IO[bytes]) -> Metadata:
         try:
             if len(text) >= _MAX_ENTRY_BYTES:
                 raise ValueError(f"it is larger than {_MAX_ENTRY_BYTES // MIB} MiB")
-            data = reader.load(text)
+            data = load_yaml(text, anchors)
             found.entries[key] = _entry(key, data.get(key) if isinstance(data, dict) else None)
         except ValueError as error:
             found.damaged[key] = clean(" ".join(str(error).split()), 200)
@@ -83,15 +82,16 @@ def _chunks(stream: IO[bytes]) -> Iterator[tuple[str, bytes]]:
 def _entry(key: str, data: Any) -> Entry:
     if not isinstance(data, Mapping):
         return Entry(id=key, upload=None)
-    submitters = _get(data, "submitters")
-    history = _get(data, "history")
+    history, results = _get(data, "history"), _get(data, "results")
+    given = score_of_results(_plain(results)) if isinstance(results, Mapping) else Score()
+    total = number(_get(data, "score"))
     return Entry(
         id=key,
         upload=None,
-        submitters=tuple(_submitters(submitters)),
-        created_at=clean(_text(_get(data, "created_at")), 100, joiners=True),
+        submitters=tuple(_submitters(_get(data, "submitters"))),
+        created_at=_text(_get(data, "created_at"), 100),
         attempts=len(history) if isinstance(history, list) else 0,
-        before=_before(_get(data, "score"), _get(data, "results")),
+        before=given if total is None else replace(given, total=total),
     )
 
 
@@ -103,18 +103,9 @@ def _get(data: Mapping[Any, Any], key: str) -> Any:
 def _submitters(data: Any) -> Iterator[Submitter]:
     for item in data[:_MAX_SUBMITTERS] if isinstance(data, list) else []:
         if isinstance(item, Mapping):
-            name, sid, email = (
-                clean(_text(_get(item, key)), 300, joiners=True) for key in ("name", "sid", "email")
-            )
-            if name or sid or email:
-                yield Submitter(name, sid, email)
-
-
-def _before(score: Any, results: Any) -> Score | None:
-    given = score_of_results(_plain(results)) if isinstance(results, Mapping) else Score(None, ())
-    total = _number(score)
-    total = given.total if total is None else total
-    return None if total is None and not given.tests and not given.message else replace(given, total=total)
+            one = Submitter(*(_text(_get(item, key), 300) for key in Submitter._fields))
+            if any(one):
+                yield one
 
 
 def _plain(results: Mapping[Any, Any]) -> dict[str, Any]:
@@ -130,17 +121,10 @@ def _plain(results: Mapping[Any, Any]) -> dict[str, Any]:
     }
 
 
-def _text(value: Any) -> str:
+def _text(value: Any, limit: int) -> str:
     """A scalar as it stands in the file, on one line; Ruby writes nil as nothing or "~"."""
-    return "" if not isinstance(value, str) or value in ("~", "null") else _ACTING.sub(" ", value).strip()
-
-
-def _number(value: Any) -> float | None:
-    try:
-        number = float(value) if isinstance(value, str) else math.nan
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None
+    text = "" if not isinstance(value, str) or value in ("~", "null") else _ACTING.sub(" ", value).strip()
+    return clean(text, limit, joiners=True)
 
 
 # --- YAML as strings, lists and dicts, whatever it holds: no objects, no dates, no octal numbers. ---
@@ -153,52 +137,48 @@ _LOADER: Final = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 _MAX_DEPTH: Final = 100
 
 
-class PlainYaml:
-    """Reads one piece of a file after another. Anchors stay: Ruby refers from one piece to another."""
+def load_yaml(text: bytes, anchors: dict[str, Any]) -> Any:
+    """The first document of text; None where it is nothing.
 
-    def __init__(self) -> None:
-        self._anchors: dict[str, Any] = {}
+    anchors: what earlier pieces of the file named, and this one names: Ruby refers from one to another. An
+    alias that is unknown, or stands inside what it refers to, is None. Raises ValueError, whose text quotes
+    nothing of the file, if text is damaged or nested too deeply.
+    """
+    try:
+        return _load(text, anchors)
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1} of it" if error.problem_mark else ""
+        raise ValueError(f"{error.problem}{line}") from None
+    except yaml.YAMLError as error:
+        raise ValueError(getattr(error, "reason", None) or "it is not YAML") from None
 
-    def load(self, text: bytes) -> Any:
-        """The first document of text; None where it is nothing.
 
-        An alias that is unknown, or stands inside what it refers to, is None. Raises ValueError, whose text
-        quotes nothing of the file, if text is damaged or nested too deeply.
-        """
-        try:
-            return self._load(text)
-        except yaml.MarkedYAMLError as error:
-            line = f", line {error.problem_mark.line + 1} of it" if error.problem_mark else ""
-            raise ValueError(f"{error.problem}{line}") from None
-        except yaml.YAMLError as error:
-            raise ValueError(getattr(error, "reason", None) or "it is not YAML") from None
-
-    def _load(self, text: bytes) -> Any:
-        top: list[Any] = []
-        open_ones: list[tuple[list[Any], str | None]] = [(top, None)]
-        for event in yaml.parse(text, Loader=_LOADER):
-            value: Any
-            anchor: str | None = None
-            if isinstance(event, yaml.CollectionStartEvent):
-                if len(open_ones) > _MAX_DEPTH:
-                    raise ValueError(f"it is nested more than {_MAX_DEPTH} deep")
-                open_ones.append(([], event.anchor))
-                continue
-            if isinstance(event, yaml.ScalarEvent):
-                value, anchor = event.value, event.anchor
-            elif isinstance(event, yaml.AliasEvent):
-                value = self._anchors.get(event.anchor or "")
-            elif isinstance(event, yaml.CollectionEndEvent):
-                items, anchor = open_ones.pop()
-                value = _mapping(items) if isinstance(event, yaml.MappingEndEvent) else items
-            elif isinstance(event, yaml.DocumentEndEvent):
-                break
-            else:
-                continue
-            if anchor:
-                self._anchors[anchor] = value
-            open_ones[-1][0].append(value)
-        return top[0] if top else None
+def _load(text: bytes, anchors: dict[str, Any]) -> Any:
+    top: list[Any] = []
+    open_ones: list[tuple[list[Any], str | None]] = [(top, None)]
+    for event in yaml.parse(text, Loader=_LOADER):
+        value: Any
+        anchor: str | None = None
+        if isinstance(event, yaml.CollectionStartEvent):
+            if len(open_ones) > _MAX_DEPTH:
+                raise ValueError(f"it is nested more than {_MAX_DEPTH} deep")
+            open_ones.append(([], event.anchor))
+            continue
+        if isinstance(event, yaml.ScalarEvent):
+            value, anchor = event.value, event.anchor
+        elif isinstance(event, yaml.AliasEvent):
+            value = anchors.get(event.anchor or "")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            items, anchor = open_ones.pop()
+            value = _mapping(items) if isinstance(event, yaml.MappingEndEvent) else items
+        elif isinstance(event, yaml.DocumentEndEvent):
+            break
+        else:
+            continue
+        if anchor:
+            anchors[anchor] = value
+        open_ones[-1][0].append(value)
+    return top[0] if top else None
 
 
 def _mapping(items: list[Any]) -> dict[Any, Any]:

@@ -14,7 +14,6 @@ written, the next run takes what is whole and grades the rest.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import fcntl
 import hashlib
 import json
@@ -106,7 +105,7 @@ class Out:
             path.unlink(missing_ok=True)
         else:
             replace(path, record.results)
-        data = asdict(dataclasses.replace(record, results=None)) | {"results_sha256": _sha256(record.results)}
+        data = {**asdict(record), "results": None, "results_sha256": _sha256(record.results)}
         text = json.dumps(data, ensure_ascii=False, indent=1)
         replace(self._state / f"{record.id}.json", text.encode("utf-8", "replace"))
 
@@ -116,14 +115,14 @@ def _sha256(results: bytes | None) -> str:
 
 
 def replace(path: Path, data: bytes, *, durable: bool = False) -> None:
-    """Put data in path's place in one step. durable: and on the disk before this returns.
+    """Put data, for its owner's eyes, in path's place in one step. durable: on the disk before this returns.
 
     The name of the file beside it is always the same, so that a killed run leaves at most one, which
     the next run takes over.
     """
     beside = path.with_name(f".{path.name}.new")
     try:
-        with open(beside, "wb", opener=_for_its_owner) as stream:
+        with open(beside, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as stream:
             stream.write(data)
             if durable:
                 stream.flush()
@@ -133,7 +132,3 @@ def replace(path: Path, data: bytes, *, durable: bool = False) -> None:
         with contextlib.suppress(OSError):
             beside.unlink()  # half a file, on a disk that may be full
         raise
-
-
-def _for_its_owner(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)

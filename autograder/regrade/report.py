@@ -10,15 +10,15 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from pathlib import Path
 from statistics import mean
 from typing import Any, Final
 
 from autograder.pages import markup, points, render, script, submission_page
 from autograder.regrade.output_folder import Out, replace
-from autograder.regrade.scores import before_of, checks_of, maximum_of
-from autograder.regrade.similarity import groups, mistakes
-from autograder.regrade.types import Row, Status, Submitter, TestScore
+from autograder.regrade.scores import checks_of, groups, maximum_of, mistakes, old_of
+from autograder.regrade.types import Row, Score, Status, TestScore
 from autograder.text import clean
 
 _KINDS: Final = {"full": "passed", "part": "in part", "none": "failed", "idle": "not graded or optional"}
@@ -32,8 +32,6 @@ _COLUMNS: Final[tuple[tuple[str, str, str], ...]] = (
     ("status", "Status", ""),
     ("why", "Recognised mistakes", ""),
 )
-_SEVERITY: Final = {status: index for index, status in enumerate(Status)}
-"""What a reader should see first: Status stands in that order."""
 _BINS: Final = 10
 _LISTED: Final = 3
 """Mistakes named beside a check."""
@@ -43,26 +41,26 @@ _MAX_CHARS: Final = 4000
 def write_report(rows: Sequence[Row], notes: Sequence[str], path: Path, *, anonymous: bool) -> None:
     """Put report.html in its place. anonymous: no names, student numbers or emails in it."""
     data = page_data(rows, anonymous=anonymous)
-    found = mistakes(rows)
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    # So that it cannot end the script element it stands in.
+    text = text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
     page = render(
         "regrade.html",
         f"Regrade of {len(rows)} submissions",
         figures=_figures(rows),
         worth=point_changes(rows),
-        odd=sorted(
-            (row for row in rows if row.status is not Status.GRADED), key=lambda row: _SEVERITY[row.status]
-        ),
+        odd=[row for status in Status for row in rows if row.status is status is not Status.GRADED],
         notes=notes,
         anonymous=anonymous,
         statuses=[status.value for status in Status],
         columns=[column for column in _COLUMNS if not (anonymous and column[0] == "who")],
         titles=data["tests"],
         kinds=list(_KINDS.items()),
-        checks=[_check(index, title, data, rows) for index, title in enumerate(data["tests"])],
+        checks=_checks(data),
         chart=_chart(rows),
-        mistakes=found,
+        mistakes=mistakes(rows),
         groups=groups(rows),
-        data=markup(_embedded(data)),
+        data=markup(text),
         script=script("regrade.js"),
     )
     replace(path, page.encode("utf-8", "replace"), durable=True)
@@ -74,46 +72,34 @@ def write_pages(rows: Sequence[Row], out: Out, report: str, *, anonymous: bool) 
         record = out.record(row.entry.id)
         if record is None or record.results is None:
             continue
-        before = row.entry.before
-        tests = row.now.tests if row.now else ()
-        facts = [row.entry.folder] * (not anonymous) + [f"handed in {row.entry.created_at}"] * bool(
-            row.entry.created_at
-        )
-        if row.change is not None:
-            facts.append(
-                f"{points(before.total if before else None)} → {points(row.now.total if row.now else None)}"
-            )
+        entry, before = row.entry, row.entry.before
+        facts = [
+            "" if anonymous else entry.folder,
+            entry.created_at and f"handed in {entry.created_at}",
+            "" if row.change is None else f"{points(before.total)} → {points(row.now.total)}",
+        ]
         page = submission_page(
             json.loads(record.results),
-            f"Submission {row.entry.id}",
-            id=row.entry.id,
+            f"Submission {entry.id}",
+            id=entry.id,
             report=report,
-            people=[]
-            if anonymous
-            else [" · ".join(filter(None, _person(one))) for one in row.entry.submitters],
+            people=[] if anonymous else [" · ".join(filter(None, one)) for one in entry.submitters],
             facts=", ".join(filter(None, facts)),
             reasons=row.reasons,
-            before=before,
-            before_of={test.title: old for test in tests if (old := before_of(row, test)) is not None},
+            before=None if before == Score() else before,
+            before_of=old_of(row),
             files=record.files,
         )
-        replace(out.pages / f"{row.entry.id}.html", page.encode("utf-8", "replace"))
-
-
-def _people(row: Row, anonymous: bool) -> tuple[Submitter, ...]:
-    return () if anonymous else row.entry.submitters
-
-
-def _person(one: Submitter) -> tuple[str, str, str]:
-    return one.name, one.sid, one.email
+        replace(out.pages / f"{entry.id}.html", page.encode("utf-8", "replace"))
 
 
 def point_changes(rows: Sequence[Row]) -> list[str]:
     """What is worth other points than before, as sentences."""
     worth: Counter[tuple[str, float, float]] = Counter()
     for row in rows:
-        for test in row.now.tests if row.now else ():
-            old = before_of(row, test)
+        found = old_of(row)
+        for test in row.now.tests:
+            old = found.get(test.title)
             if old is not None and old.max_score != test.max_score:
                 worth[test.number or test.title, test.max_score, old.max_score] += 1
     return [
@@ -136,20 +122,17 @@ def _figures(rows: Sequence[Row]) -> tuple[tuple[str, str], ...]:
 
 
 def _totals(rows: Sequence[Row]) -> tuple[list[float], list[float]]:
-    old = [row.entry.before.total for row in rows if row.entry.before and row.entry.before.total is not None]
-    return old, [row.now.total for row in rows if row.now and row.now.total is not None]
+    old, new = ([row.entry.before.total for row in rows], [row.now.total for row in rows])
+    return [one for one in old if one is not None], [one for one in new if one is not None]
 
 
 def _chart(rows: Sequence[Row]) -> dict[str, Any]:
     """The distribution of totals, before and now side by side, in a picture of 640 by 200."""
     old, new = _totals(rows)
     full = maximum_of(rows) or max([*old, *new, 1])
-    counts = {
-        kind: _binned([total / full for total in totals]) for kind, totals in (("before", old), ("now", new))
-    }
-    counts = {kind: bins for kind, bins in counts.items() if any(bins) or kind == "now"}
-    top = max(1, *(count for bins in counts.values() for count in bins))
-    width = 52 / len(counts)
+    counts = {kind: _binned(totals, full) for kind, totals in (("before", old), ("now", new)) if totals}
+    top = max((count for bins in counts.values() for count in bins), default=1)
+    width = 52 / max(1, len(counts))
     bars = [
         {
             "kind": kind,
@@ -166,132 +149,117 @@ def _chart(rows: Sequence[Row]) -> dict[str, Any]:
     return {"bars": bars, "ticks": ticks, "before": "before" in counts}
 
 
-def _binned(shares: Sequence[float]) -> list[int]:
-    bins = Counter(min(_BINS - 1, max(0, int(share * _BINS + 1e-9))) for share in shares)
+def _binned(values: Sequence[float], full: float) -> list[int]:
+    bins = Counter(min(_BINS - 1, max(0, int(value / full * _BINS + 1e-9))) for value in values)
     return [bins[index] for index in range(_BINS)]
 
 
-def _check(index: int, title: str, data: dict[str, Any], rows: Sequence[Row]) -> dict[str, Any]:
-    """One check over the class: shares of full, partial and none, a histogram, the commonest mistakes."""
-    found = [test for row in data["rows"] for test in row["tests"] if test["test"] == index]
-    kinds = Counter(test["kind"] for test in found)
-    shares = [100 * kinds[kind] / max(1, len(found)) for kind in _KINDS]
-    bars = [
-        (kind, round(sum(shares[:at]), 2), round(shares[at], 2))
-        for at, kind in enumerate(_KINDS)
-        if shares[at]
-    ]
-    bins = _binned([test["now"] / test["max"] for test in found if test["max"]])
-    old = [test["passedBefore"] for test in found if test["before"] is not None]
-    losing = (
-        row["diagnoses"]
-        for row in data["rows"]
-        if any(test["test"] == index and test["kind"] in ("part", "none") for test in row["tests"])
-    )
-    common = Counter(mistake for diagnoses in losing for mistake in diagnoses).most_common(_LISTED)
-    return {
-        "index": index,
-        "title": title,
-        "before": str(sum(old)) if old else "–",
-        "full": kinds["full"],
-        "told": ", ".join(f"{kinds[kind]} {label}" for kind, label in _KINDS.items() if kinds[kind]),
-        "shares": " · ".join(f"{width:.0f}% {_KINDS[kind]}" for kind, _, width in bars),
-        "bars": bars,
-        "bins": [count / max(1, *bins) for count in bins],
-        "mistakes": [(mistake, data["mistakes"][mistake], count) for mistake, count in common],
-    }
+def _checks(data: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Each check over the class: shares of full, partial and none, a histogram, the commonest mistakes."""
+    found: list[list[tuple[dict[str, Any], list[int]]]] = [[] for _ in data["tests"]]
+    for row in data["rows"]:
+        for test in row["tests"]:
+            if test["test"] >= 0:
+                found[test["test"]].append((test, row["diagnoses"]))
+    for index, (title, tests) in enumerate(zip(data["tests"], found, strict=True)):
+        kinds = Counter(test["kind"] for test, _ in tests)
+        shares = {kind: 100 * kinds[kind] / len(tests) for kind in _KINDS if kinds[kind]}
+        lefts = accumulate(shares.values(), initial=0.0)
+        bins = _binned([test["now"] / test["max"] for test, _ in tests if test["max"]], 1.0)
+        old = [test["passedBefore"] for test, _ in tests if test["before"] is not None]
+        losing = (diagnoses for test, diagnoses in tests if test["kind"] in ("part", "none"))
+        common = Counter(mistake for diagnoses in losing for mistake in diagnoses).most_common(_LISTED)
+        yield {
+            "index": index,
+            "title": title,
+            "before": str(sum(old)) if old else "–",
+            "full": kinds["full"],
+            "told": ", ".join(f"{kinds[kind]} {_KINDS[kind]}" for kind in shares),
+            "shares": " · ".join(f"{share:.0f}% {_KINDS[kind]}" for kind, share in shares.items()),
+            "bars": [
+                (kind, round(left, 2), round(shares[kind], 2))
+                for kind, left in zip(shares, lefts, strict=False)
+            ],
+            "bins": [count / max(1, *bins) for count in bins],
+            "mistakes": [(mistake, data["mistakes"][mistake], count) for mistake, count in common],
+        }
 
 
 def page_data(rows: Sequence[Row], *, anonymous: bool) -> dict[str, Any]:
     """Plain data for JSON; the script says what each field is for."""
-    titles = [test.title for test in checks_of(rows)]
-    found = mistakes(rows)
-    texts = _Texts()
-    test_index = {title: index for index, title in enumerate(titles)}
-    mistake_index = {name: index for index, (name, _) in enumerate(found)}
+    titles = {test.title: index for index, test in enumerate(checks_of(rows))}
+    found = {name: index for index, (name, _) in enumerate(mistakes(rows))}
+    severity = {status: index for index, status in enumerate(Status)}
+    texts: dict[str, int] = {}
+
+    def text(message: str) -> int:
+        """Where the message stands among all, each of which is there once; -1 for none."""
+        return texts.setdefault(message, len(texts)) if message else -1
+
+    def tests(row: Row) -> Iterator[dict[str, Any]]:
+        old_ones = old_of(row)
+        for test in row.now.tests:
+            old = old_ones.get(test.title)
+            silent = test.passed and (
+                old is None or (old.score == test.score and old.message == test.message)
+            )
+            yield {
+                "test": titles[test.title],
+                "now": test.score,
+                "max": test.max_score,
+                "kind": _kind(test),
+                "before": old.score if old else None,
+                "passedBefore": old.passed if old else None,
+                "passed": test.passed,
+                "newText": -1 if silent else text(test.message),
+                "oldText": -1 if silent or old is None else text(old.message),
+            }
+        for old in row.entry.before.tests:
+            if old not in old_ones.values():
+                yield {
+                    "test": -1,
+                    "title": _clean(old.title),
+                    "now": None,
+                    "max": old.max_score,
+                    "kind": "idle",
+                    "before": old.score,
+                    "newText": -1,
+                    "oldText": text(old.message),
+                }
+
+    lines = [
+        {
+            "id": row.entry.id,
+            "order": order,
+            "folder": "" if anonymous else row.entry.folder,
+            "people": [] if anonymous else [list(map(_clean, one)) for one in row.entry.submitters],
+            "created": _clean(row.entry.created_at),
+            "attempts": row.entry.attempts,
+            "before": row.entry.before.total,
+            "now": row.now.total,
+            "change": row.change,
+            "status": row.status.value,
+            "severity": severity[row.status],
+            "reasons": list(map(_clean, row.reasons)),
+            "newText": text(row.now.message),
+            "oldText": text(row.entry.before.message),
+            "diagnoses": [found[name] for name in dict.fromkeys(row.record.diagnoses)],
+            "tests": list(tests(row)),
+        }
+        for order, row in enumerate(rows)
+    ]
     return {
         "anonymous": anonymous,
-        "tests": [_clean(title) for title in titles],
-        "mistakes": [_clean(name) for name, _ in found],
+        "tests": list(map(_clean, titles)),
+        "mistakes": list(map(_clean, found)),
         "groups": [{"signals": " and ".join(group.signals), "ids": group.ids} for group in groups(rows)],
-        "rows": [
-            {
-                "id": row.entry.id,
-                "order": order,
-                "folder": "" if anonymous else row.entry.folder,
-                "people": []
-                if anonymous
-                else [list(map(_clean, _person(one))) for one in row.entry.submitters],
-                "created": _clean(row.entry.created_at),
-                "attempts": row.entry.attempts,
-                "before": row.entry.before.total if row.entry.before else None,
-                "now": row.now.total if row.now else None,
-                "change": row.change,
-                "status": row.status.value,
-                "severity": _SEVERITY[row.status],
-                "reasons": list(map(_clean, row.reasons)),
-                "newText": texts.index(row.now.message if row.now else ""),
-                "oldText": texts.index(row.entry.before.message if row.entry.before else ""),
-                "diagnoses": [mistake_index[name] for name in dict.fromkeys(row.record.diagnoses)],
-                "tests": list(_tests(row, test_index, texts)),
-            }
-            for order, row in enumerate(rows)
-        ],
-        "texts": texts.all,
+        "rows": lines,
+        "texts": [clean(message, _MAX_CHARS, lines=True, joiners=True) for message in texts],
     }
 
 
 def _clean(text: str) -> str:
     return clean(text, _MAX_CHARS, joiners=True)
-
-
-class _Texts:
-    """Every message once."""
-
-    def __init__(self) -> None:
-        self.all: list[str] = []
-        self._index: dict[str, int] = {}
-
-    def index(self, text: str) -> int:
-        """Where the text stands; -1 for none."""
-        if not text:
-            return -1
-        if text not in self._index:
-            self._index[text] = len(self.all)
-            self.all.append(clean(text, _MAX_CHARS, lines=True, joiners=True))
-        return self._index[text]
-
-
-def _tests(row: Row, test_index: dict[str, int], texts: _Texts) -> Iterator[dict[str, Any]]:
-    matched: list[TestScore] = []
-    for test in row.now.tests if row.now else ():
-        old = before_of(row, test)
-        if old is not None:
-            matched.append(old)
-        silent = test.passed and (old is None or (old.score == test.score and old.message == test.message))
-        yield {
-            "test": test_index[test.title],
-            "now": test.score,
-            "max": test.max_score,
-            "kind": _kind(test),
-            "before": old.score if old else None,
-            "passedBefore": old.passed if old else None,
-            "passed": test.passed,
-            "newText": -1 if silent else texts.index(test.message),
-            "oldText": -1 if silent or old is None else texts.index(old.message),
-        }
-    for old in row.entry.before.tests if row.entry.before else ():
-        if old not in matched:
-            yield {
-                "test": -1,
-                "title": _clean(old.title),
-                "now": None,
-                "max": old.max_score,
-                "kind": "idle",
-                "before": old.score,
-                "newText": -1,
-                "oldText": texts.index(old.message),
-            }
 
 
 def _kind(test: TestScore) -> str:
@@ -301,9 +269,3 @@ def _kind(test: TestScore) -> str:
     if test.score > 0:
         return "part"
     return "none" if test.max_score > 0 else "idle"
-
-
-def _embedded(data: object) -> str:
-    """JSON that cannot end the script element it stands in."""
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")

@@ -1,18 +1,32 @@
-"""Turns a results.json, Gradescope's or ours, into the few plain values that tables show."""
+"""Turns a results.json, Gradescope's or ours, into the few plain values that tables show, and finds which
+uploads may be the same answer, by three signals. They are places to look, not a verdict.
+
+The same matrices, up to rounding; the same class `PytorchTransformer`, up to names, comments and layout; the
+same `time` in the log. A short exercise has short answers: many will honestly agree in their matrices or
+their code, hardly two in the time at which the notebook ran.
+"""
 
 from __future__ import annotations
 
+import ast
+import hashlib
 import json
 import math
 import re
 import sys
+import textwrap
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
+import numpy as np
+
+from autograder.assignment import CLASS_NAME
 from autograder.regrade.output_folder import Out
-from autograder.regrade.types import Entry, Record, Row, Score, Status, TestScore
+from autograder.regrade.types import Entry, Fingerprint, Record, Row, Score, Status, TestScore
+from autograder.submission.older_python import parse
+from autograder.submission.types import FlatArray, Log, Submission
 from autograder.text import clean, text_of_html
 
 MESSAGE_CHARS: Final = 2000
@@ -24,13 +38,23 @@ _MAX_READ: Final = 256 * 1024
 """Characters of one output that are looked at, before anything is made of them."""
 _NUMBER_IN_NAME: Final = re.compile(r"([\d.]+)\s*[):.-]?\s+")
 """At a name's beginning: "1.1) the log is there"."""
+DIGITS: Final = 4
+"""Significant digits in which matrices have to agree."""
+_MAX_SOURCE_CHARS: Final = 200_000
 
 
 def score_of_results(results: Mapping[str, Any]) -> Score:
     """The total (the results' own, else the sum over the tests) and the tests; anything odd is left out."""
     tests = results.get("tests")
     scores = tuple(
-        _test(test)
+        TestScore(
+            number=_interned(test.get("number"), 20),
+            name=_interned(test.get("name"), 200),
+            score=number(test.get("score")) or 0.0,
+            max_score=number(test.get("max_score")) or 0.0,
+            message=_message(test),
+            status=_interned(test.get("status"), 20),
+        )
         for test in (tests if isinstance(tests, list) else [])[:_MAX_TESTS]
         if isinstance(test, Mapping)
     )
@@ -40,20 +64,13 @@ def score_of_results(results: Mapping[str, Any]) -> Score:
     return Score(total, scores, _message(results))
 
 
-def _test(test: Mapping[str, Any]) -> TestScore:
-    return TestScore(
-        number=_interned(test.get("number"), 20),
-        name=_interned(test.get("name"), 200),
-        score=number(test.get("score")) or 0.0,
-        max_score=number(test.get("max_score")) or 0.0,
-        message=_message(test),
-        status=_interned(test.get("status"), 20),
-    )
-
-
 def _message(result: Mapping[str, Any]) -> str:
-    # Only what is text: writing out a value of another sort may take forever, if it refers to itself a lot.
-    return sys.intern(plain_text(_str(result.get("output")), _str(result.get("output_format"))))
+    """An output as text that may be shown anywhere once escaped: no markup, no figures, bounded."""
+    text = _DATA_URI.sub("", _str(result.get("output"))[:_MAX_READ])
+    if result.get("output_format") in ("html", "simple_format") or _MARKUP.search(text):
+        text = text_of_html(text)
+    text = re.sub(r"\n{3,}", "\n\n", "\n".join(line.rstrip() for line in text.strip().splitlines()))
+    return sys.intern(clean(text, MESSAGE_CHARS, lines=True, joiners=True))
 
 
 def _interned(value: Any, size: int) -> str:
@@ -62,28 +79,17 @@ def _interned(value: Any, size: int) -> str:
 
 
 def _str(value: Any) -> str:
+    # Only what is text: writing out a value of another sort may take forever, if it refers to itself a lot.
     return value if isinstance(value, str) else ""
 
 
 def number(value: Any) -> float | None:
     """A finite number, from a number or its text; else None."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        return None
     try:
-        result = float(value)
-    except (ValueError, OverflowError):
+        result = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
         return None
     return result if math.isfinite(result) else None
-
-
-def plain_text(output: str, output_format: str) -> str:
-    """A test's output as text that may be shown anywhere once escaped: no markup, no figures, bounded."""
-    text = _DATA_URI.sub("", output[:_MAX_READ])
-    if output_format in ("html", "simple_format") or _MARKUP.search(text):
-        text = text_of_html(text)
-    lines = (line.rstrip() for line in text.strip().splitlines())
-    text = re.sub(r"\n{3,}", "\n\n", "\n".join(lines))
-    return clean(text, MESSAGE_CHARS, lines=True, joiners=True)
 
 
 # --- Rows. ---
@@ -92,16 +98,16 @@ def plain_text(output: str, output_format: str) -> str:
 def row_of(entry: Entry, out: Out) -> Row:
     """The row of a submission that has been dealt with."""
     if entry.damage:
-        return Row(entry, Status.SKIPPED, (entry.damage,), None, Record())
+        return Row(entry, Status.SKIPPED, (entry.damage,), Score(), Record())
     record = out.record(entry.id)
     if record is None:
-        return Row(entry, Status.FAULT, ("its result is not whole: run again",), None, Record())
+        return Row(entry, Status.FAULT, ("its result is not whole: run again",), Score(), Record())
     status = Status.TIMED_OUT if record.timed_out else Status.GRADED
     return Row(
         entry=entry,
         status=Status.FAULT if record.faults else status,
         reasons=record.faults or (("its code met a time limit",) if record.timed_out else ()),
-        now=None if record.results is None else score_of_results(json.loads(record.results)),
+        now=Score() if record.results is None else score_of_results(json.loads(record.results)),
         record=replace(record, results=None, files=()),  # of 2,000 submissions they are large
     )
 
@@ -110,20 +116,9 @@ def checks_of(rows: Iterable[Row]) -> list[TestScore]:
     """One of every test that any result has now, ordered by number: 2.9 before 2.10."""
     found: dict[str, TestScore] = {}
     for row in rows:
-        for test in row.now.tests if row.now else ():
+        for test in row.now.tests:
             found.setdefault(test.title, test)
     return sorted(found.values(), key=lambda test: (_parts(test.number), test.title))
-
-
-def maximum_of(rows: Iterable[Row]) -> float:
-    """The points that there are in total; 0 if nothing is graded."""
-    return max((sum(test.max_score for test in row.now.tests) for row in rows if row.now), default=0.0)
-
-
-def folded(text: str) -> str:
-    """The text as it is searched for: without accents and capitals."""
-    marks = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(char for char in marks if not unicodedata.combining(char))
 
 
 def _parts(number: str) -> Sequence[tuple[int, str]]:
@@ -133,22 +128,162 @@ def _parts(number: str) -> Sequence[tuple[int, str]]:
     return [(int(part), "") if part.isdecimal() else (10**8, part) for part in re.split(r"[.\s]+", number)]
 
 
-def before_of(row: Row, test: TestScore) -> TestScore | None:
-    """The old score of a test: the one of the same number, else of the same name."""
-    tests = row.entry.before.tests if row.entry.before else ()
-    number = _number(test)
-    return next(
-        (old for old in tests if number and _number(old) == number),
-        next((old for old in tests if _bare(old) == _bare(test)), None),
+def maximum_of(rows: Iterable[Row]) -> float:
+    """The points that there are in total; 0 if nothing is graded."""
+    return max((sum(test.max_score for test in row.now.tests) for row in rows), default=0.0)
+
+
+def folded(text: str) -> str:
+    """The text as it is searched for: without accents and capitals."""
+    marks = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(char for char in marks if not unicodedata.combining(char))
+
+
+def old_of(row: Row) -> dict[str, TestScore]:
+    """The old score of each test, by the title that it has now: that of its number, else of its name."""
+    numbers: dict[str, TestScore] = {}
+    names: dict[str, TestScore] = {}
+    for old in row.entry.before.tests:
+        number, name = _number_and_name(old)
+        numbers.setdefault(number, old)
+        names.setdefault(name, old)
+    numbers.pop("", None)
+    found = {}
+    for test in row.now.tests if names else ():
+        number, name = _number_and_name(test)
+        if old_one := numbers.get(number) or names.get(name):
+            found[test.title] = old_one
+    return found
+
+
+def _number_and_name(test: TestScore) -> tuple[str, str]:
+    """Also where the number is written into the name, as exports do that have no field for it."""
+    found = _NUMBER_IN_NAME.match(test.name)
+    number = test.number or (found[1].rstrip(".") if found else "")
+    return number, test.name[found.end() if found else 0 :].strip().casefold()
+
+
+def mistakes(rows: Iterable[Row]) -> list[tuple[str, tuple[str, ...]]]:
+    """Every mistake that was recognised, the commonest first, with the ids that show it."""
+    ids: dict[str, list[str]] = {}
+    for row in rows:
+        for name in dict.fromkeys(row.record.diagnoses):
+            ids.setdefault(name, []).append(row.entry.id)
+    found = [(name, tuple(who)) for name, who in ids.items()]
+    return sorted(found, key=lambda item: (-len(item[1]), item[0]))
+
+
+# --- Same answers. ---
+
+
+@dataclass(frozen=True)
+class Group:
+    """signals: in which they agree, names of Fingerprint's fields. ids: at least two."""
+
+    signals: tuple[str, ...]
+    ids: tuple[str, ...]
+
+
+def groups(rows: Iterable[Row]) -> list[Group]:
+    """Groups by each signal; those that agree in the rarer and the more signals come first."""
+    members: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        for field in fields(Fingerprint):
+            value = getattr(row.record.fingerprint, field.name)
+            if value:
+                members.setdefault((field.name, value), []).append(row.entry.id)
+    signals: dict[tuple[str, ...], list[str]] = {}
+    for (signal, _), ids in members.items():
+        if len(ids) > 1:
+            signals.setdefault(tuple(ids), []).append(signal)
+    found = [Group(tuple(names), ids) for ids, names in signals.items()]
+    # Two notebooks hardly ran at the same microsecond; a large group rather shows an obvious answer.
+    return sorted(found, key=lambda group: ("time" not in group.signals, -len(group.signals), len(group.ids)))
+
+
+def fingerprint(submission: Submission) -> Fingerprint:
+    """The three signals of one upload."""
+    log = submission.log
+    codes = (canonical_source(source) for source in _sources(submission))
+    code = next(filter(None, codes), "")
+    return Fingerprint(
+        matrices=_matrices(log) if log is not None else "",
+        code=code and hashlib.sha256(code.encode()).hexdigest()[:16],
+        time="" if log is None or log.time is None else repr(log.time),
     )
 
 
-def _number(test: TestScore) -> str:
-    """The number, be it written into the name, as exports do that have no field for it."""
-    found = _NUMBER_IN_NAME.match(test.name)
-    return test.number or (found[1].rstrip(".") if found else "")
+def _matrices(log: Log) -> str:
+    digest = hashlib.sha256()
+    records = [record for record in (log.content, log.position) if record is not None]
+    for record in records:
+        for array in (record.Q, record.K, record.V, record.pos):
+            digest.update((b"-" if array is None else _rounded(array)) + b"|")
+    return digest.hexdigest()[:16] if records else ""
 
 
-def _bare(test: TestScore) -> str:
-    """The name without the number."""
-    return _NUMBER_IN_NAME.sub("", test.name).strip().casefold()
+def _rounded(array: FlatArray) -> bytes:
+    """The numbers to DIGITS significant digits, zeros without a sign, whatever they were typed as."""
+    return ",".join(f"{value:.{DIGITS}g}" for value in np.asarray(array, dtype=np.float64) + 0.0).encode()
+
+
+def _sources(submission: Submission) -> Iterator[str]:
+    """Where the model's class may be, the last cell first: it is the one that counts."""
+    for cell in reversed(submission.program.cells if submission.program is not None else ()):
+        if f"class {CLASS_NAME}" in cell.source:
+            yield cell.source
+    if submission.log is not None and submission.log.model is not None:
+        model = submission.log.model
+        methods = "\n".join(textwrap.dedent(text) for text in (model.init, model.forward))
+        yield f"class {CLASS_NAME}:\n{textwrap.indent(methods, '    ')}"
+
+
+_NAMES: Final = {ast.arg: "arg", ast.Name: "id", ast.Attribute: "attr", ast.FunctionDef: "name"}
+
+
+def canonical_source(source: str) -> str:
+    """The model's class with its own names numbered, without comments, layout, docstrings, annotations.
+
+    "" if the source cannot be parsed or has no such class.
+    """
+    tree = parse(source) if len(source) <= _MAX_SOURCE_CHARS else None
+    body = tree.body if tree is not None else []
+    models = [node for node in body if isinstance(node, ast.ClassDef) and node.name == CLASS_NAME]
+    if not models:
+        return ""
+    model = models[-1]
+    model.body = [node for node in model.body if isinstance(node, ast.FunctionDef)]
+    try:
+        _Bare().visit(model)
+        named = [(node, _NAMES[type(node)]) for node in ast.walk(model) if type(node) in _NAMES]
+        own = {
+            getattr(node, at) for node, at in named if not isinstance(getattr(node, "ctx", None), ast.Load)
+        }
+        numbers: dict[str, str] = {}
+        for node, at in named:
+            name = getattr(node, at)
+            if name in own:
+                setattr(node, at, numbers.setdefault(name, f"_{len(numbers)}"))
+        return ast.dump(model)
+    except RecursionError:
+        return ""
+
+
+class _Bare(ast.NodeTransformer):
+    """Drops what does not act."""
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        node.returns = None
+        if ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:]
+        return self.generic_visit(node)
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
+        return ast.Assign([node.target], node.value) if node.value is not None else ast.Pass()
+
+    def visit_Assert(self, node: ast.Assert) -> ast.AST:
+        return ast.Pass()
+
+    def visit_arg(self, node: ast.arg) -> ast.AST:
+        node.annotation = None
+        return node

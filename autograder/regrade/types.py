@@ -10,13 +10,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Any, Union
-
-# --- The export. ---
+from typing import Any, NamedTuple
 
 
-@dataclass(frozen=True)
-class Submitter:
+class Submitter(NamedTuple):
     """A student, as the export names them; "" where it does not."""
 
     name: str
@@ -45,55 +42,42 @@ class TestScore:
     @property
     def title(self) -> str:
         """ "1.1 the log is there", or what there is of it."""
-        return " ".join(part for part in (self.number, self.name) if part)
+        return f"{self.number} {self.name}".strip()
 
 
 @dataclass(frozen=True)
 class Score:
     """A result as far as the tables need it. total None: there is none. message: above the tests."""
 
-    total: float | None
-    tests: tuple[TestScore, ...]
+    total: float | None = None
+    tests: tuple[TestScore, ...] = ()
     message: str = ""
-
-
-@dataclass(frozen=True)
-class OnDisk:
-    """An upload that is a folder or a file, graded where it lies."""
-
-    path: Path
 
 
 @dataclass(frozen=True)
 class Gathered:
     """An upload whose files have to be brought together in a folder before it is graded.
 
-    files: the path that each has in the upload, and where it lies: its path on disk, or, with archive, the
-    member of that zip. single: it is one file, not a folder.
+    files: the path that each has in the upload, and where it lies: its path on disk, or the member of the
+    export's zip. single: it is one file, not a folder.
     """
 
     files: tuple[tuple[str, str], ...]
-    archive: Path | None = None
     single: bool = False
-
-
-Upload = Union[OnDisk, Gathered]
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One submission of the export. attempts: how many came before this one.
-
-    folder: what it is called in the export, safe to show. damage: why it cannot be graded (upload is then
-    None), else "".
+    """One submission of the export. upload: where it lies, or what it is made of; None, and damage says why,
+    if it cannot be graded. attempts: how many came before. folder: its name in the export, safe to show.
     """
 
     id: str
-    upload: Upload | None
+    upload: Path | Gathered | None
     submitters: tuple[Submitter, ...] = ()
     created_at: str = ""
     attempts: int = 0
-    before: Score | None = None
+    before: Score = Score()
     damage: str = ""
     folder: str = ""
 
@@ -104,9 +88,6 @@ class Export:
 
     entries: tuple[Entry, ...]
     notes: tuple[str, ...]
-
-
-# --- What came of a submission. ---
 
 
 @dataclass(frozen=True)
@@ -122,10 +103,9 @@ class Fingerprint:
 class Record:
     """What grading one upload gave; carried from the worker to OUT/state and into the tables.
 
-    results: the bytes of results.json, None if the grader gave none, and faults say why; they lie in
-    OUT/results, the rest in OUT/state. faults: the grader's own, for staff. diagnoses: short stable names of
-    the mistakes recognised. timed_out: the student's code met a time limit. files: the names and the source
-    of what was graded, for the submission's page. id, key: set by whoever handed out the `Task`.
+    results: the bytes of results.json, None if the grader gave none, and faults, its own, say why. diagnoses:
+    short stable names of the mistakes recognised. timed_out: the student's code met a time limit. files: the
+    names and the source of what was graded. id, key: set by whoever handed out the `Task`.
     """
 
     results: bytes | None = None
@@ -142,8 +122,8 @@ class Record:
         """The record whose plain data this is. Raises KeyError or TypeError if it is something else."""
         return Record(
             results=results,
-            faults=tuple(str(fault) for fault in data["faults"]),
-            diagnoses=tuple(str(name) for name in data["diagnoses"]),
+            faults=tuple(map(str, data["faults"])),
+            diagnoses=tuple(map(str, data["diagnoses"])),
             timed_out=bool(data["timed_out"]),
             fingerprint=Fingerprint(**data["fingerprint"]),
             files=tuple((str(name), str(source)) for name, source in data["files"]),
@@ -184,11 +164,8 @@ class Task:
     single: bool = False
 
 
-# --- Rows. ---
-
-
 class Status(Enum):
-    """What became of a submission; the value stands in the tables."""
+    """What became of a submission; the value stands in the tables, in the order of what to look at first."""
 
     FAULT = "grader fault"
     TIMED_OUT = "time-out"
@@ -203,12 +180,11 @@ class Row:
     entry: Entry
     status: Status
     reasons: tuple[str, ...]
-    now: Score | None
+    now: Score
     record: Record
 
     @property
     def change(self) -> float | None:
         """Score now minus score before; None unless there are both."""
-        before = self.entry.before.total if self.entry.before else None
-        now = self.now.total if self.now else None
+        before, now = self.entry.before.total, self.now.total
         return None if before is None or now is None else round(now - before, 6)

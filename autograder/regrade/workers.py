@@ -1,10 +1,13 @@
-"""Grades on this machine: a few worker processes, each with one fork server, one submission at a time.
+"""Grades on this machine, a few worker processes, each with one fork server, or on a Dask cluster.
 
-The parent hands a worker a task over a pipe and gets a `Record` back; it never holds more than one task for
-each worker. A worker is a session of its own, so Ctrl-C reaches the parent alone. A worker that dies is
-replaced and its submission tried once more; one that dies again, or outlasts the watchdog, is reported as
-the grader's fault. A worker ends with its parent, in the middle of a submission too; where the system
-cannot see to that, as it finds its pipe closed. (concurrent.futures and its kin cannot end one worker alone.)
+Here the parent hands a worker one task at a time over a pipe and gets a `Record` back. A worker is a session
+of its own, so Ctrl-C reaches the parent alone. A worker that dies is replaced and its submission tried once
+more; one that dies again, or outlasts the watchdog, is reported as the grader's fault. A worker ends with its
+parent, in the middle of a submission too. (concurrent.futures and its kin cannot end one worker alone.)
+
+On a cluster uploads travel as bytes, so workers need no shared disk; they need this project, in the same
+version, and run in its folder. No more work is under way than they can hold; when a worker dies, the
+scheduler gives its submissions to another.
 """
 
 from __future__ import annotations
@@ -12,24 +15,26 @@ from __future__ import annotations
 import contextlib
 import functools
 import gc
+import logging
 import multiprocessing
 import os
 import shutil
 import signal
+import tempfile
+import threading
 import traceback
-from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from time import monotonic
-from typing import Final
+from typing import Any, Final
 
-from autograder.errors import GraderFault, SandboxFault, UploadError
+from autograder.errors import GraderFault, SandboxFault, UploadError, UsageError
+from autograder.regrade.output_folder import grader_hash
 from autograder.regrade.types import Fingerprint, GradeFunction, GraderFactory, Record, Task
-from autograder.regrade.uploads import PLACE, unpack
+from autograder.regrade.uploads import PLACE, pack, unpack
 from autograder.sandbox.jail import linux
 from autograder.settings import CALL_CPU_SECONDS, LOAD_CPU_SECONDS, MAX_FAILED_ATTEMPTS, WALL_FACTOR
 from autograder.text import clean
@@ -40,6 +45,10 @@ WATCHDOG_SECONDS: Final = 60 + WALL_FACTOR * (
 """Beyond every limit that one submission's attempts can meet: only a hanging grader gets here."""
 _GOODBYE_SECONDS: Final = 5.0
 _FAULT_CHARS: Final = 1000
+_SECONDS_TO_ANSWER: Final = 15
+_TASKS_PER_THREAD: Final = 3
+"""Enough that a worker of a cluster never waits for the next upload."""
+_LOST: Final = "the connection to the scheduler is lost. What is graded is kept: start it again"
 
 
 def run_jobs(
@@ -56,36 +65,40 @@ def run_jobs(
     Raises SandboxFault if a worker cannot make what it needs: no submission would fare better.
     """
     source = iter(tasks)
-    again: deque[tuple[Task, int]] = deque()
+    again: list[Task] = []
+    died: set[str] = set()
     workers: list[_Worker] = []
     try:
         while True:
-            while len(workers) < jobs or any(worker.task is None for worker in workers):
-                following = again.popleft() if again else _first(source)
-                if following is None:
+            free = [worker for worker in workers if worker.task is None]
+            while free or len(workers) < jobs:
+                task = again.pop() if again else next(source, None)
+                if task is None:
                     break
-                worker = next((worker for worker in workers if worker.task is None), None)
-                if worker is None:
-                    worker = _Worker.start(factory, workdir)
-                    workers.append(worker)
-                worker.give(*following)
-            busy = [worker for worker in workers if worker.task is not None]
+                if not free:
+                    free.append(_Worker(factory, workdir))
+                    workers.append(free[0])
+                free.pop().give(task)
+            busy = [(worker, worker.task) for worker in workers if worker.task is not None]
             if not busy:
                 return
-            for worker in _ready(busy, watchdog):
-                task, tries = worker.task, worker.tries
-                assert task is not None  # noqa: S101 - busy workers have one
-                done = worker.take()
-                if done is None:
+            first = min(worker.since for worker, _ in busy)
+            answered = wait([worker.pipe for worker, _ in busy], max(0.0, first + watchdog - monotonic()))
+            for worker, task in busy:
+                late = worker.pipe not in answered and monotonic() > worker.since + watchdog
+                if worker.pipe not in answered and not late:
+                    continue
+                record = None if late else worker.take()
+                if record is None:
                     workers.remove(worker)
-                    late = worker.is_late(watchdog)
                     worker.end()
-                    if tries < 1 and not late:
-                        again.append((task, tries + 1))
+                    if task.id not in died and not late:
+                        died.add(task.id)
+                        again.append(task)
                         continue
                     how = "did not come back" if late else f"died twice ({worker.ending})"
-                    done = Record(id=task.id, key=task.key, faults=(f"the grader {how} on this submission",))
-                yield done
+                    record = _failed(task, f"the grader {how} on this submission")
+                yield record
     finally:
         for worker in workers:
             worker.process.terminate()
@@ -93,61 +106,39 @@ def run_jobs(
             worker.end()
 
 
-def _first(source: Iterator[Task]) -> tuple[Task, int] | None:
-    task = next(source, None)
-    return None if task is None else (task, 0)
+def _failed(task: Task, fault: str) -> Record:
+    return Record(id=task.id, key=task.key, faults=(clean(fault, _FAULT_CHARS),))
 
 
-def _ready(busy: list[_Worker], watchdog: float) -> list[_Worker]:
-    """Waits until a worker has answered, died or run out of time; gives those."""
-    timeout = max(0.0, min(worker.since for worker in busy) + watchdog - monotonic())
-    found = wait([worker.pipe for worker in busy], timeout)
-    return [worker for worker in busy if worker.pipe in found or worker.is_late(watchdog)]
-
-
-@dataclass(eq=False)
 class _Worker:
-    """A worker process as the parent sees it. task None: it is free. tries: deaths that task has cost."""
+    """A worker process as the parent sees it. task None: it is free. since: when it got its task."""
 
-    process: SpawnProcess
-    pipe: Connection
-    task: Task | None = None
-    tries: int = 0
-    since: float = 0.0
-
-    @classmethod
-    def start(cls, factory: GraderFactory, workdir: Path) -> _Worker:
+    def __init__(self, factory: GraderFactory, workdir: Path) -> None:
+        self.task: Task | None = None
+        self.since = 0.0
         context = multiprocessing.get_context("spawn")
-        ours, theirs = context.Pipe()
-        process = context.Process(target=_work, args=(theirs, factory, workdir), daemon=True)
+        self.pipe, theirs = context.Pipe()
+        self.process = context.Process(target=_work, args=(theirs, factory, workdir), daemon=True)
         # Until the worker has left our session, Ctrl-C would reach it too.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            process.start()
+            self.process.start()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
-        return cls(process, ours)
 
     @property
     def ending(self) -> str:
         code = self.process.exitcode
         return f"exit status {code}" if code is None or code >= 0 else signal.Signals(-code).name
 
-    def is_late(self, watchdog: float) -> bool:
-        return monotonic() > self.since + watchdog and not self.pipe.poll()
-
-    def give(self, task: Task, tries: int) -> None:
-        self.task, self.tries, self.since = task, tries, monotonic()
-        try:
+    def give(self, task: Task) -> None:
+        self.task, self.since = task, monotonic()
+        with contextlib.suppress(OSError):  # it is dead already, which the next wait finds out
             self.pipe.send(task)
-        except OSError:
-            return  # it is dead already, which the next wait finds out
 
     def take(self) -> Record | None:
-        """Its answer; None if it has none and never will."""
-        if not self.pipe.poll():
-            return None
+        """Its answer; None if it is dead. Raises SandboxFault if it cannot make what it needs."""
         try:
             answer: Record | str = self.pipe.recv()
         except (EOFError, OSError):
@@ -172,32 +163,21 @@ def _work(pipe: Connection, factory: GraderFactory, workdir: Path) -> None:
     os.setsid()
     signal.signal(signal.SIGTERM, _leave)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    _end_with_parent()
+    with contextlib.suppress(linux.Lacking):
+        linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGTERM)
+    parent = multiprocessing.parent_process()
+    if parent is not None and os.getppid() != parent.pid:  # it was gone before it could be told
+        return
     try:
         with factory() as grade:
             # What is imported stays: the collector need not look through it for every submission.
             gc.freeze()
             gc.set_threshold(20_000, 20, 20)
-            _serve(pipe, grade, workdir / str(os.getpid()))
+            with contextlib.suppress(EOFError, OSError):
+                while True:
+                    pipe.send(grade_task(pipe.recv(), grade, workdir / str(os.getpid())))
     except GraderFault as fault:
         pipe.send(str(fault))
-
-
-def _end_with_parent() -> None:
-    with contextlib.suppress(linux.Lacking):
-        linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGTERM)
-    parent = multiprocessing.parent_process()
-    if parent is not None and os.getppid() != parent.pid:  # it was gone before it could be told
-        raise SystemExit(0)
-
-
-def _serve(pipe: Connection, grade: GradeFunction, workdir: Path) -> None:
-    while True:
-        try:
-            task: Task = pipe.recv()
-            pipe.send(grade_task(task, grade, workdir))
-        except (EOFError, OSError):
-            return
 
 
 def _leave(*_: object) -> None:
@@ -218,13 +198,13 @@ def grade_task(task: Task, grade: GradeFunction, workdir: Path) -> Record:
         path = task.path if task.path is not None else unpack(task.parcel, place, single=task.single)
         return replace(grade(path), id=task.id, key=task.key)
     except (GraderFault, UploadError) as error:
-        fault = str(error)
+        return _failed(task, str(error))
     except Exception as error:  # a bug of the grader: staff need its place, and the rest go on
         last = traceback.extract_tb(error.__traceback__)[-1]
-        fault = f"{type(error).__name__}: {error} ({Path(last.filename).name}, line {last.lineno})"
+        where = f"{Path(last.filename).name}, line {last.lineno}"
+        return _failed(task, f"{type(error).__name__}: {error} ({where})")
     finally:
         shutil.rmtree(place, ignore_errors=True)
-    return Record(id=task.id, key=task.key, faults=(clean(fault, _FAULT_CHARS),))
 
 
 @contextmanager
@@ -233,7 +213,7 @@ def real_grader() -> Iterator[GradeFunction]:
     # Imported here: the process that hands out the work has no need of the checks.
     from autograder.bounds import limit_memory
     from autograder.grade import grade
-    from autograder.regrade.similarity import fingerprint
+    from autograder.regrade.scores import fingerprint
     from autograder.results.schema import validate
     from autograder.sandbox.host import ForkServer
     from autograder.sandbox.jail.confine import guard_grader
@@ -247,15 +227,110 @@ def real_grader() -> Iterator[GradeFunction]:
         def one(upload: Path) -> Record:
             graded = grade(upload, fork_server)
             graded.results["extra_data"]["isolation"] = isolation()
-            program = graded.submission.program if graded.submission else None
-            cells = program.cells if program is not None else ()
             return Record(
                 results=validate(graded.results),
                 faults=graded.faults,
                 diagnoses=graded.diagnoses,
                 timed_out=graded.timed_out,
                 fingerprint=fingerprint(graded.submission) if graded.submission else Fingerprint(),
-                files=tuple((cell.label, cell.source) for cell in cells),
+                files=graded.files,
             )
 
         yield one
+
+
+# --- On a Dask cluster. ---
+
+
+def run_on_cluster(
+    tasks: Iterable[Task], factory: GraderFactory, *, address: str, grader: str
+) -> Generator[Record, None, None]:
+    """What came of each task, in the order in which they finish. grader: what every worker's hash must be.
+
+    Raises UsageError if Dask is not installed, or no scheduler or worker answers at address, and GraderFault
+    if the scheduler is lost on the way.
+    """
+    try:
+        import distributed
+    except ImportError as error:
+        raise UsageError(
+            "--scheduler needs Dask, which is not installed: .venv/bin/pip install -r requirements-dask.txt"
+        ) from error
+    # A scheduler that is lost is told in our own words; Dask would add its tracebacks.
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
+    # distributed declares types for a part of itself alone.
+    dask: Any = distributed
+    try:
+        client = dask.Client(address, timeout=_SECONDS_TO_ANSWER)
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"No Dask scheduler answers at {address}: start one, or check the address."
+        ) from error
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=_SECONDS_TO_ANSWER)
+        except TimeoutError as error:
+            raise UsageError(f"The scheduler at {address} has no workers: start one.") from error
+        try:
+            yield from _stream(client, dask.as_completed(), iter(tasks), factory, grader)
+        except OSError as error:  # asked while the scheduler was on its way out
+            raise GraderFault(_LOST) from error
+
+
+def _stream(
+    client: Any, finished: Any, source: Iterator[Task], factory: GraderFactory, grader: str
+) -> Generator[Record, None, None]:
+    under_way: dict[str, Task] = {}
+
+    def submit() -> Iterator[Record]:
+        """Fill the workers up; gives what cannot be sent."""
+        wanted = max(2, _TASKS_PER_THREAD * sum(client.nthreads().values()))
+        while len(under_way) < wanted and (task := next(source, None)) is not None:
+            name, packed = f"regrade-{task.id}-{task.key[:16]}", task
+            if task.path is not None:
+                try:
+                    packed = replace(task, path=None, parcel=pack(task.path), single=not task.path.is_dir())
+                except UploadError as error:
+                    yield _failed(task, str(error))
+                    continue
+            under_way[name] = task
+            finished.add(client.submit(_grade, packed, factory, grader, pure=False, key=name))
+
+    yield from submit()
+    for future in finished:
+        if future.cancelled():
+            raise GraderFault(_LOST)
+        task, error = under_way.pop(future.key), future.exception()
+        if isinstance(error, ModuleNotFoundError) or "deserialization of the task graph" in str(error):
+            raise UsageError(
+                "The cluster cannot import the grader: start scheduler and workers in its folder, with "
+                "`.venv/bin/python -m dask scheduler` and `.venv/bin/python -m dask worker ADDRESS "
+                "--nthreads 1`."
+            )
+        failed = error and _failed(task, f"on the cluster: {type(error).__name__}: {error}")
+        yield failed or future.result()
+        future.release()
+        yield from submit()
+
+
+_one_at_a_time = threading.Lock()
+_own_hash = functools.cache(grader_hash)
+_open = contextlib.ExitStack()
+
+
+@functools.cache
+def _grader(factory: GraderFactory) -> GradeFunction:
+    """Made at a worker's first submission, kept until the worker ends."""
+    return _open.enter_context(factory())
+
+
+def _grade(task: Task, factory: GraderFactory, grader: str) -> Record:
+    """Runs on a worker."""
+    if _own_hash() != grader:
+        return _failed(task, "a worker has another version of the grader: update it")
+    # One fork server in each process, and checks that are made for one at a time: threads wait here.
+    with _one_at_a_time, tempfile.TemporaryDirectory(prefix="regrade-") as workdir:
+        try:
+            return grade_task(task, _grader(factory), Path(workdir))
+        except GraderFault as error:
+            return _failed(task, str(error))

@@ -86,6 +86,12 @@ class Graded:
     submission: Submission | None = None
     timed_out: bool = False
 
+    @property
+    def files(self) -> tuple[tuple[str, str], ...]:
+        """The labels and the sources of the code that was graded."""
+        program = self.submission.program if self.submission else None
+        return tuple((cell.label, cell.source) for cell in program.cells) if program is not None else ()
+
 
 class _Verdict(Enum):
     PASSED = "passed"

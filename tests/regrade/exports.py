@@ -223,8 +223,8 @@ def path_of(entry: Entry, export: Path, place: Path) -> Path:
     """What would be graded of an entry of this export; its files are brought together in place."""
     assert entry.upload is not None
     if not isinstance(entry.upload, Gathered):
-        return entry.upload.path
-    if entry.upload.archive is None:
+        return entry.upload
+    if export.is_dir():
         return gather(entry.upload, place, None)
     with opened_zip(export) as archive:
         return gather(entry.upload, place, archive)

@@ -9,7 +9,7 @@ import pytest
 
 from autograder.errors import UploadError, UsageError
 from autograder.regrade.export import read_export
-from autograder.regrade.types import Entry
+from autograder.regrade.types import Entry, Score
 from autograder.regrade.uploads import digest_of, pack, unpack
 from tests.regrade.exports import METADATA, path_of, write_plain, zipped
 
@@ -56,7 +56,7 @@ def test_keys_that_are_missing_are_left_empty(export: Path) -> None:
     entries = metadata(export, "submission_11:\n  :submitters:\n  - :name: Ana\nsubmission_12: {}\n")
     assert (entries["11"].submitters[0].name, entries["11"].submitters[0].email) == ("Ana", "")
     assert entries["12"].submitters == ()
-    assert entries["12"].before is None
+    assert entries["12"].before == Score()
 
 
 def test_a_student_number_keeps_its_zeros(export: Path) -> None:
@@ -79,22 +79,22 @@ def test_a_damaged_entry_is_told_and_costs_nobody_else(export: Path) -> None:
     )
     found = read_export(export)
     assert [entry.id for entry in found.entries] == ["11", "12"]
-    assert found.entries[0].before is None
-    assert found.entries[1].before is not None
+    assert found.entries[0].before == Score()
+    assert found.entries[1].before.total is not None
     assert "submission_11" in found.notes[0]
 
 
 def test_references_inside_references_do_not_blow_up(export: Path) -> None:
     bomb = "".join(f"  :k{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9) if i else 'x'}]\n" for i in range(40))
     entries = metadata(export, f"submission_11:\n{bomb}  :submitters: *a39\n  :score: 2\n")
-    assert entries["11"].before is not None
+    assert entries["11"].before.total is not None
     assert entries["11"].submitters == ()
 
 
 def test_an_old_score_that_is_no_number_is_none(export: Path) -> None:
     entries = metadata(export, "submission_11:\n  :score: .nan\nsubmission_12:\n  :score: lots\n")
-    assert entries["11"].before is None
-    assert entries["12"].before is None
+    assert entries["11"].before == Score()
+    assert entries["12"].before == Score()
 
 
 def test_an_entry_without_files_is_there_with_its_damage(export: Path) -> None:
@@ -212,7 +212,7 @@ def test_metadata_beside_other_folders_hide_nobody(tmp_path: Path) -> None:
 def test_the_metadata_in_the_only_upload_set_no_name_no_id_and_no_score(tmp_path: Path) -> None:
     (folders_of(tmp_path, "ana") / "ana" / METADATA).write_text("submission_1:\n  :score: 100\n")
     (entry,) = read_export(tmp_path).entries
-    assert (entry.id, entry.before, entry.submitters) == ("ana", None, ())
+    assert (entry.id, entry.before, entry.submitters) == ("ana", Score(), ())
 
 
 def test_canvas_files_are_grouped_by_student(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from autograder.regrade.grades import as_json, write_canvas, write_grades, write_gradescope
-from autograder.regrade.scores import before_of, checks_of
+from autograder.regrade.scores import checks_of, old_of
 from autograder.regrade.types import (
     Entry,
     Record,
@@ -31,10 +31,10 @@ def row(
 ) -> Row:
     tests = tuple(TestScore(number, f"check {number}", 5.0, 10.0, "") for number in ("2.10", "2.9"))
     return Row(
-        Entry(name, None, people, "2024-03-01", before=Score(before, ()), folder=f"submission_{name}"),
+        Entry(name, None, people, "2024-03-01", before=Score(before), folder=f"submission_{name}"),
         status,
         reasons,
-        None if now is None else Score(now, tests),
+        Score() if now is None else Score(now, tests),
         Record(),
     )
 
@@ -147,12 +147,21 @@ def test_tests_are_ordered_by_their_numbers_as_numbers() -> None:
 
 def test_an_old_test_is_found_by_number_or_else_by_name() -> None:
     old = (TestScore("", "2.9) Check 2.9", 1.0, 10.0, ""), TestScore("2.10", "renamed", 2.0, 10.0, ""))
-    one = Row(Entry("1", None, before=Score(3.0, old)), Status.GRADED, (), None, Record())
-    assert before_of(one, TestScore("2.9", "check 2.9", 0, 10, "")) == old[0]
-    assert before_of(one, TestScore("2.10", "check 2.10", 0, 10, "")) == old[1]
-    assert before_of(one, TestScore("2.9", "worded anew", 0, 10, "")) == old[0]
-    assert before_of(one, TestScore("", "renamed", 0, 10, "")) == old[1]
-    assert before_of(one, TestScore("3.1", "another", 0, 10, "")) is None
+    names = (
+        ("2.9", "check 2.9"),
+        ("2.10", "check 2.10"),
+        ("2.9", "anew"),
+        ("", "renamed"),
+        ("3.1", "another"),
+    )
+    now = Score(0.0, tuple(TestScore(number, name, 0, 10, "") for number, name in names))
+    one = Row(Entry("1", None, before=Score(3.0, old)), Status.GRADED, (), now, Record())
+    assert old_of(one) == {
+        "2.9 check 2.9": old[0],
+        "2.10 check 2.10": old[1],
+        "2.9 anew": old[0],
+        "renamed": old[1],
+    }
 
 
 def test_the_json_names_nobody() -> None:

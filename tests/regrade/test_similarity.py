@@ -4,8 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from autograder.grade import read
-from autograder.regrade.similarity import canonical_source, fingerprint, groups, mistakes
-from autograder.regrade.types import Entry, Fingerprint, Record, Row, Status
+from autograder.regrade.scores import canonical_source, fingerprint, groups, mistakes
+from autograder.regrade.types import Entry, Fingerprint, Record, Row, Score, Status
 from tests.answers.answer import Answer
 from tests.answers.upload import log_alone, log_and_notebook, write
 from tests.regrade.exports import EINSUM, RIGHT
@@ -40,7 +40,7 @@ def of(answer: Answer, folder: Path, form=log_and_notebook) -> Fingerprint:  # t
 
 
 def row(name: str, mark: Fingerprint, *diagnoses: str) -> Row:
-    return Row(Entry(name, None), Status.GRADED, (), None, Record(diagnoses=diagnoses, fingerprint=mark))
+    return Row(Entry(name, None), Status.GRADED, (), Score(), Record(diagnoses=diagnoses, fingerprint=mark))
 
 
 def test_code_is_the_same_up_to_names_comments_and_layout() -> None:
