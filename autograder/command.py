@@ -47,6 +47,8 @@ def grade_command(
             write(failed(error), results)
             return FAULT
     print(f"{isolation}; {version_line()}")
+    for line in graded.results["extra_data"].get("look at", ()):
+        print(f"look at: {line}")
     print(table(graded.results))
     print(f"results: {results}")
     if html is not None:

@@ -103,11 +103,13 @@ def row_of(entry: Entry, out: Out) -> Row:
     if record is None:
         return Row(entry, Status.FAULT, ("its result is not whole: run again",), Score(), Record())
     status = Status.TIMED_OUT if record.timed_out else Status.GRADED
+    results = json.loads(record.results or b"{}")
     return Row(
         entry=entry,
         status=Status.FAULT if record.faults else status,
         reasons=record.faults or (("its code met a time limit",) if record.timed_out else ()),
-        now=Score() if record.results is None else score_of_results(json.loads(record.results)),
+        now=score_of_results(results) if results else Score(),
+        look_at=tuple(results.get("extra_data", {}).get("look at", ())),
         record=replace(record, results=None, files=()),  # of 2,000 submissions they are large
     )
 

@@ -175,13 +175,15 @@ class Status(Enum):
 
 @dataclass(frozen=True)
 class Row:
-    """One submission in the tables. reasons: the faults, or why it was skipped."""
+    """One submission in the tables. reasons: the faults, or why it was skipped. look_at: what staff should
+    see for themselves, such as a construct in its code by which a program could cheat."""
 
     entry: Entry
     status: Status
     reasons: tuple[str, ...]
     now: Score
     record: Record
+    look_at: tuple[str, ...] = ()
 
     @property
     def change(self) -> float | None:

@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from tests.regrade.exports import KINDS, METADATA, write_export, zipped
+from tests.answers.upload import LOG, NOTEBOOK, notebook_text
+from tests.regrade.exports import GREEDY, HANGS, KINDS, METADATA, write_export, zipped
 
 ROOT = Path(__file__).resolve().parents[2]
 SOME = {name: KINDS[name] for name in ("right", "no scale", "soft", "log cut in half", "exits", "a PDF")}
@@ -87,6 +88,50 @@ def test_a_result_is_what_the_submission_gets_alone(
         ]
         subprocess.run(command, cwd=project, check=True, capture_output=True, timeout=120)
         assert found == without_times(alone)
+
+
+HOSTILE = {
+    "sleeps": {"hw.py": "import time\n" + "time.sleep(0.5)\n" * 40},
+    "spins in forward": {NOTEBOOK: notebook_text(HANGS)},
+    "takes all memory": {NOTEBOOK: notebook_text(GREEDY), LOG: "[" * 1_000_000},
+}
+
+
+def test_a_class_is_not_harmed_by_its_hostile_members(
+    project: Path, undisturbed: Path, export: Path, tmp_path: Path
+) -> None:
+    short = tmp_path / "project"
+    shutil.copytree(project, short)
+    settings = short / "autograder" / "settings.py"
+    text = settings.read_text()
+    for name, value in {"LOAD_CPU": 4, "CALL_CPU": 2, "UPLOAD_WALL": 25, "UPLOAD_CPU": 10}.items():
+        text, found = re.subn(rf"^({name}_SECONDS: Final = )[\d.]+", rf"\g<1>{value}.0", text, flags=re.M)
+        assert found == 1
+    settings.write_text(text)
+    wild = tmp_path / "export"
+    honest = sorted(all_results(undisturbed))[:4]
+    for number, files in enumerate(HOSTILE.values()):
+        (wild / f"submission_{number + 1}").mkdir(parents=True)
+        for name, content in files.items():
+            (wild / f"submission_{number + 1}" / name).write_text(content)
+    for name in honest:
+        shutil.copytree(export / f"submission_{name}", wild / f"submission_{name}")
+    began = time.monotonic()
+    regrade(short, wild, tmp_path / "OUT")
+    assert time.monotonic() - began < 200
+    results = all_results(tmp_path / "OUT")
+    assert len(results) == len(HOSTILE) + len(honest)
+    for name in honest:
+        now, alone = results[f"submission_{name}"], all_results(undisturbed)[name]
+        assert [told(test) for test in now["tests"]] == [told(test) for test in alone["tests"]]
+    assert {line["status"] for line in grades(tmp_path / "OUT")} <= {
+        "graded",
+        "time-out; its code met a time limit",
+    }
+
+
+def told(test: dict[str, Any]) -> tuple[Any, ...]:
+    return test["number"], test.get("score"), test.get("output")
 
 
 def test_a_zip_in_another_order_with_one_worker_gives_the_same_results(

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from autograder.regrade.report import point_changes, write_report
+from autograder.regrade.output_folder import Out
+from autograder.regrade.report import point_changes, write_pages, write_report
+from autograder.regrade.scores import row_of
 from autograder.regrade.types import (
     Entry,
     Fingerprint,
@@ -97,6 +99,21 @@ def test_faults_stand_before_time_outs_in_what_to_look_at_first(report: Path) ->
     first = report.read_text("utf-8").split("Look here first")[-1].split("</section>")[0]
     assert first.index("1070") < first.index("1050") < first.index("a note")
     assert "2.2: KeyError" in first
+
+
+def test_what_staff_should_look_at_stands_there_and_on_the_submission_s_page(tmp_path: Path) -> None:
+    with Out.hold(tmp_path / "OUT") as out:
+        pass
+    results = {"score": 1.0, "tests": [], "extra_data": {"look at": ["cell 4, line 2: <ctypes>"]}}
+    out.keep(Record(json.dumps(results).encode(), id="1003", key="key"))
+    row = row_of(Entry("1003", upload=None), out)
+    assert row.status is Status.GRADED
+    write_report([*rows(2), row], [], tmp_path / "report.html", anonymous=True)
+    first = (tmp_path / "report.html").read_text("utf-8").split("Look here first")[-1].split("</section>")[0]
+    assert "1003" in first
+    assert "cell 4, line 2: &lt;ctypes&gt;" in first
+    write_pages([row], out, "report.html", anonymous=True)
+    assert "Look at cell 4, line 2: &lt;ctypes&gt;" in (out.pages / "1003.html").read_text("utf-8")
 
 
 def test_without_names_the_page_has_none(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -62,6 +64,17 @@ def test_a_grader_that_hangs_meets_the_watchdog(tmp_path: Path) -> None:
 def test_a_worker_that_cannot_start_ends_the_run_with_its_reason(tmp_path: Path) -> None:
     with pytest.raises(SandboxFault, match="there is no torch"):
         list(run_jobs([upload(tmp_path, "s")], broken_grader, jobs=2, workdir=tmp_path))
+
+
+def test_a_worker_has_the_grader_s_limit_on_memory() -> None:
+    code = (
+        "import resource\nfrom autograder.regrade.workers import real_grader\n"
+        "with real_grader():\n    print(resource.getrlimit(resource.RLIMIT_AS)[0])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert 0 < int(done.stdout) < 8 << 30
 
 
 def test_tasks_are_taken_only_as_workers_get_free(tmp_path: Path) -> None:
