@@ -1,19 +1,22 @@
-"""An honest upload and a wrong one, as files by name: what the hostile uploads are made from."""
+"""What attacks are made from: an honest upload and a wrong one, as files and as cells of a program."""
 
 from __future__ import annotations
 
 import json
-import random
-from functools import cache
+import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from reference.solutions import SOLUTIONS
-from reference.tasks import COPY_FIRST, IDENTITY, drawn_sequence
+from autograder.sandbox.calls import Call, Cell, Forward, Gradients, RecordedOutput, Sizes, Weights
+from autograder.sandbox.host import DEFAULT_LIMITS
+from tests.answers.answer import Answer
+from tests.answers.run import log_of
 
-Files = dict[str, bytes]
+Files = Mapping[str, bytes]
 LOG, CODE = "submission_log.json", "homework.py"
 
 _INIT = """\
@@ -34,28 +37,24 @@ HONEST_FORWARD = """\
         return torch.softmax(scores, dim=-1) @ self.Vm(seq)
 """
 WRONG_FORWARD = HONEST_FORWARD.replace(" / math.sqrt(self.qk_dim)", "")
-LOOPED_FORWARD = """\
-    def forward(self, seq):
-        if self.pos is not None:
-            seq = torch.cat([seq, self.pos.weight[:len(seq)]], dim=-1)
-        keys, values = self.Km(seq), self.Vm(seq)
-        rows = []
-        for row in seq:
-            scores = self.Qm(row) @ keys.T / math.sqrt(self.qk_dim)
-            rows.append(torch.softmax(scores, dim=-1) @ values)
-        return torch.stack(rows)
-"""
+"""The scores are not scaled."""
+_HEAD = "import math, os, sys\nimport numpy as np\nimport torch\nimport torch.nn as nn\n"
+
+
+def body(forward: str) -> str:
+    """What stands in a forward, as a row of a table has it."""
+    return textwrap.dedent(forward.partition("\n")[2]).strip()
 
 
 def code(before: str = "", forward: str = HONEST_FORWARD, after: str = "") -> bytes:
     """The script: imports, what the attacker puts first, the class, and what comes last."""
-    head = "import math, os, sys\nimport numpy as np\nimport torch\nimport torch.nn as nn\n"
-    return f"{head}{before}\nclass PytorchTransformer(nn.Module):\n{_INIT}\n{forward}\n{after}\n".encode()
+    return f"{_HEAD}{before}\nclass PytorchTransformer(nn.Module):\n{_INIT}\n{forward}\n{after}\n".encode()
 
 
 def log(**changed: Any) -> bytes:
-    """The log that the notebook would write, with some values changed."""
-    return json.dumps({**_honest_log(), **changed}).encode()
+    """The log that the notebook would write of this class, with some values changed."""
+    methods = {"torch_transformer_init": _INIT, "torch_transformer_forward": HONEST_FORWARD}
+    return json.dumps({**json.loads(log_of(Answer("plain"))), **methods, **changed}).encode()
 
 
 def honest(before: str = "", forward: str = HONEST_FORWARD, after: str = "", **changed: Any) -> Files:
@@ -66,34 +65,88 @@ def honest(before: str = "", forward: str = HONEST_FORWARD, after: str = "", **c
 
 def wrong(before: str = "", after: str = "") -> Files:
     """An upload whose scores are not scaled and whose matrices are all zeros."""
-    zeros = {name: [0.0] * len(value) for name, value in _honest_log().items() if name.endswith(("_K", "_Q"))}
+    values = json.loads(log())
+    zeros = {name: [0.0] * len(value) for name, value in values.items() if name.endswith(("_K", "_Q"))}
     return honest(before, WRONG_FORWARD, after, **zeros)
 
 
-@cache
-def _honest_log() -> dict[str, Any]:
-    namespace: dict[str, Any] = {}
-    exec(code(), namespace)
-    random.seed(1998)
-    np.random.seed(1998)
-    torch.manual_seed(1998)
-    with torch.no_grad():
-        output = namespace["PytorchTransformer"](7, 4, 3, 2, 9)(torch.randn(8, 7))
-    values: dict[str, Any] = {
-        "time": 1700000000.5,
-        "torch_transformer_shape": list(output.shape),
-        "torch_transformer_value": output.flatten()[2:7].tolist(),
-        "torch_transformer_init": _INIT,
-        "torch_transformer_forward": HONEST_FORWARD,
-    }
-    content, position = (next(iter(SOLUTIONS[task.name].values())) for task in (IDENTITY, COPY_FIRST))
-    for prefix, transformer, task, seed in (
-        ("attention_by_content", content, IDENTITY, 1997),
-        ("attention_by_position", position, COPY_FIRST, 2017),
-    ):
-        sequence = drawn_sequence(task, seed).inputs[0]
-        values[prefix] = transformer.forward(sequence).output.ravel().tolist()
-        for letter in "QKV":
-            values[f"{prefix}_{letter}"] = getattr(transformer, f"{letter}m").ravel().tolist()
-    values["attention_by_position_pos"] = position.pos.ravel().tolist()
-    return values
+def filled(folder: Path, files: Files) -> Path:
+    """The folder with these files in it."""
+    folder.mkdir(exist_ok=True)
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    return folder
+
+
+LEAK = "LEAKED"
+MARK = "attack-left-this"
+"""In the name of every file that an attack makes or tries to make."""
+LIMITS = replace(DEFAULT_LIMITS, load_cpu=1.0, call_cpu=1.0, wall_factor=2.0, failed_attempts=2)
+"""For attacks that never end: what a test can wait for."""
+
+
+@dataclass(frozen=True)
+class World:
+    """What the attacker is assumed to know: where everything lies, and who holds what."""
+
+    grader: int
+    folder: str
+    secret: str
+    results: str
+    repository: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """One hostile program. code: a cell of its own, before the model; forward: the body of its forward.
+
+    ends: how the first call has to end, by names of `End` or of exceptions; empty: see the table.
+    """
+
+    family: str
+    name: str
+    code: str = ""
+    forward: str = ""
+    ends: tuple[str, ...] = ()
+    after: str = ""
+
+
+_PREAMBLE = """
+import ctypes, gc, io, json, math, mmap, os, random, resource, signal, socket, struct, sys, threading, time
+import numpy as np
+import torch
+import torch.nn as nn
+GRADER, FOLDER, SECRET, RESULTS, REPOSITORY = {world}
+MARK = {mark!r}
+libc = ctypes.CDLL(None, use_errno=True)
+def leak(*what):
+    raise RuntimeError({leak!r} + repr(what)[:300])
+def call(number, *arguments):
+    result = libc.syscall(number, *[ctypes.c_long(a) if isinstance(a, int) else a for a in arguments])
+    if result == -1:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return result
+"""
+_SIZES = Sizes(3, 4, 2, 2, 6)
+_RNG = np.random.default_rng(7)
+_WEIGHTS = Weights(*(_RNG.normal(size=size) for size in ((5, 4), (5, 4), (5, 2), (6, 2))))
+_SEQUENCE = _RNG.normal(size=(5, 3))
+CALLS: tuple[Call, ...] = (
+    Forward(_SIZES, _WEIGHTS, _SEQUENCE),
+    Gradients(_SIZES, _WEIGHTS, _SEQUENCE, _RNG.normal(size=(5, 2))),
+    RecordedOutput(1998, _SIZES, 5),
+    Forward(_SIZES, _WEIGHTS, _SEQUENCE[::-1].copy()),
+)
+
+
+def program(world: World, row: Row, default_forward: str = HONEST_FORWARD) -> list[Cell]:
+    """The cells of the upload: the attacker's tools, the attack, the model, what the attack does last."""
+    names = (world.grader, world.folder, world.secret, world.results, world.repository)
+    own = "    def forward(self, seq):\n" + textwrap.indent(row.forward.strip(), " " * 8)
+    forward = own if row.forward else default_forward
+    return [
+        Cell("cell 1", _PREAMBLE.format(world=names, mark=MARK, leak=LEAK)),
+        Cell("cell 2", row.code.strip()),
+        Cell("cell 3", f"class PytorchTransformer(nn.Module):\n{_INIT}\n{forward}"),
+        Cell("cell 4", row.after.strip()),
+    ]

@@ -12,10 +12,8 @@ from autograder.grade import grade
 from autograder.sandbox.calls import Answer
 from autograder.sandbox.jail.confine import Limits, environment_paths, prepare
 
-from .base import Files, honest, log
+from .base import CALLS, Files, Row, World, filled, honest, log, program
 from .machines import MACHINES, Machine, fork_server_on
-from .rows import CALLS, Row, World, program
-from .test_uploads import filled
 
 pytestmark = pytest.mark.slow
 

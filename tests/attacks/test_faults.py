@@ -14,8 +14,7 @@ import pytest
 
 from autograder.results.schema import validate
 
-from .base import CODE, LOG, code, honest, log
-from .test_uploads import filled
+from .base import CODE, LOG, code, filled, honest, log
 
 pytestmark = pytest.mark.slow
 
