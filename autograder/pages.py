@@ -29,7 +29,6 @@ _SECTIONS: Final = {
     "attention_by_position": "Attention by position",
     "unique_tokens": "Unique tokens (optional)",
 }
-_OTHER: Final = "Other checks"
 _MAX_TEXT: Final = 100_000
 _PLACE: Final = re.compile(r"(?P<label>[^\n;:]{1,80}?),? line (?P<line>\d{1,6})\b")
 _MAX_CODE_LINES: Final = 3000
@@ -55,27 +54,24 @@ def _environment() -> Environment:
 
 def _shown(value: object) -> object:
     """What stands for a value on a page: text without what acts; markup is the grader's own."""
-    return (
-        value
-        if hasattr(value, "__html__") or not isinstance(value, str)
-        else clean(value, _MAX_TEXT, lines=True, joiners=True)
-    )
+    if isinstance(value, str) and not hasattr(value, "__html__"):
+        return clean(value, _MAX_TEXT, lines=True, joiners=True)
+    return value
 
 
-def markup(html: str) -> Any:
-    """Text that is HTML already, the grader's own."""
+def markup(html: str, **shown: object) -> Any:
+    """Text that is HTML already, the grader's own; what is in its braces is shown, and escaped."""
     from markupsafe import Markup
 
-    return Markup(html)  # noqa: S704 - the grader's own, see above
+    return Markup(html).format(**shown) if shown else Markup(html)  # noqa: S704 - the grader's own
 
 
 def image(png: bytes, width: int, words: str) -> Any:
     """A picture that is in the page itself. width: in pixels of the page. words: what it shows."""
-    from markupsafe import Markup
-
-    data = base64.b64encode(png).decode("ascii")
-    element = '<img style="width:{}px" alt="{}" src="data:image/png;base64,{}">'
-    return Markup(element).format(width, clean(words, _MAX_TEXT), data)  # noqa: S704 - format escapes
+    return markup(
+        '<img style="width:{width}px" alt="{words}" src="data:image/png;base64,{data}">',
+        **{"width": width, "words": clean(words, _MAX_TEXT), "data": base64.b64encode(png).decode("ascii")},
+    )
 
 
 def there(path: str) -> Path:
@@ -94,30 +90,24 @@ def write_page(html: str, path: Path, label: str) -> None:
     print(f"{label}: {path}")
 
 
-def render(template: str, title: str, **context: Any) -> str:
-    """One page, complete. title: text. context: what the template names."""
+def render(template: str, title: str, script: str = "", **context: Any) -> str:
+    """One page, complete. title: text. script: a file beside the template. context: what it names."""
     from autograder.version import version_line
 
-    style = (_TEMPLATES / "style.css").read_text("utf-8")
-    script = context.pop("script", "")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    code = (_TEMPLATES / script).read_text("utf-8") if script else ""
+    digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
     return (
         _environment()
         .get_template(template)
         .render(
             title=title,
-            style=markup(style),
-            script=markup(script),
+            style=markup((_TEMPLATES / "style.css").read_text("utf-8")),
+            script=markup(code),
             script_hash=markup(f"sha256-{digest}"),
             version=version_line(),
             **context,
         )
     )
-
-
-def script(name: str) -> str:
-    """The text of a script of the pages."""
-    return (_TEMPLATES / name).read_text("utf-8")
 
 
 def points(value: float | None) -> str:
@@ -143,27 +133,25 @@ def submission_page(
     marked. before: an old `Score`; before_of: its tests, by the title that they have now. only: the number of
     the one check that is told of. context: of the template's head, people, facts, reasons, report and id.
     """
-    tests = [test for test in results.get("tests", ()) if only in ("", test.get("number"))]
+    every = results.get("tests", ())
+    tests = [test for test in every if only in ("", test.get("number"))]
     checks = [_check(index, test, (before_of or {}).get(_label(test))) for index, test in enumerate(tests)]
     sections: dict[str, list[dict[str, Any]]] = {}
     for check in checks:
         if check["told"] or check["before_message"]:
             sections.setdefault(check["section"], []).append(check)
-    view = {
-        "score": results.get("score", 0),
-        "total": sum(test.get("max_score") or 0 for test in results.get("tests", ())),
-        "passed": sum(test.get("status") == "passed" for test in results.get("tests", ())),
-        "graded": sum("status" in test for test in results.get("tests", ())),
-        "output": _told(results),
-        "checks": checks,
-        "sections": list(sections.items()),
-    }
     marks = _marks([str(test.get("output", "")) for test in tests])
     head = {"people": (), "facts": "", "reasons": (), "report": "", "id": ""} | context
     return render(
         "submission.html",
         title,
-        view=view,
+        score=results.get("score", 0),
+        total=sum(test.get("max_score") or 0 for test in every),
+        passed=sum(test.get("status") == "passed" for test in every),
+        graded=sum("status" in test for test in every),
+        output=_told(results),
+        checks=checks,
+        sections=sections,
         before=before,
         comparisons=comparisons,
         learned=learned,
@@ -174,16 +162,16 @@ def submission_page(
 
 def _check(index: int, test: Mapping[str, Any], old: Any) -> dict[str, Any]:
     verdict, kind = _verdict(test)
-    worth = test.get("max_score")
-    changed = old is not None and (old.message or old.score != (test.get("score") or 0))
+    score, worth = test.get("score") or 0, test.get("max_score")
+    changed = old is not None and (old.message or old.score != score)
     return {
         "index": index,
         "label": _label(test),
         "verdict": verdict,
         "kind": kind,
-        "points": f"{test.get('score') or 0:g} of {worth:g}" if worth else "no points",
+        "points": f"{score:g} of {worth:g}" if worth else "no points",
         "told": _told(test),
-        "section": _SECTIONS.get((test.get("tags") or [""])[0], _OTHER),
+        "section": _SECTIONS.get((test.get("tags") or [""])[0], "Other checks"),
         "before": "–" if old is None else f"{points(old.score)} of {points(old.max_score)}",
         "before_message": old.message or "(no message)" if changed else "",
     }

@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any, Final
 
-from autograder.pages import markup, points, render, script, submission_page
+from autograder.pages import markup, points, render, submission_page
 from autograder.regrade.output_folder import Out, replace
 from autograder.regrade.scores import checks_of, groups, maximum_of, mistakes, old_of
 from autograder.regrade.types import Row, Score, Status, TestScore
@@ -62,7 +62,7 @@ def write_report(rows: Sequence[Row], notes: Sequence[str], path: Path, *, anony
         mistakes=mistakes(rows),
         groups=groups(rows),
         data=markup(text),
-        script=script("regrade.js"),
+        script="regrade.js",
     )
     replace(path, page.encode("utf-8", "replace"), durable=True)
 

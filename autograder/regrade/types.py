@@ -120,16 +120,10 @@ class Record:
     @staticmethod
     def from_json(data: Mapping[str, Any], results: bytes | None) -> Record:
         """The record whose plain data this is. Raises KeyError or TypeError if it is something else."""
-        return Record(
-            results=results,
-            faults=tuple(map(str, data["faults"])),
-            diagnoses=tuple(map(str, data["diagnoses"])),
-            timed_out=bool(data["timed_out"]),
-            fingerprint=Fingerprint(**data["fingerprint"]),
-            files=tuple((str(name), str(source)) for name, source in data["files"]),
-            id=str(data["id"]),
-            key=str(data["key"]),
-        )
+        plain = {name: data[name] for name in ("timed_out", "id", "key")}
+        texts: Any = {name: tuple(map(str, data[name])) for name in ("faults", "diagnoses")}
+        files = tuple((str(name), str(source)) for name, source in data["files"])
+        return Record(results, files=files, fingerprint=Fingerprint(**data["fingerprint"]), **texts, **plain)
 
 
 GradeFunction = Callable[[Path], Record]

@@ -109,9 +109,20 @@ function shows(row) {
   return folded(state.text).split(/\s+/).every((word) => haystack(row).includes(word));
 }
 
+// The table grows as it is scrolled: to lay out thousands of rows takes seconds.
+const STEP = 150;
+function extend(count = STEP) {
+  const from = body.rows.length;
+  body.append(...state.visible.slice(from, from + count).map((row) => (row.line ??= makeRow(row))));
+}
+const scroller = document.querySelector(".tall");
+scroller.addEventListener("scroll", () => scroller.scrollTop + 2 * scroller.clientHeight > scroller.scrollHeight && extend());
+addEventListener("beforeprint", () => extend(Infinity));
+
 function draw() {
   state.visible = data.rows.filter(shows).sort(compare);
-  body.replaceChildren(...state.visible.map((row) => (row.line ??= makeRow(row))));
+  body.replaceChildren();
+  extend();
   document.getElementById("count").textContent = `${state.visible.length} of ${data.rows.length}`;
   document.getElementById("none").hidden = state.visible.length > 0;
   const chip = document.getElementById("chip");
@@ -167,7 +178,8 @@ function sameAs(id, group, index) {
   return line;
 }
 const dialog = document.querySelector("dialog");
-function open(id) {
+function open(name) {
+  const id = byId.has(name) ? name : name.replace(/^submission_/, "");
   const row = byId.get(id);
   if (!row) return;
   const at = state.visible.indexOf(row);
@@ -208,7 +220,7 @@ function open(id) {
   else ([...head.querySelectorAll("button:enabled")].find((button) => button.textContent === focused) ?? close).focus();
 }
 function follow() {
-  const match = location.hash.match(/^#(?:id=)?(.+)$/); // report.html#310001 does as well
+  const match = location.hash.match(/^#(?:id=)?(.+)$/); // report.html#310001 and #submission_310001 do as well
   if (match) open(decodeURIComponent(match[1]));
   else if (dialog.open) dialog.close();
 }

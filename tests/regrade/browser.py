@@ -29,8 +29,8 @@ def drive(report: Path, folder: Path, steps: str, *flags: str) -> Any:
     """Runs steps, which fill `told`, in a copy of the page that allows it; gives `told`."""
     text = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", report.read_text("utf-8"))
     script = (
-        "<script>const told = {}; const ids = () => [...document.querySelectorAll('#all tbody tr')]"
-        ".map((line) => line.dataset.id); const set = (id, value) => { const field = "
+        "<script>const told = {}; const ids = () => state.visible"
+        ".map((row) => row.id); const set = (id, value) => { const field = "
         "document.getElementById(id); field.value = value; field.dispatchEvent(new Event('input')); };"
         f"{steps}; const out = document.createElement('pre'); out.id = 'told'; "
         "out.textContent = JSON.stringify(told); document.body.replaceChildren(out);</script>"

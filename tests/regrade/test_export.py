@@ -236,3 +236,56 @@ def test_a_readme_beside_the_folders_is_asked_about(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"README.md: is that a submission\?"):
         read_export(tmp_path)
     assert len(read_export(tmp_path, folders_only=True).entries) == 2
+
+
+def tree(root: Path, *files: str) -> Path:
+    for name in files:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text("{}")
+    return root
+
+
+def as_zip(folder: Path, path: Path) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in sorted(folder.rglob("*")):
+            archive.write(file, file.relative_to(folder))
+    return path
+
+
+@pytest.mark.parametrize("zipped_too", [False, True])
+@pytest.mark.parametrize(
+    ("files", "ids"),
+    [
+        (
+            (
+                "Ana García_1042_assignsubmission_file_/submission_log.json",
+                "Ana García_1042_assignsubmission_file_/hw.ipynb",
+                "Ben Li_1043_assignsubmission_file_/submission_log.json",
+            ),
+            ["Ana-Garc-a_1042_assignsubmission_file_-", "Ben-Li_1043_assignsubmission_file_-"],
+        ),
+        (("ana/ps1/hw.ipynb", "ana/ps1/timestamp.txt", "ben/ps1/hw.ipynb"), ["ana", "ben"]),
+        (
+            ("ruizana_11_901_hw.ipynb", "ruizana_11_902_submission_log.json", "lil_LATE_12_903_hw.ipynb"),
+            ["lil_12", "ruizana_11"],
+        ),
+    ],
+    ids=["moodle", "nbgrader", "canvas"],
+)
+def test_the_tree_of_another_system_is_a_class(
+    tmp_path: Path, files: tuple[str, ...], ids: list[str], zipped_too: bool
+) -> None:
+    export = tree(tmp_path / "submitted", *files)
+    if zipped_too:
+        export = as_zip(export, tmp_path / "export.zip")
+    entries = read_export(export).entries
+    assert len(entries) == len(ids)
+    for entry, expected in zip(sorted(entries, key=lambda one: one.id), ids, strict=True):
+        assert entry.id.startswith(expected)
+        place = path_of(entry, export, tmp_path / "place")
+        assert any(file.suffix in (".ipynb", ".json") for file in place.rglob("*"))
+
+
+def test_a_student_called_as_another_ones_files_are_hides_nobody(tmp_path: Path) -> None:
+    export = tree(tmp_path, "ruizana_11/hw.ipynb", "ruizana_11_901_hw.ipynb")
+    assert len(read_export(export).entries) == 2

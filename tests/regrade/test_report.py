@@ -23,6 +23,7 @@ from autograder.regrade.types import (
     Submitter,
     TestScore,
 )
+from autograder.version import version_line
 from tests.regrade.browser import browse, drive, in_a_browser, sticking_out
 
 EVIL = "</script><img src=x onerror=alert(1)>\u2028<!--"
@@ -130,9 +131,12 @@ def test_a_report_of_nobody_is_a_page_too(tmp_path: Path) -> None:
 
 
 @in_a_browser
-def test_the_page_draws_2000_rows_under_its_own_policy(report: Path, tmp_path: Path) -> None:
+def test_the_page_draws_its_first_rows_under_its_own_policy_and_the_rest_when_they_are_wanted(
+    report: Path, tmp_path: Path
+) -> None:
     shown = browse(report, tmp_path / "profile", "--dump-dom", address="#id=1009")
-    assert shown.count("<tr data-id=") == 2000
+    assert shown.count("<tr data-id=") == 150  # 2,000 take seconds to lay out
+    assert "2000 of 2000" in shown
     assert re.search("<dialog [^>]*open", shown)
     assert "new message &lt;/script&gt;&lt;img" in shown
 
@@ -205,6 +209,115 @@ def test_a_picture_can_be_taken_at_two_widths_and_nothing_sticks_out(
     browse(report, tmp_path / "profile", size, f"--screenshot={picture}")
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert sticking_out(report, tmp_path, width) == {"width": width, "over": 0}
+
+
+@in_a_browser
+def test_the_table_grows_as_it_is_scrolled_and_is_whole_in_print(report: Path, tmp_path: Path) -> None:
+    told = drive(
+        report,
+        tmp_path,
+        "told.first = body.rows.length; scroller.dispatchEvent(new Event('scroll'));"
+        "scroller.scrollTop = scroller.scrollHeight; scroller.dispatchEvent(new Event('scroll'));"
+        "told.scrolled = body.rows.length; dispatchEvent(new Event('beforeprint'));"
+        "told.printed = body.rows.length; told.ids = ids().length",
+    )
+    assert told["first"] == 150
+    assert told["scrolled"] > 150
+    assert (told["printed"], told["ids"]) == (2000, 2000)
+
+
+def a_class() -> list[Row]:
+    """Ana's verdict changes, Ben's points alone, Chen's message alone, and Dana's nothing."""
+    names = ("Ana García", "Ben Öz", "李雷 Chen", "=Dana")
+    changes = (
+        (0.0, 10.0, "", ""),
+        (2.0, 5.0, "", ""),
+        (2.0, 2.0, "old words", "new words"),
+        (2.0, 2.0, "", ""),
+    )
+    made = []
+    for number, (name, (before, now, old, new)) in enumerate(zip(names, changes, strict=True), start=1):
+        entry = Entry(
+            id=f"31{number}",
+            upload=None,
+            submitters=(Submitter(name, f"00{number}", f"s{number}@uni.example"),),
+            before=Score(before, (TestScore("2.2", "check", before, 10.0, old or "was so"),)),
+            folder=f"submission_31{number}",
+        )
+        tests = (TestScore("2.2", "check", now, 10.0, new or "was so"),)
+        record = Record(diagnoses=("scores not scaled",) if number == 2 else ())
+        graded = Score(now, tests, f"Code: hw{number}.py.")
+        made.append(Row(entry, Status.GRADED, (), graded, record))
+    return made
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("small") / "report.html"
+    write_report(a_class(), [], path, anonymous=False)
+    return path
+
+
+@in_a_browser
+def test_a_student_is_found_by_whatever_is_known_of_them(small: Path, tmp_path: Path) -> None:
+    asked = {
+        "garcia": ["311"],
+        "ARCÍA ana": ["311"],
+        "s2@UNI": ["312"],
+        "oz": ["312"],
+        "李雷": ["313"],
+        "003": ["313"],
+        "314": ["314"],
+        "submission_314": ["314"],
+        "hw4.py": ["314"],
+        "new words": ["313"],
+        "not scaled": ["312"],
+    }
+    told = drive(
+        small,
+        tmp_path,
+        f"for (const word of {json.dumps(list(asked))}) {{ set('text', word); told[word] = ids(); }}",
+    )
+    assert told == asked
+
+
+@in_a_browser
+def test_what_changed_is_told_apart_verdict_points_and_message(small: Path, tmp_path: Path) -> None:
+    told = drive(
+        small,
+        tmp_path,
+        "for (const kind of ['verdict', 'points', 'message']) { set('change', kind); told[kind] = ids(); }",
+    )
+    assert told == {"verdict": ["311"], "points": ["312"], "message": ["313"]}
+
+
+@in_a_browser
+def test_a_filtered_view_goes_along_as_a_list_and_as_csv(small: Path, tmp_path: Path) -> None:
+    told = drive(small, tmp_path, "set('text', 'dana'); told.list = list(); told.csv = csv()")
+    assert told["list"] == "314\t=Dana"
+    head, line, end = told["csv"].split("\r\n")
+    assert head.startswith('\ufeff"id","name","sid","email"')
+    assert line.startswith('"314","\'=Dana","004","s4@uni.example"')
+    assert end == ""
+
+
+@in_a_browser
+@pytest.mark.parametrize("address", ["#312", "#id=312", "#submission_312"])
+def test_a_submission_has_an_address(small: Path, tmp_path: Path, address: str) -> None:
+    shown = browse(small, tmp_path / "profile", "--dump-dom", address=address)
+    assert re.search("<dialog [^>]*open", shown)
+    assert "Ben Öz" in shown.split("<dialog")[1]
+
+
+def test_a_check_has_its_shares_its_histogram_and_its_commonest_mistakes(small: Path) -> None:
+    text = small.read_text("utf-8")
+    assert "25% passed · 75% in part" in text
+    assert 'data-show="mistake 0 0">scores not scaled</button> <span class="muted">1</span>' in text
+    assert "2.2 check: scores from none to full" in text
+
+
+def test_the_report_says_which_grader_it_is_of(small: Path) -> None:
+    assert version_line() in small.read_text("utf-8")
 
 
 def test_a_change_of_points_is_told_before_the_scores_it_moved(tmp_path: Path) -> None:
