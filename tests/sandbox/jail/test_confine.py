@@ -4,27 +4,194 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
 import importlib
 import mmap
 import os
+import pickle
 import platform
+import re
 import resource
+import select
 import signal
+import socket
 import sys
 import tempfile
 import threading
 import time
-from dataclasses import replace
+import traceback
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import Enum
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from autograder.sandbox.jail.confine import Layer, confine, prepare
-from autograder.sandbox.jail.linux import permitted_capabilities
+from autograder.sandbox.jail.confine import (
+    Confinement,
+    Layer,
+    Limits,
+    close_all_but,
+    confine,
+    environment_paths,
+    prepare,
+)
+from autograder.sandbox.jail.linux import permitted_capabilities, set_capabilities
 from autograder.sandbox.jail.seccomp import is_available
+from tests.attacks.machines import DOCKER_CAPABILITIES, ORDINARY_USER
 
-from .forbidden import BY_NUMBER, FORBIDDEN, error_number, outcome
-from .jail import LIMITS, Machine, in_jail, linux_only, root_only
+LIMITS = Limits(readable=environment_paths(), memory_bytes=256 << 20, cpu_seconds=10)
+SECONDS = 20.0
+
+PR_CAPBSET_DROP = 24
+
+linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the jail's layers are Linux's")
+root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+
+
+class Machine(Enum):
+    AS_IT_IS = "as it is"
+    DOCKER_ROOT = "root in Docker"
+    ORDINARY_USER = "an ordinary user"
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What became of the action: what it returned, or the exception's type and errno; how the child ended."""
+
+    value: Any
+    error: str
+    code: int | None
+    signal: int
+    confinement: Confinement | None
+
+
+def in_jail(
+    action: Callable[[], Any], limits: Limits = LIMITS, machine: Machine = Machine.AS_IT_IS
+) -> Ending:
+    """Fork, become what the machine has, confine, and do the action; bounded in time."""
+    plan = prepare(limits)
+    reader, writer = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # a fork of a process with threads, from 3.12 on
+        child = os.fork()
+    if child == 0:
+        _be_the_child(action, limits, machine, plan, writer)
+    os.close(writer)
+    raw = _read_all(reader, child)
+    status = os.waitpid(child, 0)[1]
+    killer = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+    value, error, code, confinement = pickle.loads(raw) if raw else (None, "", None, None)
+    return Ending(value, error, code, killer, confinement)
+
+
+def _be_the_child(action: Any, limits: Limits, machine: Machine, plan: Any, writer: int) -> None:
+    confinement, value, error, code = None, None, "", None
+    try:
+        os.setsid()
+        os.chdir("/")
+        _become(machine)
+        close_all_but({0, 1, 2, writer})
+        confinement = confine(limits, plan)
+        value = action()
+    except BaseException as problem:
+        error, code = type(problem).__name__, getattr(problem, "errno", None)
+        if not isinstance(problem, (OSError, MemoryError)):
+            traceback.print_exc()
+    finally:
+        os.write(writer, pickle.dumps((value, error, code, confinement)))
+        os._exit(0)
+
+
+def _become(machine: Machine) -> None:
+    if machine is Machine.DOCKER_ROOT:
+        libc = ctypes.CDLL(None)
+        for number in range(41):
+            if not DOCKER_CAPABILITIES >> number & 1:
+                libc.prctl(PR_CAPBSET_DROP, number, 0, 0, 0)
+        set_capabilities(DOCKER_CAPABILITIES & permitted_capabilities())
+    elif machine is Machine.ORDINARY_USER:
+        os.setgroups([])
+        os.setresgid(ORDINARY_USER, ORDINARY_USER, ORDINARY_USER)
+        os.setresuid(ORDINARY_USER, ORDINARY_USER, ORDINARY_USER)
+
+
+def _read_all(reader: int, child: int) -> bytes:
+    raw = b""
+    while True:
+        if not select.select([reader], [], [], SECONDS)[0]:
+            os.kill(child, signal.SIGKILL)
+        piece = os.read(reader, 1 << 16)
+        raw += piece
+        if not piece:
+            os.close(reader)
+            return raw
+
+
+def syscall(number: int, *arguments: int) -> int:
+    """A raw call by its number on x86-64."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    result = int(libc.syscall(*(ctypes.c_long(value) for value in (number, *arguments))))
+    if result == -1:
+        raise OSError(ctypes.get_errno(), "")
+    return result
+
+
+FORBIDDEN = {
+    "open a socket": socket.socket,
+    "open a pair of sockets": socket.socketpair,
+    "fork": os.fork,
+    "fork by vfork and exec": lambda: os.posix_spawn(sys.executable, [sys.executable, "-c", "0"], {}),
+    "exec": lambda: os.execv("/bin/true", ["true"]),
+    "signal the parent": lambda: os.kill(os.getppid(), 0),
+    "signal everybody": lambda: os.kill(-1, 0),
+    "signal its group": lambda: os.kill(0, 0),
+    "read the parent's memory": lambda: os.open(f"/proc/{os.getppid()}/mem", os.O_RDWR),
+    "write a file": lambda: os.open("/tmp/jail-test", os.O_WRONLY | os.O_CREAT),
+    "write in shared memory": lambda: os.open("/dev/shm/jail-test", os.O_RDWR | os.O_CREAT),
+    "make a folder": lambda: Path("/tmp/jail-test").mkdir(),
+    "make an unnamed file": lambda: os.open("/tmp", os.O_TMPFILE | os.O_RDWR),
+    "change root": lambda: os.chroot("/"),
+    "become root": lambda: os.setuid(0),
+    "raise its limits": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20)),
+    "change the parent's limits": lambda: resource.prlimit(os.getppid(), resource.RLIMIT_CPU, (1, 1)),
+    "pin the parent": lambda: os.sched_setaffinity(os.getppid(), {0}),
+    "slow the parent": lambda: os.setpriority(os.PRIO_PROCESS, os.getppid(), 19),
+    "send signals by a pipe": lambda: fcntl.fcntl(os.pipe()[0], fcntl.F_SETOWN, os.getppid()),
+    "leave its session": lambda: os.setpgid(0, os.getppid()),
+    "lock memory": lambda: syscall(151, 1),
+}
+_NUMBERS = """
+ptrace 101 process_vm_readv 310 process_vm_writev 311 pidfd_open 434 pidfd_send_signal 424 pidfd_getfd 438
+unshare 272 setns 308 mount 165 umount2 166 pivot_root 155 open_tree 428 move_mount 429 fsopen 430
+mount_setattr 442 add_key 248 request_key 249 keyctl 250 shmget 29 semget 64 msgget 68 mq_open 240 bpf 321
+io_uring_setup 425 io_setup 206 perf_event_open 298 userfaultfd 323 memfd_create 319 memfd_secret 447
+kexec_load 246 kexec_file_load 320 init_module 175 finit_module 313 delete_module 176 swapon 167 quotactl
+179 reboot 169 sethostname 170 acct 163 name_to_handle_at 303 open_by_handle_at 304 kcmp 312 personality
+135 vfork 58 execveat 322 modify_ldt 154 iopl 172 sync 162 seccomp 317 landlock_restrict_self 446
+fanotify_init 300 splice 275 vmsplice 278 syslog 103
+"""
+BY_NUMBER = {name: int(number) for name, number in re.findall(r"([a-z_0-9]+)\s(\d+)", _NUMBERS)}
+"""System calls of x86-64."""
+
+
+def outcome(action) -> str:
+    try:
+        action()
+    except (OSError, ValueError):
+        return "refused"
+    return "open"
+
+
+def error_number(number: int) -> int | None:
+    try:
+        syscall(number, 0, 0, 0, 0, 0, 0)
+    except OSError as error:
+        return error.errno
+    return None
+
 
 pytestmark = [linux_only, pytest.mark.skipif(not is_available(), reason="no filters of system calls here")]
 
