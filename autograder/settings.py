@@ -44,7 +44,6 @@ MAX_CODE_BYTES: Final = 256 * KIB
 MAX_CODE_FILES: Final = 20
 """Notebooks, scripts and logs of one upload that are looked into."""
 MAX_LOG_BYTES: Final = 4 * MIB
-MAX_LOG_DEPTH: Final = 64
 MAX_MATRIX_ITEMS: Final = 100_000
 """Numbers in one array of the log."""
 

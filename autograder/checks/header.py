@@ -6,12 +6,14 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from html import unescape
+from importlib.metadata import version
 from typing import Any, Final
 
 import numpy as np
 
 from autograder.assignment import MATRICES, Task
 from autograder.checks.run import StudentRun
+from autograder.feedback.messages import NOT_GIVEN
 from autograder.sandbox.calls import Answer, End, Ended, LoadReport, StatementFate, StatementReport
 from autograder.submission.shapes import work_out_shapes
 from autograder.submission.source import same_code
@@ -28,6 +30,25 @@ _MAX_READ, _MAX_CAUSE = 4096, 160
 _OWN_TEST: Final = re.compile(r"test\(\)\s*(#|$)")
 _SEE: Final = re.compile(r"\b[Ss]ee (\d\.\d)\b(?: (?:and|to) (\d\.\d)\b)?")
 _RERUN: Final = "Run all cells again, download submission_log.json again, and upload both."
+_HINTS: Final = (
+    (
+        r"'list' object has no attribute '(shape|ndim|reshape|T)'",
+        "A list is no matrix to the notebook, which logs nothing of that part: write np.array(...).",
+    ),
+    (
+        r"Output shape: expected \((\d+), (\d+)\), got \(\1, 1, \2\)",
+        "An np.matrix has two dimensions whatever is cut out of it: the notebook wants an np.array.",
+    ),
+    (
+        r"was removed in the NumPy 2\.0 release",
+        "You used NumPy 1; it is graded with NumPy {numpy}.",
+    ),
+    (
+        r"module 'torch[\w.]*' has no attribute",
+        "If it ran for you, you used another PyTorch than {torch}, which grades it.",
+    ),
+)
+"""What an error does not say by itself: a pattern of its text, and the sentence behind it."""
 
 
 def header(evidence: StudentRun, tests: Sequence[Mapping[str, Any]] = ()) -> str:
@@ -165,7 +186,7 @@ def _loading(load: LoadReport, left_alone: Mapping[str, int], *, judged: bool) -
         and not (judged and _OWN_TEST.match(report.place.text))
     ]
     told = _causes(failed)[:MAX_STATEMENTS]
-    lines = [_statement(report) for report in told]
+    lines = [*map(_statement, told), *_hints(told)]
     if len(failed) > len(told):
         lines.append(
             f"(and {len(failed) - len(told)} more statements that did not run, most because of these)"
@@ -205,4 +226,17 @@ def _statement(report: StatementReport) -> str:
         return f"{where}: {code} was left out, since in it the program died: {reason} ({detail})."
     message = clean(report.error.message, _MESSAGE_LIMIT)
     kind = clean(report.error.type_name, NAME_LIMIT)
+    if re.fullmatch(NOT_GIVEN, kind):
+        needs = "needs a file, the network or another program, which the grader gives to nobody"
+        return f"{where}: {code} {needs} ({kind}: {message}); the rest went on."
     return f"{where}: {code} raised {kind}: {message} (the rest went on)."
+
+
+def _hints(told: Sequence[StatementReport]) -> list[str]:
+    """What the errors do not say themselves, each once."""
+    messages = [report.error.message for report in told if report.error is not None]
+    return [
+        hint.format(numpy=version("numpy"), torch=version("torch"))
+        for pattern, hint in _HINTS
+        if any(re.search(pattern, message) for message in messages)
+    ]

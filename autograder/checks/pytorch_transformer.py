@@ -25,6 +25,7 @@ from autograder.feedback.messages import (
     with_fallback,
 )
 from autograder.sandbox.calls import Answer, Call, Describe, Outcome, Sizes
+from autograder.submission.types import Origin
 from autograder.text import NAME_LIMIT, clean
 
 SECTION = "pytorch_transformer"
@@ -49,6 +50,11 @@ class PytorchTransformer(Check):
             if not isinstance(outcome, Answer):
                 self.explain_outcome(outcome, Describe(sizes))
             faults = layer_faults(outcome, sizes)
+            program = self.student.submission.program
+            if faults and program is not None and program.origin is Origin.LOG:
+                faults.append(
+                    "- If a base class of yours makes them: the log does not hold it, your notebook does."
+                )
             if faults:
                 arguments = ", ".join(f"{name}={value}" for name, value in vars(sizes).items())
                 built = f"It was built {group.value}: PytorchTransformer({arguments})."

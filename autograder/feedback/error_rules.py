@@ -9,6 +9,8 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from autograder.feedback.messages import NOT_GIVEN
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -96,6 +98,11 @@ RULES: Final[tuple[Rule, ...]] = (
         r"AttributeError: 'numpy\.ndarray' object has no attribute '(?P<name>[^']+)'",
         "A NumPy array stands where a tensor is expected.",
         "Stay with torch from seq to the output: NumPy loses the gradients.",
+    ),
+    Rule(
+        r"AttributeError: `np\.(?P<name>\w+)` was removed in the NumPy 2\.0 release",
+        "np.{name} is in NumPy 1, which you used; NumPy {numpy}, which grades your code, has it no more.",
+        "Use torch in the model; elsewhere Python says below what takes its place.",
     ),
     Rule(
         r"AttributeError: module 'numpy' has no attribute '(?P<name>[^']+)'",
@@ -189,8 +196,8 @@ RULES: Final[tuple[Rule, ...]] = (
         "Remove exit(), quit() and sys.exit().",
     ),
     Rule(
-        r"PermissionError|OSError|FileNotFoundError|ConnectionError|URLError|gaierror|BlockingIOError: ",
-        "Your code uses a file, a program or the network, which is not there while it is graded.",
+        rf"{NOT_GIVEN}: ",
+        "Your code needs a file, the network or another program, which the grader gives to nobody.",
         "Take it out of the class and of the lines that the class needs.",
     ),
     Rule(

@@ -80,11 +80,31 @@ def _recognised(type_name: str, message: str, line: str = "") -> Message:
 def _raised(error: Raised, call: Call | None, load: Load) -> Message:
     place = error.trace[-1] if error.trace else None
     told = _product(error, call) or _recognised(error.type_name, error.message, place.text if place else "")
-    if error.type_name == "NameError":
+    if place is not None and _FROM_LOG in place.label:
+        told = _not_in_log(error, place) or told
+    elif error.type_name == "NameError":
         told = _of_missing_name(told, error, place, load)
     if error.message.startswith(_OF_THE_GRADER):
         return told
     return Message(told.headline, told.change, _where(place), _said(error))
+
+
+def _not_in_log(error: Raised, place: Place) -> Message | None:
+    """What is said where methods rebuilt from the log lack what only the notebook has."""
+    name = re.search(r"^name '([^']+)' is not defined", error.message)
+    attribute = re.search(rf"'(?:{CLASS_NAME}|super)'.* has no attribute '([^']+)'", error.message)
+    if name and name[1] not in ("seq_len", "self"):
+        lacks = name[1]
+    elif "super()" in place.text and error.type_name in ("AttributeError", "TypeError"):
+        lacks = "a base class of its own"
+    elif attribute:
+        lacks = f"self.{attribute[1]}"
+    else:
+        return None
+    return Message(
+        f"Your code uses {clean(lacks, NAME_LIMIT)}, which the log does not hold: only your notebook has it.",
+        "Upload your notebook (.ipynb) together with submission_log.json.",
+    )
 
 
 def _of_missing_name(told: Message, error: Raised, place: Place | None, load: Load) -> Message:
@@ -92,11 +112,6 @@ def _of_missing_name(told: Message, error: Raised, place: Place | None, load: Lo
     if found is None:
         return told
     name = clean(found[1], NAME_LIMIT)
-    if place is not None and _FROM_LOG in place.label and name not in ("seq_len", "self"):
-        return Message(
-            f"Your code uses {name}, which the log does not hold: only your notebook has it.",
-            "Upload your notebook (.ipynb) together with submission_log.json.",
-        )
     if name in MATRICES and place is not None:
         return Message(
             f"{name} is a layer of the model, and self. is missing in front of it.",

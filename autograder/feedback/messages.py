@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     from autograder.feedback.diagnose import Diagnosis, Observation
     from autograder.feedback.mistakes import Mistake
 
+NOT_GIVEN: Final = (
+    "PermissionError|OSError|FileNotFoundError|ConnectionError|URLError|gaierror|BlockingIOError"
+)
+"""Errors of code that wants a file, a program or the network: a pattern of their names."""
 T = TypeVar("T")
 Array = npt.NDArray[Any]
 Load = LoadReport | Ended | None

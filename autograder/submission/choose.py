@@ -284,7 +284,7 @@ def _ranked(code: _Code, others: list[_Code], log: Log | None) -> _Ranked:
     source = class_source(program)
     layers = {
         (node.attr, isinstance(node.ctx, ast.Store))
-        for method in (source.methods.values() if source else ())
+        for method in (source or {}).values()
         for node in ast.walk(method.node)
         if isinstance(node, ast.Attribute) and node.attr in LAYERS
     }
@@ -397,7 +397,9 @@ def _code_notes(ranked: _Ranked, reason: str, names: list[str]) -> list[Note]:
     notes = [Note(NoteLevel.FOUND, text)]
     if not ranked.merit[0]:
         notes.append(_no_class(program.name))
-    used = {cell.label.partition(", code cell ")[0] for cell in program.cells}
+    used = [
+        name for name in names if any(f"{cell.label}, ".startswith(f"{name}, ") for cell in program.cells)
+    ]
     return notes + _not_used(names, program.name, *used)
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import numpy as np
 from jsonschema import Draft202012Validator
@@ -20,14 +20,14 @@ from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 
 from autograder.assignment import LOG_KEYS, Section
-from autograder.settings import MAX_CODE_BYTES, MAX_LOG_BYTES, MAX_LOG_DEPTH, MAX_MATRIX_ITEMS, MIB
+from autograder.settings import MAX_CODE_BYTES, MAX_LOG_BYTES, MAX_MATRIX_ITEMS, MIB
 from autograder.submission.types import FlatArray, Log, ModelRecord, Problem, ProblemKind, TaskRecord
 from autograder.text import NAME_LIMIT, clean
 
 TOLD_PER_SECTION: Final = 5
 """Problems told one by one; of the rest, their number."""
-_MAX_DIGITS: Final = 310
-"""No longer integer fits into a float64 (at most 1.8e308)."""
+_MAX_DIGITS: Final = 308
+"""Integers no longer than this fit into a float64 (at most 1.8e308)."""
 _MAX_VALUE_BYTES: Final = 256 * MIB
 """What the values of one file may take, once read; what each takes is estimated from the text."""
 _BEGINNINGS: Final = (
@@ -59,14 +59,8 @@ _REMEDY: Final[Mapping[Section, str]] = {
 }
 """What to do next where a section is missing or not finite."""
 
-Record = TypeVar("Record")
-
 
 # --- JSON ---
-
-
-class Overflow(float):
-    """An infinity that stands for a number too large for a float64, such as 1e400."""
 
 
 @dataclass(frozen=True)
@@ -77,25 +71,26 @@ class Json:
     repeated: frozenset[str]
 
 
-@dataclass(frozen=True)
-class JsonFault:
-    """message: what is wrong, a clause that follows the file's name."""
+def read_json(data: bytes, drop: frozenset[str] = frozenset()) -> Json | str:
+    """Read data as JSON, in whatever Unicode encoding it is saved; or return what is wrong, a clause that
+    follows the file's name. drop: keys whose values are let go as soon as they are read.
 
-    message: str
-
-
-def read_json(data: bytes, max_depth: int = 0, drop: frozenset[str] = frozenset()) -> Json | JsonFault:
-    """Read data as JSON, in whatever Unicode encoding it is saved. max_depth: lists and objects within each
-    other, at most. drop: keys whose values are let go as soon as they are read.
-
-    Python's reader takes more than JSON and fails on some of it in ways of its own; here NaN, Infinity and
-    numbers beyond float64 become the floats `nan`, `inf` and `Overflow`, so that their place can be told.
+    NaN, Infinity and numbers beyond float64 become floats that are not finite: their place can be told.
     """
-    text = _decoded(data)
-    if isinstance(text, JsonFault):
-        return text
+    if not data.strip():
+        return "is empty"
+    for beginning, kind in _BEGINNINGS:
+        if data[:200].lstrip().startswith(beginning):
+            return f"is not JSON but {kind}, going by how it begins"
+    encoding = json.detect_encoding(data)  # UTF-16 is what some shells and editors on Windows save
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        if not encoding.startswith("utf-8"):
+            return f"is saved as {encoding.upper()} and is damaged"
+        return f"is not UTF-8 text: byte 0x{data[error.start]:02x} at position {error.start} does not fit"
     if 96 * text.count("[") + 240 * text.count("{") + 40 * text.count(",") > _MAX_VALUE_BYTES:
-        return JsonFault("holds more values than can be read")
+        return "holds more values than can be read"
     repeated: set[str] = set()
 
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -106,82 +101,35 @@ def read_json(data: bytes, max_depth: int = 0, drop: frozenset[str] = frozenset(
             found[key] = bool(found[key])
         return found
 
-    too_deep = JsonFault("holds lists or objects nested too deeply to be what the notebook writes")
     try:
-        value = json.loads(text, object_pairs_hook=pairs, parse_float=_real, parse_int=_whole)
+        value = json.loads(text, object_pairs_hook=pairs, parse_int=_whole)
     except json.JSONDecodeError as error:
         return _not_json(text, error)
     except RecursionError:
-        return too_deep
-    if max_depth and _deeper_than(value, max_depth):
-        return too_deep
+        return "holds lists or objects nested too deeply to be what the notebook writes"
     return Json(value, frozenset(repeated))
 
 
-def _decoded(data: bytes) -> str | JsonFault:
-    if not data.strip():
-        return JsonFault("is empty")
-    for beginning, kind in _BEGINNINGS:
-        if data[:200].lstrip().startswith(beginning):
-            return JsonFault(f"is not JSON but {kind}, going by how it begins")
-    encoding = json.detect_encoding(data)  # UTF-16 is what some shells and editors on Windows save
-    try:
-        return data.decode(encoding)
-    except UnicodeDecodeError as error:
-        if not encoding.startswith("utf-8"):
-            return JsonFault(f"is saved as {encoding.upper()} and is damaged")
-        return JsonFault(
-            f"is not UTF-8 text: byte 0x{data[error.start]:02x} at position {error.start} does not fit"
-        )
-
-
-def _real(digits: str) -> float:
-    number = float(digits)
-    return Overflow(number) if math.isinf(number) else number
-
-
 def _whole(digits: str) -> int | float:
-    if len(digits) <= _MAX_DIGITS:
-        number = int(digits)
-        try:
-            float(number)
-        except OverflowError:
-            pass
-        else:
-            return number
-    return Overflow("-inf" if digits.startswith("-") else "inf")
+    return int(digits) if len(digits) <= _MAX_DIGITS else float(digits)
 
 
-def _not_json(text: str, error: json.JSONDecodeError) -> JsonFault:
+def _not_json(text: str, error: json.JSONDecodeError) -> str:
     end = text.rstrip()
     place = f"line {error.lineno}, column {error.colno}"
     if not end.endswith(("}", "]")) or error.pos >= len(end):
-        last = f"line {end.count(chr(10)) + 1}, column {len(end) - end.rfind(chr(10))}"
-        return JsonFault(f"stops in the middle, at {last}")
+        return (
+            f"stops in the middle, at line {end.count(chr(10)) + 1}, column {len(end) - end.rfind(chr(10))}"
+        )
     if error.msg.startswith("Extra data"):
-        return JsonFault(f"goes on after its end, from {place}")
+        return f"goes on after its end, from {place}"
     if text[error.pos : error.pos + 1] == "'":
-        return JsonFault(f"is not JSON: single quotes at {place}, as when a dict is printed")
+        return f"is not JSON: single quotes at {place}, as when a dict is printed"
     near = clean(text[error.pos : error.pos + NAME_LIMIT], 30)
-    return JsonFault(f"is not JSON: it cannot be read on from {place}, near {near!r}")
+    return f"is not JSON: it cannot be read on from {place}, near {near!r}"
 
 
-def _deeper_than(value: object, limit: int) -> bool:
-    level: list[object] = [value]
-    for _ in range(limit):
-        level = [
-            child
-            for parent in level
-            if isinstance(parent, (dict, list))
-            for child in (parent.values() if isinstance(parent, dict) else parent)
-            if isinstance(child, (dict, list))
-        ]
-        if not level:
-            return False
-    return True
-
-
-# --- The log's form ---
+# --- The log's form. A description is what the student is told to have been expected. ---
 
 
 def _only_numbers(
@@ -191,24 +139,35 @@ def _only_numbers(
     if isinstance(value, list) and len(value) <= MAX_MATRIX_ITEMS:
         odd = [index for index, item in enumerate(value) if not isinstance(item, wanted)]
         if odd:
-            more = str(len(odd) - 1)
-            yield ValidationError(more, instance=value[odd[0]], validator_value=wanted, path=[odd[0]])
+            yield ValidationError(str(len(odd) - 1), instance=value[odd[0]], path=[odd[0]])
 
 
 _Validator: Final[Any] = extend(Draft202012Validator, {"numbers": _only_numbers})
-_NUMBER: Final = {"type": "number"}
+_NUMBER: Final = {"type": "number", "description": "a number"}
 _NUMBERS: Final = {  # np.eye(3, dtype=bool).tolist() holds booleans, and computes as it should
     "type": "array",
     "minItems": 1,
     "maxItems": MAX_MATRIX_ITEMS,
     "numbers": (int, float),
+    "description": f"a list of 1 to {MAX_MATRIX_ITEMS:,} numbers",
 }
-_SOURCE: Final = {"type": "string", "minLength": 1, "maxLength": MAX_CODE_BYTES}
+_SOURCE: Final = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": MAX_CODE_BYTES,
+    "description": f"the source text of a method, at most {MAX_CODE_BYTES:,} characters,",
+}
 _SIZES: Final = {
     "type": "array",
     "minItems": 1,
     "maxItems": 32,
-    "items": {"type": "integer", "minimum": 0, "maximum": 2**31},
+    "items": {
+        "type": "integer",
+        "minimum": 0,
+        "maximum": 2**31,
+        "description": "a whole number from 0 to 2³¹",
+    },
+    "description": "a list of 1 to 32 sizes",
 }
 _FORMS: Final = {
     "time": _NUMBER,
@@ -223,78 +182,69 @@ LOG_SCHEMA: Final[dict[str, Any]] = {
     "title": "submission_log.json",
     "type": "object",
     "properties": {key: _FORMS.get(key, _NUMBERS) for key in _SECTION_OF},
-    "required": list(_SECTION_OF),
 }
-_WANTED: Final = {"array": "A list of numbers", "string": "The source text of a method", "number": "A number"}
 
 
 def read_log(name: str, data: bytes) -> Log:
     """Read the log. name: the file as the student knows it. Never raises, whatever data is."""
     name = clean(name, NAME_LIMIT)
     if len(data) > MAX_LOG_BYTES:
-        return unreadable(name, f"is larger than {MAX_LOG_BYTES // MIB} MiB; the notebook writes a few KiB")
-    read = read_json(data, MAX_LOG_DEPTH)
-    if isinstance(read, JsonFault):
-        return unreadable(name, read.message)
+        return _unreadable(name, f"is larger than {MAX_LOG_BYTES // MIB} MiB; the notebook writes a few KiB")
+    read = read_json(data)
+    if isinstance(read, str):
+        return _unreadable(name, read)
     if not isinstance(read.value, dict):
-        return unreadable(name, f"holds {_kind(read.value)} where an object, {{...}}, was expected")
+        return _unreadable(name, f"holds {_kind(read.value)} where an object, {{...}}, was expected")
     if is_notebook(read.value):
-        return unreadable(name, "is a notebook under another name, not the log that the notebook writes")
+        return _unreadable(name, "is a notebook under another name, not the log that the notebook writes")
+    if not _is_log(read.value):
+        listed = ", ".join(f'"{clean(key, 30)}"' for key in islice(read.value, 4)) or "none at all"
+        fault = (
+            f"has none of the keys that this assignment's notebook writes; its keys are {listed}. It may be"
+        )
+        return _unreadable(name, f"{fault} the log of another assignment", readable=True)
     return _from_object(name, read)
 
 
 def is_notebook(value: object) -> bool:
     """Tell whether a JSON value is a Jupyter notebook."""
-    if not isinstance(value, dict) or is_log(value):
+    if not isinstance(value, dict) or _is_log(value):
         return False
     return "worksheets" in value or ("cells" in value and ("nbformat" in value or "metadata" in value))
 
 
-def is_log(value: object) -> bool:
-    """Tell whether a JSON value has any of the keys that the assignment's notebook writes."""
-    return isinstance(value, dict) and any(key in value for key in _SECTION_OF)
+def _is_log(value: dict[str, Any]) -> bool:
+    """Tell whether an object has any of the keys that the assignment's notebook writes."""
+    return not _SECTION_OF.keys().isdisjoint(value)
 
 
-def unreadable(name: str, reason: str) -> Log:
+def _unreadable(name: str, reason: str, *, readable: bool = False) -> Log:
     """Return the log of a file that is no log. reason: a clause that follows its name."""
     problem = Problem(None, name, ProblemKind.BROKEN, f"{name} {reason}. {_REWRITE}")
-    return Log(name, False, None, None, None, None, (problem,))
+    return Log(name, readable, None, None, None, None, (problem,))
 
 
 def _from_object(name: str, read: Json) -> Log:
     values: dict[str, Any] = read.value
-    if not is_log(values):
-        listed = ", ".join(f'"{clean(key, 30)}"' for key in islice(values, 4)) or "none at all"
-        message = (
-            f"{name} has none of the keys that this assignment's notebook writes; its keys are {listed}. It "
-            f"may be the log of another assignment. {_REWRITE}"
-        )
-        return Log(name, True, None, None, None, None, (Problem(None, name, ProblemKind.BROKEN, message),))
     problems: dict[Section, list[Problem]] = {section: [] for section in Section}
     for error in _Validator(LOG_SCHEMA).iter_errors(values):
-        if error.validator != "required":
-            problems[_SECTION_OF[str(error.absolute_path[0])]].append(_violation(error))
+        problem = _violation(error)
+        problems[problem.section or Section.TIME].append(problem)
     for section, keys in LOG_KEYS.items():
         for key in read.repeated.intersection(keys):
-            message = (
-                f"{key} stands in the log more than once, so it is not clear which one counts. {_REWRITE}"
-            )
-            problems[section].append(Problem(section, key, ProblemKind.BROKEN, message))
+            twice = f"{key} stands in the log more than once, so it is not clear which one counts. {_REWRITE}"
+            problems[section].append(Problem(section, key, ProblemKind.BROKEN, twice))
         problems[section] += _missing(section, [key for key in keys if key not in values])
     whole = {section for section, found in problems.items() if not found}
     for section in whole:
         problems[section] += _not_finite(section, values)
-
-    def build(section: Section, record: Callable[[Mapping[str, Any]], Record]) -> Record | None:
-        return record(values) if section in whole else None
-
     return Log(
         name,
         True,
-        build(Section.TIME, lambda log: float(log["time"])),
-        build(Section.MODEL, _model),
-        build(Section.CONTENT, lambda log: _task(log, "attention_by_content", None)),
-        build(Section.POSITION, lambda log: _task(log, "attention_by_position", "attention_by_position_pos")),
+        float(values["time"]) if Section.TIME in whole else None,
+        _model(values) if Section.MODEL in whole else None,
+        _task(values, Section.CONTENT) if Section.CONTENT in whole else None,
+        _task(values, Section.POSITION) if Section.POSITION in whole else None,
         tuple(problem for section in Section for problem in _bounded(section, problems[section])),
     )
 
@@ -303,39 +253,20 @@ def _violation(error: ValidationError) -> Problem:
     """What does not fit the schema: what was expected, what came and what to do next, at its place as a
     student finds it: "attention_by_content_Q, item 3" (counted from 1)."""
     key, *items = error.absolute_path
-    more = int(error.message) if error.validator == "numbers" else 0
     where = ", ".join([clean(str(key), 60), *(f"item {int(step) + 1}" for step in items)])
-    message = f"{_expectation(error, inside=bool(items))}{_also(more)} {_REWRITE}"
-    return Problem(_SECTION_OF[str(key)], where, ProblemKind.BROKEN, message)
-
-
-def _expectation(error: ValidationError, inside: bool) -> str:
-    came, keyword, wanted = _kind(error.instance), str(error.validator), error.validator_value
-    if keyword in ("type", "numbers") and inside:
-        if isinstance(error.instance, list):
-            return (
-                "A number was expected, and a list came: the array has to be flat, one number after another, "
-                "as reshape(-1).tolist() makes it."
-            )
-        return f"A {'whole ' if wanted == 'integer' else ''}number was expected, and {came} came."
-    if keyword == "type":
-        return f"{_WANTED[str(wanted)]} was expected, and {came} came."
-    if keyword == "minItems":
-        return "At least one number was expected, and the list is empty."
-    if keyword == "maxItems":
-        return f"At most {wanted:,} numbers were expected, and {len(error.instance):,} came."
-    if keyword == "minLength":
-        return "The source text of a method was expected, and the text is empty."
-    if keyword == "maxLength":
-        return f"A text of at most {wanted:,} characters was expected, and {len(error.instance):,} came."
-    return f"A size between 0 and 2,147,483,648 was expected, and {came} came."
+    in_list = error.validator == "numbers"
+    wanted = "a number" if in_list else str(error.schema["description"])
+    told = f"{wanted[:1].upper()}{wanted[1:]} was expected, and {_kind(error.instance)} came."
+    if in_list:
+        told += _also(int(error.message))
+    if in_list and isinstance(error.instance, list):
+        told += " The array has to be flat, one number after another, as reshape(-1).tolist() makes it."
+    return Problem(_SECTION_OF[str(key)], where, ProblemKind.BROKEN, f"{told} {_REWRITE}")
 
 
 def _also(more: int) -> str:
     """Return a sentence on the items beyond the first that share its problem; empty if there are none."""
-    if more == 0:
-        return ""
-    return f" {more:,} more item{' of it is' if more == 1 else 's of it are'} like that."
+    return f" {more:,} more item{' of it is' if more == 1 else 's of it are'} like that." if more else ""
 
 
 def _kind(value: object) -> str:
@@ -358,31 +289,31 @@ def _model(log: Mapping[str, Any]) -> ModelRecord:
     )
 
 
-def _task(log: Mapping[str, Any], key: str, pos: str | None) -> TaskRecord:
+def _task(log: Mapping[str, Any], section: Section) -> TaskRecord:
+    key = section.value
     Q, K, V = (_array(log[f"{key}_{letter}"]) for letter in "QKV")
-    return TaskRecord(_array(log[key]), Q, K, V, None if pos is None else _array(log[pos]))
+    pos = _array(log[f"{key}_pos"]) if section is Section.POSITION else None
+    return TaskRecord(_array(log[key]), Q, K, V, pos)
 
 
 def _array(numbers: list[float]) -> FlatArray:
     return np.array([float(number) for number in numbers], dtype=np.float64)
 
 
-def _missing(section: Section, keys: list[str]) -> list[Problem]:
+def _missing(section: Section, keys: Sequence[str]) -> list[Problem]:
+    told = {key: f"The log lacks {key}. {_REMEDY[section]}" for key in keys}
     if keys and len(keys) == len(LOG_KEYS[section]):
-        message = f"The log has no section {section.value} ({', '.join(keys)}). {_REMEDY[section]}"
-        return [Problem(section, section.value, ProblemKind.MISSING, message)]
-    return [
-        Problem(section, key, ProblemKind.MISSING, f"The log lacks {key}. {_REMEDY[section]}") for key in keys
-    ]
+        told = {
+            section.value: f"The log has no section {section.value} ({', '.join(keys)}). {_REMEDY[section]}"
+        }
+    return [Problem(section, where, ProblemKind.MISSING, message) for where, message in told.items()]
 
 
 def _not_finite(section: Section, values: Mapping[str, Any]) -> Iterator[Problem]:
     for key in LOG_KEYS[section]:
         value = values[key]
         numbers = value if isinstance(value, list) else [value]
-        odd = [
-            i for i, number in enumerate(numbers) if isinstance(number, float) and not math.isfinite(number)
-        ]
+        odd = [i for i, item in enumerate(numbers) if isinstance(item, float) and not math.isfinite(item)]
         if odd:
             place = f"{key}, item {odd[0] + 1}" if isinstance(value, list) else key
             came = f"{_named(numbers[odd[0]])}{_also(len(odd) - 1)}"
@@ -391,14 +322,13 @@ def _not_finite(section: Section, values: Mapping[str, Any]) -> Iterator[Problem
 
 
 def _named(number: float) -> str:
-    if isinstance(number, Overflow):
-        return "a number beyond 1.8e308 came, the largest that can be computed with."
     if math.isnan(number):
         return (
             "NaN came, which is not JSON and not a number: most often exp() overflowed, because a score is "
             "too large."
         )
-    return f"{'-' if number < 0 else ''}Infinity came, which is not JSON: a computation overflowed."
+    sign = "-" if number < 0 else ""
+    return f"{sign}Infinity came, or a number beyond 1.8e308: a computation overflowed."
 
 
 def _bounded(section: Section, found: list[Problem]) -> Iterator[Problem]:

@@ -13,18 +13,22 @@ from typing import Any, Final
 
 from autograder.sandbox.calls import Cell
 from autograder.settings import MAX_CODE_BYTES
-from autograder.submission.log import JsonFault, is_notebook, read_json
+from autograder.submission.log import is_notebook, read_json
 from autograder.submission.magics import without_magics, written_file
 from autograder.submission.older_python import encodable, readable, shared_tree
 from autograder.submission.types import CodeFile, Note, NoteLevel, Origin, Program, refused
 from autograder.text import NAME_LIMIT, clean
 
 _MAX_CELLS: Final = 2000
+_MAX_COUNT: Final = 1_000_000
 _VERSION: Final = re.compile(r"([0-9])\.([0-9]{1,3})")
 _AGAIN: Final = "Save it again in Jupyter or Colab (File, Download .ipynb) and upload that file."
 _TEXT_CELLS: Final = ("markdown", "raw", "heading", "html")
 _LET_GO: Final = frozenset({"outputs", "attachments"})
 """Parts of a cell that can be most of a notebook; all that is kept is whether they are empty."""
+_BEGINNING: Final = re.compile(r"\w(?:[^\n:;.]|[:;.](?!\s))*")
+"""A cell's first words: of its first line, up to the end of a sentence."""
+_SHOWN: Final = 40
 _LONG_TEXT: Final = re.compile(r"""(["'])[^"'\\\n]{4096,}\1""")
 _ENCODINGS: Final = frozenset(
     {
@@ -39,12 +43,13 @@ _ENCODINGS: Final = frozenset(
 def read_notebook(name: str, data: bytes) -> CodeFile:
     """Read a .ipynb of any nbformat version. Never raises, whatever data is.
 
-    The cells are labelled "code cell N", N counting the code cells from 1.
+    A cell is called what the student sees: "cell [7]", by its execution count, or else "code cell 3 (import
+    torch)", 3 counting the code cells from 1, by its first words.
     """
     name = clean(name, NAME_LIMIT)
     read = read_json(data, drop=_LET_GO)
-    if isinstance(read, JsonFault):
-        return refused(f"{name} {read.message}. {_AGAIN}")
+    if isinstance(read, str):
+        return refused(f"{name} {read}. {_AGAIN}")
     if not is_notebook(read.value):
         return refused(f"{name} is not a notebook: it has no cells. {_AGAIN}")
     language = _language(read.value)
@@ -104,6 +109,7 @@ def _code_cells(value: dict[str, Any]) -> tuple[list[Cell], list[str]]:
     """Return the code cells as they stand, and names of the cells that cannot be read; of any format."""
     cells: list[Cell] = []
     unread: list[str] = []
+    labels: set[str] = set()
     number = 0
     for position, cell in enumerate(_all_cells(value), 1):
         fields = cell if isinstance(cell, dict) else {}
@@ -112,8 +118,13 @@ def _code_cells(value: dict[str, Any]) -> tuple[list[Cell], list[str]]:
         lines = [source] if isinstance(source, str) else source
         number += kind == "code"
         if kind == "code" and isinstance(lines, list) and all(isinstance(line, str) for line in lines):
-            was_run = any(fields.get(key) for key in ("execution_count", "prompt_number", "outputs"))
-            cells.append(Cell(f"code cell {number}", "".join(lines), executed=was_run))
+            text, count = "".join(lines), fields.get("execution_count", fields.get("prompt_number"))
+            label = f"cell [{count}]"
+            if not (isinstance(count, int) and 0 < count < _MAX_COUNT) or label in labels:
+                begins = _BEGINNING.search(text)
+                label = f"code cell {number}" + (f" ({clean(begins[0], _SHOWN)})" if begins else "")
+            labels.add(label)
+            cells.append(Cell(label, text, executed=bool(count or fields.get("outputs"))))
         elif kind not in _TEXT_CELLS:
             unread.append(f"cell {position}")
     return cells, unread

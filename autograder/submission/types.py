@@ -117,15 +117,13 @@ class Origin(Enum):
 class Program:
     """The student's code, ready for the sandbox. name: the file as the student knows it.
 
-    executed: the notebook says that it was run. unrecorded: of Origin.LOG, the attributes of self that its
-    methods use and the log does not hold.
+    executed: the notebook says that it was run.
     """
 
     origin: Origin
     name: str
     cells: tuple[Cell, ...]
     executed: bool = False
-    unrecorded: tuple[str, ...] = ()
 
 
 class NoteLevel(Enum):

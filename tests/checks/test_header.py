@@ -6,9 +6,15 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import torch
+
 from autograder.checks.header import header, start
+from autograder.checks.run import StudentRun
 from autograder.grade import grade
+from autograder.sandbox.calls import Cell
 from autograder.sandbox.host import ForkServer
+from autograder.submission.types import Origin, Program, Submission
 from tests.answers.every import BY_NAME
 from tests.answers.run import log_of
 from tests.answers.upload import LOG, NOTEBOOK, log_and_notebook, notebook_text, write
@@ -116,3 +122,36 @@ def test_words_above_the_checks_are_read_in_linear_time() -> None:
         return time.process_time() - begin
 
     assert seconds(20_000) < 20 * max(seconds(2_000), 0.002)
+
+
+def told_of(server: ForkServer, *cells: str) -> str:
+    """The lines on what did not run of a notebook of these cells."""
+    program = Program(
+        Origin.NOTEBOOK, NOTEBOOK, tuple(Cell(f"cell [{i}]", c) for i, c in enumerate(cells, 1))
+    )
+    load = server.run(program.cells, []).load
+    return header(StudentRun(Submission(None, program, ()), load))
+
+
+def test_matrices_that_are_lists_are_told_what_the_notebook_makes_of_them(fork_server: ForkServer) -> None:
+    told = told_of(fork_server, "Km = [[1, 0], [0, 1]]\nassert Km.shape == (2, 2)\nprint(Km.ndim)")
+    assert told.count("A list is no matrix to the notebook, which logs nothing of that part") == 1
+
+
+def test_an_np_matrix_is_told_what_the_notebook_makes_of_it(fork_server: ForkServer) -> None:
+    told = told_of(fork_server, "raise AssertionError('Output shape: expected (6, 3), got (6, 1, 3)')")
+    assert "the notebook wants an np.array" in told
+
+
+def test_what_older_versions_had_is_told_with_both_versions(fork_server: ForkServer) -> None:
+    told = told_of(fork_server, "import numpy as np\nnp.cast['float32'](1)", "import torch\ntorch.gesv(1)")
+    assert f"You used NumPy 1; it is graded with NumPy {np.__version__}." in told
+    assert f"another PyTorch than {torch.__version__}, which grades it" in told
+
+
+def test_what_the_jail_refuses_is_the_grader_s_rule_not_the_student_s_error(fork_server: ForkServer) -> None:
+    told = told_of(
+        fork_server, "open('/etc/passwd')", "import urllib.request as u\nu.urlopen('http://localhost')"
+    )
+    assert told.count("a file, the network or another program, which the grader gives to nobody") == 2
+    assert "raised" not in told

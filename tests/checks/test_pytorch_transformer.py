@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 
@@ -10,7 +11,8 @@ import pytest
 from autograder.checks.run import StudentRun
 from autograder.sandbox.host import DEFAULT_LIMITS, ForkServer
 from tests.answers.every import BY_NAME
-from tests.answers.upload import NOTEBOOK, notebook_text
+from tests.answers.run import log_of
+from tests.answers.upload import LOG, NOTEBOOK, notebook_text
 from tests.checks.run import evidence_of, evidence_of_files, full, result
 
 CHECKS = ("2.1", "2.2", "2.3", "2.4", "2.5", "2.6")
@@ -215,3 +217,12 @@ def test_a_name_that_is_nearly_right_gets_one_line(fork_server: ForkServer) -> N
         "self.W_v to self.Vm",
     ]
     assert not [line for line in lines if "remove it" in line]
+
+
+def test_of_a_log_alone_layers_that_a_base_class_makes_are_not_said_to_be_missing(
+    fork_server: ForkServer,
+) -> None:
+    recorded = json.loads(log_of(BY_NAME["plain"]))
+    recorded["torch_transformer_init"] = "    def __init__(self, *sizes):\n        super().__init__()\n"
+    told = result(evidence_of_files({LOG: json.dumps(recorded)}, fork_server), "2.1")["output"]
+    assert "the log does not hold it, your notebook does" in told

@@ -291,7 +291,7 @@ IN_FORWARD = {
     "F": ("torch.softmax", "F2.softmax", "F2 has no value here"),
     "an assert": ("out =", "assert seq_len == 5\nout =", "An assert in your code"),
     "sys.exit": ("out =", "sys.exit()\nout =", "ends the program"),
-    "a file": ("out =", "open('/no/such/file')\nout =", "uses a file"),
+    "a file": ("out =", "open('/no/such/file')\nout =", "needs a file"),
     "forward in forward": ("out =", "self.forward(seq[:, :3])\nout =", "calls itself without end"),
     "a missing package": (
         "out =",
@@ -385,6 +385,26 @@ def test_a_name_that_only_the_notebook_has():
         told.headline == "Your code uses my_softmax, which the log does not hold: only your notebook has it."
     )
     assert "Upload your notebook" in told.change
+
+
+@pytest.mark.parametrize(
+    ("line", "lacks"),
+    [
+        ("return self.attend(seq)", "self.attend"),
+        ("return PytorchTransformer.attend(seq)", "self.attend"),
+        ("return super().attend(seq)", "a base class of its own"),
+    ],
+)
+def test_a_method_attribute_or_base_class_that_the_log_does_not_record(line, lacks):
+    code = source(forward=line)
+    told = explained(code, label="submission_log.json, torch_transformer_init and _forward")
+    assert told.headline == f"Your code uses {lacks}, which the log does not hold: only your notebook has it."
+    assert told.change.startswith("Upload your notebook")
+
+
+def test_what_numpy_1_had_is_told_with_both_versions():
+    told = explained(source(forward="import numpy as np\nreturn np.cast['float32'](seq)"))
+    assert f"in NumPy 1, which you used; NumPy {np.__version__}, which grades" in told.headline
 
 
 def test_seq_len_in_a_log_is_the_student_s_own_to_set():

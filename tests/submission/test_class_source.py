@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from autograder.sandbox.calls import Cell
-from autograder.submission.source import ClassSource, class_source, same_code
+from autograder.submission.source import Definition, class_source, same_code
 from autograder.submission.types import ModelRecord, Origin, Program
 
 from .samples import CLASS, FORWARD, INIT
@@ -18,27 +18,23 @@ def program(*sources: str) -> Program:
     )
 
 
-def read(*sources: str) -> ClassSource:
+def read(*sources: str) -> dict[str, Definition]:
     source = class_source(program(*sources))
     assert source is not None
     return source
 
 
-def test_methods_and_helpers_are_found_with_their_cells() -> None:
-    source = read("def helper(x): return x\nother = lambda x: x", "x = = 1", f"if True:\n    pass\n{CLASS}")
-    assert {name: found.label for name, found in source.methods.items()} == {
+def test_methods_are_found_with_their_cells() -> None:
+    methods = read("def helper(x): return x", "x = = 1", f"if True:\n    pass\n{CLASS}")
+    assert {name: found.label for name, found in methods.items()} == {
         "__init__": "cell 2",
         "forward": "cell 2",
-    }
-    assert {name: found.label for name, found in source.functions.items()} == {
-        "helper": "cell 0",
-        "other": "cell 0",
     }
 
 
 def test_of_a_class_defined_twice_the_last_counts() -> None:
-    source = read(CLASS, "class PytorchTransformer(nn.Module):\n    def forward(self, x): return x")
-    assert list(source.methods) == ["forward"]
+    methods = read(CLASS, "class PytorchTransformer(nn.Module):\n    def forward(self, x): return x")
+    assert list(methods) == ["forward"]
 
 
 @pytest.mark.parametrize(
@@ -55,12 +51,7 @@ def test_of_a_class_defined_twice_the_last_counts() -> None:
     ],
 )
 def test_forward_is_found_wherever_it_comes_from(sources: tuple[str, ...]) -> None:
-    assert "forward" in read(*sources).methods
-
-
-def test_methods_of_other_classes_are_there_to_be_looked_at() -> None:
-    source = read("class Attention:\n    def forward(self, x): return x", CLASS)
-    assert list(source.classes["Attention"]) == ["forward"]
+    assert "forward" in read(*sources)
 
 
 def test_a_program_without_the_class_has_none() -> None:

@@ -17,7 +17,7 @@ NAME = "homework.ipynb"
 
 def cells(reading: CodeFile) -> list[tuple[str, str]]:
     assert reading.program is not None, reading.notices
-    return [(cell.label, cell.source) for cell in reading.program.cells]
+    return [(cell.label.partition(" (")[0], cell.source) for cell in reading.program.cells]
 
 
 def refusal(data: bytes) -> str:
@@ -33,6 +33,21 @@ def test_code_cells_are_counted_from_one_and_text_cells_are_not() -> None:
     assert cells(reading) == [("code cell 1", IMPORTS), ("code cell 3", CLASS)]
     assert reading.program is not None
     assert (reading.program.origin, reading.program.name) == (Origin.NOTEBOOK, NAME)
+
+
+def test_a_cell_is_called_by_its_execution_count_or_else_by_its_first_words() -> None:
+    value = json.loads(notebook_bytes("x = 1", "y = 2", "\n\n# Step 1: import\nz = 3", CLASS, "\n-+\n"))
+    for cell, count in zip(value["cells"][1::2], (7, 7, None, None, 10**9), strict=True):
+        cell["execution_count"] = count
+    program = read_notebook(NAME, json.dumps(value).encode()).program
+    assert program is not None
+    assert [cell.label for cell in program.cells] == [
+        "cell [7]",
+        "code cell 2 (y = 2)",
+        "code cell 3 (Step 1)",
+        "code cell 4 (class PytorchTransformer(nn.Module))",
+        "code cell 5",
+    ]
 
 
 def test_a_cell_with_a_syntax_error_stays_and_the_others_too() -> None:
@@ -51,7 +66,7 @@ def test_cells_that_save_a_module_are_a_file_beside_the_notebook() -> None:
     first, more = "%%writefile lib/model.py\nx = 1", "%%writefile -a lib/model.py\ny = 2"
     reading = read_notebook(NAME, notebook_bytes("from lib.model import x", first, more))
     assert reading.program is not None
-    assert [(cell.label, cell.source, cell.file) for cell in reading.program.cells] == [
+    assert [(cell.label.partition(" (")[0], cell.source, cell.file) for cell in reading.program.cells] == [
         ("code cell 2", "# writefile lib/model.py\nx = 1", "lib/model.py"),
         ("code cell 3", "# writefile -a lib/model.py\ny = 2", "lib/model.py"),
         ("code cell 1", "from lib.model import x", ""),
@@ -91,7 +106,10 @@ def test_a_long_text_in_a_cell_costs_that_text_and_data_as_code_its_cell() -> No
     picture = f"picture = '{'A' * 300_000}'\nx = 1"
     reading = read_notebook(NAME, notebook_bytes(picture, "y = 2", "z = [" + "1, " * 100_000 + "]"))
     assert [source for _, source in cells(reading)] == ["picture = ''\nx = 1", "y = 2"]
-    assert "code cell 1, code cell 3 left out in part" in reading.notices[0].text
+    told = reading.notices[0].text
+    assert "code cell 1 (picture = 'AAA" in told
+    assert "code cell 3 (z = [1" in told
+    assert "left out in part" in told
 
 
 def test_a_notebook_of_format_3_is_read() -> None:
@@ -113,7 +131,7 @@ def test_a_notebook_of_format_3_is_read() -> None:
     data = json.dumps(
         {"nbformat": 3, "nbformat_minor": 0, "metadata": {"name": ""}, "worksheets": [sheet]}
     ).encode()
-    assert cells(read_notebook(NAME, data)) == [("code cell 1", "x = 1\ny = 2")]
+    assert cells(read_notebook(NAME, data)) == [("cell [3]", "x = 1\ny = 2")]
 
 
 def test_outputs_cost_nothing_whatever_they_hold() -> None:
