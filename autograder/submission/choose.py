@@ -34,6 +34,11 @@ _LOG_KEYS: Final = (b'"attention_by_', b'"torch_transformer_')
 _WANTED: Final = "Upload submission_log.json, and with it the notebook that wrote it."
 _COPY: Final = re.compile(r"\((\d{1,4})\)")
 _CLASS: Final = re.compile(rf"^[ \t]*(class[ \t]+{CLASS_NAME}\b|{CLASS_NAME}[ \t]*=)", re.MULTILINE)
+_IMPORTS_CLASS: Final = re.compile(
+    rf"^[ \t]*(?:from|import)\b[^\n#]*(?:\*|\b{CLASS_NAME}\b|\([^)]{{0,400}}\b{CLASS_NAME}\b)", re.MULTILINE
+)
+_FILLED: Final = re.compile(r"^(?:\w+, *)*(?:Km|Vm)\b[\w, ]*=(?!=)[ \t]*(?!None\b|\.\.\.|=)\S", re.MULTILINE)
+"""A line that gives a matrix a value, at the top level."""
 _WORD: Final = re.compile(r"\w+")
 _TAKEN: Final = sys.stdlib_module_names | {"numpy", "torch", "matplotlib", "scipy"}
 """What a file beside the program cannot be taken for: the program means the real one."""
@@ -81,14 +86,14 @@ def collect(upload: Path) -> Submission:
         found.notices.append(Note(NoteLevel.IGNORED, text))
     not_logs = _not_used(found.not_logs, why=", which is not the log that the assignment's notebook writes")
     rest = (*found.notices, *not_logs, *budget.all_notices())
-    submissions = [
+    if not readings:
+        note = Note(NoteLevel.WARNING, f"There is no code of yours in the upload. {_WANTED}")
+        readings = [(None, [note])]
+    best, *others = [
         Submission(log, program, (*log_notes, *notes, *rest), faults=tuple(found.faults))
         for program, notes in readings
     ]
-    if not submissions:
-        note = Note(NoteLevel.WARNING, f"There is no code of yours in the upload. {_WANTED}")
-        return Submission(log, None, (*log_notes, note, *rest), faults=tuple(found.faults))
-    return replace(submissions[0], others=tuple(submissions[1 : MAX_OTHERS + 1]))
+    return replace(best, others=tuple(others[:MAX_OTHERS]))
 
 
 @dataclass
@@ -126,66 +131,64 @@ class _Candidates:
             self.faults.append(f"{told}: {traceback.format_exc()}")
 
     def _read(self, file: FoundFile) -> None:
+        origin = {Kind.NOTEBOOK: Origin.NOTEBOOK, Kind.SCRIPT: Origin.SCRIPT}.get(file.kind)
         names_class = any(CLASS_NAME.encode(form) in file.data for form in ("utf-8", "utf-16-le"))
-        alike = sum(code.program.origin is _ORIGINS.get(file.kind) for code in self.code)
-        if file.kind in _ORIGINS and not names_class and alike >= MAX_CODE_FILES:
+        alike = sum(code.program.origin is origin for code in self.code)
+        if origin and not names_class and alike >= MAX_CODE_FILES:
             self.unused += 1  # of the files that are not the homework, the first may be its modules
-        elif file.kind is Kind.SCRIPT:
-            self._code(file, read_script(file.name, file.data))
-        elif file.kind is Kind.LOG:
-            self._json(file)
-        else:
-            self._notebook(file)
-
-    def _json(self, file: FoundFile) -> None:
-        meant = any(word in file.name.lower() for word in LOG_WORDS)
-        wide = file.data[:4].count(b"\0") > 0 or file.data.startswith((b"\xff\xfe", b"\xfe\xff"))
-        is_notebook = b'"nbformat"' in file.data
-        if not (meant or wide or is_notebook or any(key in file.data for key in _LOG_KEYS)):
-            self.not_logs.append(file.name)
             return
-        code = read_notebook(file.name, file.data) if is_notebook else CodeFile(None)
-        if code.program:
-            self._code(file, code)
-        if meant or not code.program:
-            self.logs.append((read_log(file.name, file.data), file.modified))
-
-    def _notebook(self, file: FoundFile) -> None:
-        code = read_notebook(file.name, file.data)
-        if code.program is None and any(key in file.data for key in _LOG_KEYS):
-            log = read_log(file.name, file.data)
-            if log.content or log.position or log.model:
-                self.logs.append((log, file.modified))
-                return
-        self._code(file, code)
-
-    def _code(self, file: FoundFile, code: CodeFile) -> None:
+        code = read_script(file.name, file.data) if file.kind is Kind.SCRIPT else self._json(file)
         self.notices.extend(code.notices)
         if code.program:
             self.code.append(_Code(code.program, file.path, file.modified))
 
-
-_ORIGINS: Final = {Kind.NOTEBOOK: Origin.NOTEBOOK, Kind.SCRIPT: Origin.SCRIPT}
+    def _json(self, file: FoundFile) -> CodeFile:
+        """Read a log, a notebook, or one under the name of the other."""
+        named_log = file.kind is Kind.LOG
+        meant = named_log and any(word in file.name.lower() for word in LOG_WORDS)
+        has_keys = any(key in file.data for key in _LOG_KEYS)
+        wide = file.data[:4].count(b"\0") > 0 or file.data.startswith((b"\xff\xfe", b"\xfe\xff"))
+        code = CodeFile(None)
+        if not named_log or b'"nbformat"' in file.data:
+            code = read_notebook(file.name, file.data)
+        elif not (meant or wide or has_keys):
+            self.not_logs.append(file.name)
+            return code
+        if meant or (not code.program and (named_log or has_keys)):
+            log = read_log(file.name, file.data)
+            if named_log or log.content or log.position or log.model:
+                self.logs.append((log, file.modified))
+                return code if code.program else CodeFile(None)
+        return code
 
 
 # --- The log ---
+
+
+_LOG_REASONS: Final = (
+    "it fits the assignment best",
+    "it records the code beside it",
+    *("it is the newest",) * 3,
+    "",
+)
 
 
 def _choose_log(found: list[tuple[Log, float]], code: list[_Code]) -> tuple[Log | None, list[Note]]:
     """Return the log that fits the schema best; of several, that which records the code, then the newest."""
     if not found:
         return None, [Note(NoteLevel.WARNING, f"There is no submission_log.json. {_WANTED}")]
-    fits = [_fit(log) for log, _ in found]
-    best = [(log, modified) for (log, modified), fit in zip(found, fits, strict=True) if fit == max(fits)]
-    reason = "it fits the assignment best" if len(best) < len(found) else ""
-    if len(best) > 1:
-        best.sort(key=lambda entry: (_records(entry[0], code), *_log_age(*entry)))
-        (log, modified), (other, other_modified) = best[-1], best[-2]
-        if _records(log, code) != _records(other, code):
-            reason = "it records the code beside it"
-        elif _log_age(log, modified)[:-1] != _log_age(other, other_modified)[:-1]:
-            reason = "it is the newest"
-    log = best[-1][0]
+    best_fit = max(_fit(log) for log, _ in found)
+
+    def rank(entry: tuple[Log, float]) -> tuple[object, ...]:
+        log, modified = entry
+        compared = len(found) > 1 and _fit(log) == best_fit
+        written = log.time if log.time is not None and abs(log.time) < float("inf") else 0.0
+        return _fit(log), compared and _records(log, code), written, _copy(log.name), modified, log.name
+
+    ranks = {rank(entry): entry[0] for entry in found}
+    first, *rest = sorted(ranks, reverse=True)
+    log = ranks[first]
+    reason = _first_difference(_LOG_REASONS, first, rest[0]) if rest else ""
     note = Note(NoteLevel.FOUND, f"Log: {log.name}{_because(reason)}.")
     return log, [note, *_not_used([other.name for other, _ in found], log.name)]
 
@@ -201,11 +204,6 @@ def _records(log: Log, code: list[_Code]) -> bool:
     return model is not None and any(same_code(each.program, model) for each in code[:MAX_CODE_FILES])
 
 
-def _log_age(log: Log, modified: float) -> tuple[float, int, float, str]:
-    written = log.time if log.time is not None and abs(log.time) < float("inf") else 0.0
-    return written, _copy(log.name), modified, log.name
-
-
 def _copy(name: str) -> int:
     """Return the number that browsers give to a file downloaded again: 2 for "log (2).json"."""
     found = _COPY.findall(name)
@@ -215,49 +213,20 @@ def _copy(name: str) -> int:
 # --- The code ---
 
 
-def _readings(code: list[_Code], log: Log | None) -> list[tuple[Program | None, list[Note]]]:
-    """Return the readings, the best first, each with what is told of it."""
-    names = [each.program.name for each in code]
-    ranked = sorted((_ranked(each, code, log) for each in code), key=lambda each: each.rank, reverse=True)
-    readings: list[tuple[Program | None, list[Note]]] = []
-    for place, each in enumerate(ranked):
-        if place == 0 or (each.merit[0] and each.merit[2] and not _alike(each, ranked[0])):
-            reason = _PASSES_MORE if place else _reason(ranked)
-            readings.append((each.program, _code_notes(each, reason, names)))
-    if log is None or log.model is None:
-        return readings
-    rebuilt = rebuild(log, [cell for each in ranked for cell in each.program.cells])
-    if rebuilt.program is None:
-        return readings or [(None, list(rebuilt.notices))]
-    program, notes = rebuilt.program, list(rebuilt.notices)
-    used = [cell.label for cell in program.cells]
-    if not ranked:
-        return [(program, notes)]
-    best = ranked[0].program
-    if ranked[0].merit[0]:
-        text = f"Code: the class that {log.name} records, chosen because {_PASSES_MORE}."
-        return [
-            readings[0],
-            (program, [Note(NoteLevel.FOUND, text), *_not_used(names, *used)]),
-            *readings[1:],
-        ]
-    # The file without the class may still hold the matrices, and what the class needs.
-    cells = [*program.cells, *(cell for cell in best.cells if cell.label not in used)]
-    notes = [_no_class(best.name), *notes, *_not_used(names, best.name, *used)]
-    return [(replace(program, cells=tuple(cells)), notes), (program, notes)]
-
-
 @dataclass(frozen=True)
 class _Ranked:
-    """A reading, and why it may be the best: the greater merit counts, then the greater age."""
+    """A reading, and why it may be the best: what it has more of, in this order."""
 
     program: Program
-    merit: tuple[bool, bool, int, int, bool, bool]
-    age: tuple[float, int]
+    merit: tuple[object, ...]
 
     @property
-    def rank(self) -> tuple[object, ...]:
-        return self.merit, self.age, self.program.name
+    def has_class(self) -> bool:
+        return bool(self.merit[0])
+
+    @property
+    def sources(self) -> list[str]:
+        return [cell.source for cell in self.program.cells]
 
 
 _REASONS: Final = (
@@ -267,66 +236,79 @@ _REASONS: Final = (
     "more of your matrices are filled in there",
     "a notebook holds your matrices too",
     "it was executed",
+    *("it is the newest",) * 2,
+    "",
 )
 """What each part of the merit says."""
 _PASSES_MORE: Final = "of what you uploaded it passes the most checks"
 
 
+def _readings(code: list[_Code], log: Log | None) -> list[tuple[Program | None, list[Note]]]:
+    """Return the readings, the best first, each with what is told of it."""
+    names = [each.program.name for each in code]
+    ranked = sorted((_ranked(each, code, log) for each in code), key=lambda each: each.merit, reverse=True)
+    readings: list[tuple[Program | None, list[Note]]] = []
+    for place, each in enumerate(ranked):
+        filled = each.has_class and each.merit[2] and each.sources != ranked[0].sources
+        if place == 0:
+            reason = _first_difference(_REASONS, each.merit, ranked[1].merit) if ranked[1:] else ""
+            readings.append((each.program, _code_notes(each, reason, names)))
+        elif filled:
+            readings.append((each.program, _code_notes(each, _PASSES_MORE, names)))
+    if log is None or log.model is None:
+        return readings
+    rebuilt = rebuild(log, [cell for each in ranked for cell in each.program.cells])
+    program, notes = rebuilt.program, list(rebuilt.notices)
+    if program is None:
+        return readings or [(None, notes)]
+    if not ranked:
+        return [(program, notes)]
+    used = [cell.label for cell in program.cells]
+    best = ranked[0].program
+    if ranked[0].has_class:
+        text = f"Code: the class that {log.name} records, chosen because {_PASSES_MORE}."
+        told = [Note(NoteLevel.FOUND, text), *_not_used(names, *used)]
+        return [readings[0], (program, told), *readings[1:]]
+    # The file without the class may still hold the matrices, and what the class needs.
+    cells = [*program.cells, *(cell for cell in best.cells if cell.label not in used)]
+    notes = [_no_class(best.name), *notes, *_not_used(names, best.name, *used)]
+    return [(replace(program, cells=tuple(cells)), notes), (program, notes)]
+
+
 def _ranked(code: _Code, others: list[_Code], log: Log | None) -> _Ranked:
     program = _with_files(code, others)
-    if not _binds_class(program):
+    if not _binds_class(code):
         for other in others:
-            if other is not code and other.program.origin is Origin.SCRIPT and _binds_class(other.program):
+            if other is not code and other.program.origin is Origin.SCRIPT and _binds_class(other):
                 rest = [cell for cell in program.cells if cell.label != other.program.name]
                 program = replace(program, cells=(*other.program.cells, *rest))
                 break
     model = log.model if log is not None else None
-    source = class_source(program)
+    methods = class_source(program)
     layers = {
         (node.attr, isinstance(node.ctx, ast.Store))
-        for method in (source or {}).values()
+        for method in (methods or {}).values()
         for node in ast.walk(method.node)
         if isinstance(node, ast.Attribute) and node.attr in LAYERS
     }
     unread = any(_CLASS.search(cell.source) for cell in program.cells if shared_tree(cell.source) is None)
     merit = (
-        source is not None or unread,
+        methods is not None or unread,
         model is not None and same_code(program, model) is True,
         len(layers),
-        min(sum(name in ("Km", "Vm") for cell in code.main for name in _assigned(cell)), _MATRICES),
+        min(sum(len(_FILLED.findall(cell.source)) for cell in code.main), _MATRICES),
         program.origin is Origin.NOTEBOOK,
         program.executed,
+        code.modified,
+        _copy(program.name),
+        program.name,
     )
-    return _Ranked(program, merit, (code.modified, _copy(program.name)))
+    return _Ranked(program, merit)
 
 
-def _assigned(cell: Cell) -> Iterator[str]:
-    """The names that a cell gives a value at its top level."""
-    tree = shared_tree(cell.source)
-    for node in tree.body if tree else []:
-        if isinstance(node, ast.Assign) and not (
-            isinstance(node.value, ast.Constant) and node.value.value in (None, ...)
-        ):
-            for target in node.targets:
-                yield from (inner.id for inner in ast.walk(target) if isinstance(inner, ast.Name))
-
-
-def _binds_class(program: Program) -> bool:
-    """Tell whether the program itself, not a file beside it, defines or imports the class."""
-    for cell in program.cells:
-        tree = None if cell.file else shared_tree(cell.source)
-        if not cell.file and tree is None and _CLASS.search(cell.source):
-            return True
-        for node in ast.walk(tree) if tree else ():
-            if isinstance(node, ast.ClassDef) and node.name == CLASS_NAME:
-                return True
-            if isinstance(node, (ast.Import, ast.ImportFrom)) and any(
-                CLASS_NAME in (alias.name, alias.asname) or alias.name == "*" for alias in node.names
-            ):
-                return True
-            if isinstance(node, ast.Name) and node.id == CLASS_NAME and isinstance(node.ctx, ast.Store):
-                return True
-    return False
+def _binds_class(code: _Code) -> bool:
+    """Tell whether the file itself, not one beside it, defines or imports the class."""
+    return any(_CLASS.search(cell.source) or _IMPORTS_CLASS.search(cell.source) for cell in code.main)
 
 
 def _with_files(code: _Code, others: Sequence[_Code]) -> Program:
@@ -356,13 +338,12 @@ def _with_files(code: _Code, others: Sequence[_Code]) -> Program:
             waiting.remove(other)
             found, size = True, size + size_now
             words |= {word for cell in other.main for word in _WORD.findall(cell.source)}
-            taken += [_beside(cell, other, path) for cell in other.main]
+            taken += [_beside(cell, other.program, path) for cell in other.main]
     return replace(code.program, cells=(*taken, *code.program.cells))
 
 
-def _beside(cell: Cell, code: _Code, path: str) -> Cell:
-    name = code.program.name
-    label = name if code.program.origin is Origin.SCRIPT else f"{name}, {cell.label}"
+def _beside(cell: Cell, program: Program, path: str) -> Cell:
+    label = program.name if program.origin is Origin.SCRIPT else f"{program.name}, {cell.label}"
     return replace(cell, label=label, file=path, executed=True)
 
 
@@ -375,19 +356,9 @@ def _distance(path: PurePosixPath, folder: PurePosixPath) -> tuple[int, int, Pur
 # --- What is told ---
 
 
-def _alike(each: _Ranked, other: _Ranked) -> bool:
-    return [cell.source for cell in each.program.cells] == [cell.source for cell in other.program.cells]
-
-
-def _reason(ranked: list[_Ranked]) -> str:
-    """Why the first was taken: what it has more of than the second."""
-    if len(ranked) < 2:
-        return ""
-    best, next_best = ranked[:2]
-    for reason, mine, other in zip(_REASONS, best.merit, next_best.merit, strict=True):
-        if mine != other:
-            return reason
-    return "it is the newest" if best.age != next_best.age else ""
+def _first_difference(reasons: Sequence[str], best: Sequence[object], next_best: Sequence[object]) -> str:
+    """Why one stands above the other: what it has more of first."""
+    return next((why for why, mine, its in zip(reasons, best, next_best, strict=True) if mine != its), "")
 
 
 def _code_notes(ranked: _Ranked, reason: str, names: list[str]) -> list[Note]:
@@ -395,7 +366,7 @@ def _code_notes(ranked: _Ranked, reason: str, names: list[str]) -> list[Note]:
     cells = sum(not cell.file for cell in program.cells)
     text = f"Code: {program.name} ({cells} cell{'' if cells == 1 else 's'}){_because(reason)}."
     notes = [Note(NoteLevel.FOUND, text)]
-    if not ranked.merit[0]:
+    if not ranked.has_class:
         notes.append(_no_class(program.name))
     used = [
         name for name in names if any(f"{cell.label}, ".startswith(f"{name}, ") for cell in program.cells)
