@@ -8,15 +8,19 @@ name in an archive can leave the upload.
 from __future__ import annotations
 
 import calendar
+import contextlib
 import io
+import lzma
 import os
 import stat
+import struct
 import zipfile
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -60,20 +64,18 @@ _MORE_ADVICE: Final = "Upload only your notebook and submission_log.json."
 _DEEPEST: Final = 2
 """A .zip in the upload, and a .zip in that one."""
 _ENTRY_SIGNATURE: Final = b"PK\x01\x02"
-_COMPRESSIONS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-"""What systems' own tools write. The others expand too far in one step to be bounded."""
-_ENCRYPTED: Final = 0x1
 _AGAIN: Final = "Compress your files again with your system's own tool, or upload them as they are."
 ZIP_DAMAGE: Final = (
     zipfile.BadZipFile,
     zipfile.LargeZipFile,
     zlib.error,
+    lzma.LZMAError,
+    struct.error,
     EOFError,
     OSError,
-    ValueError,
-    NotImplementedError,
-    RuntimeError,
     OverflowError,
+    RuntimeError,  # encrypted, or packed in a way that nobody unpacks
+    ValueError,
 )
 """What zipfile raises on archives that are damaged or made to deceive."""
 
@@ -178,19 +180,17 @@ def files_of(upload: Path, budget: UploadBudget) -> Iterator[FoundFile]:
         raise UploadError(f"{shown(str(upload))} cannot be opened: {error}.") from error
     if not is_there:
         raise UploadError(f"There is no file or folder {shown(str(upload))}.")
+    kind = kind_of(upload.name)
     if is_folder:
         entries = list(_in_folder(upload, budget))
+    elif kind is None:
+        name = shown(upload.name)
+        raise UploadError(f"{name} is not a .json, .ipynb, .py or .zip. Upload one of these, or a folder.")
     else:
-        kind = kind_of(upload.name)
-        if kind is None:
-            name = shown(upload.name)
-            raise UploadError(
-                f"{name} is not a .json, .ipynb, .py or .zip. Upload one of these, or a folder."
-            )
         entries = list(_file(PurePosixPath(upload.name), kind, upload, budget))
         if not entries and budget.notices:
             raise UploadError(budget.notices[0].text)
-    for entry in _likeliest_first(entries):
+    for entry in sorted(entries, key=_likeliness(entries)):
         data = entry.read()
         if data is not None:
             yield FoundFile(shown(entry.path), entry.path, entry.kind, data, entry.modified)
@@ -198,26 +198,25 @@ def files_of(upload: Path, budget: UploadBudget) -> Iterator[FoundFile]:
             raise UploadError(budget.notices[-1].text)
 
 
-def _likeliest_first(entries: list[_Entry]) -> list[_Entry]:
-    """The entries in the order in which they are read: logs, notebooks, then scripts nearest to these."""
+def _likeliness(entries: list[_Entry]) -> Callable[[_Entry], tuple[int, int, PurePosixPath]]:
+    """The order in which files are read: logs, notebooks, then scripts nearest to these."""
 
-    def is_log(entry: _Entry) -> bool:
-        return _LOG_STEM in entry.path.name.lower()
+    def place(entry: _Entry) -> int:
+        name = entry.path.name.lower()
+        if entry.kind is Kind.LOG or _LOG_STEM in name:
+            return 0 if _LOG_STEM in name else 2 if any(word in name for word in LOG_WORDS) else 4
+        return 1 if entry.kind is Kind.NOTEBOOK else 3
 
-    homes = {entry.path.parent for entry in entries if is_log(entry) or entry.kind is Kind.NOTEBOOK}
+    homes = {entry.path.parent for entry in entries if place(entry) < 2}
 
     def rank(entry: _Entry) -> tuple[int, int, PurePosixPath]:
-        depth = len(entry.path.parts)
-        if is_log(entry):
-            return 0, depth, entry.path
-        if entry.kind is Kind.LOG:
-            return 2 if any(word in entry.path.name.lower() for word in LOG_WORDS) else 4, depth, entry.path
-        if entry.kind is Kind.NOTEBOOK:
-            return 1, depth, entry.path
-        steps = (steps for steps, folder in enumerate(entry.path.parents) if folder in homes)
-        return 3, next(steps, depth), entry.path
+        steps = len(entry.path.parts)
+        if place(entry) == 3:
+            folders = entry.path.parents
+            steps = next((steps for steps, folder in enumerate(folders) if folder in homes), steps)
+        return place(entry), steps, entry.path
 
-    return sorted(entries, key=rank)
+    return rank
 
 
 def _sort_out(path: PurePosixPath, budget: UploadBudget) -> Kind | None:
@@ -264,12 +263,18 @@ def _in_folder(upload: Path, budget: UploadBudget) -> Iterator[_Entry]:
 
 
 def _file(path: PurePosixPath, kind: Kind, file: Path, budget: UploadBudget) -> Iterator[_Entry]:
-    if kind is not Kind.ARCHIVE:
-        yield _Entry(path, kind, 0.0, lambda: _read(shown(path), kind, file, budget))
-        return
-    data = _read(shown(path), kind, file, budget)
-    if data is not None:
-        yield from _in_archive(path, data, budget)
+    yield from _opened(_Entry(path, kind, 0.0, lambda: _read(shown(path), kind, file, budget)), budget)
+
+
+def _opened(entry: _Entry, budget: UploadBudget, level: int = 0) -> Iterator[_Entry]:
+    """The entry; in place of an archive, what it holds. level: how many archives are around it."""
+    if entry.kind is not Kind.ARCHIVE:
+        yield entry
+    elif level == _DEEPEST:
+        budget.warn(f"{shown(entry.path)} was not opened: it is a .zip in a .zip in a .zip. {_AGAIN}")
+    elif (data := entry.read()) is not None:
+        for inner in _in_archive(entry.path, data, budget):
+            yield from _opened(inner, budget, level + 1)
 
 
 def _read(name: str, kind: Kind, file: Path, budget: UploadBudget) -> bytes | None:
@@ -291,28 +296,15 @@ def _read(name: str, kind: Kind, file: Path, budget: UploadBudget) -> bytes | No
 # --- Archives ---
 
 
-def _in_archive(
-    archive: PurePosixPath, data: bytes, budget: UploadBudget, level: int = 1
-) -> Iterator[_Entry]:
-    """Yield the files of an archive; level: 1 for an archive in the upload, 2 for one inside that."""
-    name = shown(archive)
-    if level > _DEEPEST:
-        budget.warn(f"{name} was not opened: it is a .zip in a .zip in a .zip. {_AGAIN}")
-        return
+def _in_archive(archive: PurePosixPath, data: bytes, budget: UploadBudget) -> list[_Entry]:
     if data.count(_ENTRY_SIGNATURE) > MAX_ARCHIVE_ENTRIES:
-        budget.warn(f"{name} was not opened: it has more than {MAX_ARCHIVE_ENTRIES:,} entries.")
-        return
+        budget.warn(f"{shown(archive)} was not opened: it has more than {MAX_ARCHIVE_ENTRIES:,} entries.")
+        return []
     try:
-        opened = zipfile.ZipFile(io.BytesIO(data))
-        members = _members(archive, opened, budget)
+        return _members(archive, zipfile.ZipFile(io.BytesIO(data)), budget)
     except ZIP_DAMAGE:
-        budget.warn(f"{name} cannot be opened: it is damaged or not a .zip archive. {_AGAIN}")
-        return
-    for entry in members:
-        if entry.kind is not Kind.ARCHIVE:
-            yield entry
-        elif (inner := entry.read()) is not None:
-            yield from _in_archive(entry.path, inner, budget, level + 1)
+        budget.warn(f"{shown(archive)} cannot be opened: it is damaged or not a .zip archive. {_AGAIN}")
+        return []
 
 
 def _members(archive: PurePosixPath, opened: zipfile.ZipFile, budget: UploadBudget) -> list[_Entry]:
@@ -332,27 +324,22 @@ def _members(archive: PurePosixPath, opened: zipfile.ZipFile, budget: UploadBudg
         elif kind := _sort_out(path, budget):
             if path in chosen:
                 budget.warn(f"{shown(path)} is in the archive more than once; the last one was read.")
-            chosen[path] = _member(path, kind, opened, info, budget)
+            modified = 0.0
+            with contextlib.suppress(ValueError):  # some tools leave the date empty, which is month 0
+                modified = float(calendar.timegm((*info.date_time, 0, 0, 0)))
+            read = partial(_read_member, shown(path), kind, opened, info, budget)
+            chosen[path] = _Entry(path, kind, modified, read)
     return list(chosen.values())
-
-
-def _member(
-    path: PurePosixPath, kind: Kind, opened: zipfile.ZipFile, info: zipfile.ZipInfo, budget: UploadBudget
-) -> _Entry:
-    try:
-        modified = float(calendar.timegm((*info.date_time, 0, 0, 0)))
-    except ValueError:
-        modified = 0.0  # some tools leave the date empty, which is month 0
-    return _Entry(path, kind, modified, lambda: _read_member(shown(path), kind, opened, info, budget))
 
 
 def _read_member(
     name: str, kind: Kind, opened: zipfile.ZipFile, info: zipfile.ZipInfo, budget: UploadBudget
 ) -> bytes | None:
     reason, data = "", b""
-    if info.flag_bits & _ENCRYPTED:
+    if info.flag_bits & 0x1:
         reason = "it is encrypted. Upload it without a password."
-    elif info.compress_type not in _COMPRESSIONS:
+    elif info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        # What systems' own tools write. The others expand too far in one step to be bounded.
         reason = f"its compression is not supported. {_AGAIN}"
     elif not budget.admit(name, kind, info.file_size):
         return None

@@ -286,12 +286,13 @@ def _indented(text: str) -> str:
     tree = parse(opening + text)
     if tree is None:
         return textwrap.indent(textwrap.dedent(text), _INDENT)
-    inside = {
-        line - len(opening.splitlines())
+    spans = {  # a set: all parts of an f-string have the same
+        (node.lineno, node.end_lineno or 0)
         for node in ast.walk(tree)
-        if isinstance(node, (ast.Constant, ast.JoinedStr)) and node.end_lineno
-        for line in range(node.lineno + 1, node.end_lineno + 1)
+        if isinstance(node, (ast.Constant, ast.JoinedStr))
     }
+    shift = len(opening.splitlines())
+    inside = {line - shift for first, last in spans for line in range(first + 1, last + 1)}
     return "\n".join(
         line if number in inside or not line.strip() else _INDENT + line.removeprefix(indent)
         for number, line in enumerate(text.split("\n"), 1)
