@@ -20,11 +20,10 @@ _CODE: Final = re.compile(
     r"""(?P<comment>\#[^\n]*) | (?P<prefix>\b[A-Za-z]{1,2})?(?P<quote>'''|\"""|'|") | \w+ | .""",
     re.VERBOSE | re.DOTALL,
 )
-_OTHER: Final = {"'": '"', '"': "'"}
-_MAX_DEPTH: Final = 3
-"""F-strings inside f-strings, each with quotes of its own kind: older Pythons have four kinds."""
-_MAX_FIELDS: Final = 8
-"""Braces within the format of braces."""
+_GAP: Final = re.compile(r"(?:[ \t]|\\\n)*")
+_GAP_IN_BRACKETS: Final = re.compile(r"(?:\s|\\\n|\#[^\n]*\n)*")
+_MAX_DEPTH: Final = 8
+"""Braces within braces."""
 _CONVERSION: Final = re.compile(r"![rsa]\s*")
 _SPECIFIER: Final = re.compile(r"[^{}'\"\n]*")
 _TYPE_STATEMENT: Final = re.compile(r"^([ \t]*)type[ \t]+(\w+)(?:[ \t]*\[[^\n]*?\])?[ \t]*=", re.MULTILINE)
@@ -83,7 +82,7 @@ def readable(source: str) -> str:
 def with_older_strings(source: str) -> str:
     """Return source with each f-string that holds a string in its braces as Python 3.10 writes it."""
     try:
-        return _Rewriter(source).code(0)
+        return _Rewriter(source).code()
     except _Unknown:
         return source
 
@@ -96,87 +95,89 @@ def with_older_statements(source: str) -> str:
 
 
 class _Rewriter:
-    """Walks through a source once. depth: the f-strings around the place where it stands."""
+    """Walks through a source once: f"{d["a"]:>{w}}" becomes "{:>{}}".format((d["a"]), (w))."""
 
     def __init__(self, source: str) -> None:
         self._source = source
         self._at = 0
-        self._outermost = ""
-        self._fields = 0
+        self._depth = 0
+        """Braces around the place where it stands."""
 
-    def code(self, depth: int) -> str:
+    def code(self) -> str:
         """Code, up to the end of the source or, in braces, to what ends the expression."""
         parts: list[str] = []
         brackets = 0
         while found := _CODE.match(self._source, self._at):
             text = found.group()
             ends = text in "}:" or (text == "!" and not self._source.startswith("!=", self._at))
-            if depth and not brackets and ends:
-                return "".join(parts)
-            self._at = found.end()
+            if self._depth and not brackets and ends:
+                break
             if found["quote"]:
-                parts.append(self._string(found["prefix"] or "", found["quote"], depth))
+                parts.append(self._strings(_GAP_IN_BRACKETS if brackets > 0 or self._depth else _GAP))
                 continue
-            if depth and text == "\\":
-                raise _Unknown
+            self._at = found.end()
             brackets += (text in "([{") - (text in ")]}")
-            if not (depth and found["comment"]):
-                parts.append(text)
-        if depth:
-            raise _Unknown
+            parts.append(text)
         return "".join(parts)
 
-    def _string(self, prefix: str, quote: str, depth: int) -> str:
-        start = self._at - len(quote)
-        if "".join(sorted(prefix.lower())) not in ("f", "fr"):
-            self._take(_literal(quote, braces=False))
-            self._expect(quote)
-            text = self._source[start : self._at]
-            return prefix + text if not depth else _constant(prefix + text, self._quote(depth, 1))
-        if depth == 0:
-            self._outermost = quote[0]
-        elif depth > _MAX_DEPTH:
-            raise _Unknown
-        parts: list[str] = []
-        holds_strings = False
-        while not self._source.startswith(quote, self._at):
-            parts.append(self._take(_literal(quote, braces=True, raw="r" in prefix.lower())))
-            if depth and any(mark in parts[-1] for mark in "'\"\\"):
-                raise _Unknown
-            if self._source.startswith("{", self._at):
-                begin = self._at
-                parts.append(self._field(depth))
-                holds_strings |= any(mark in self._source[begin : self._at] for mark in "'\"\\#\n")
-            elif not self._source.startswith(quote, self._at):
-                raise _Unknown
+    def _strings(self, gap: re.Pattern[str]) -> str:
+        """A string, or several side by side: as they stand, or joined by + if one of them has to change."""
+        start, joined, between, changed = self._at, "", "", False
+        while (found := _CODE.match(self._source, self._at)) and found["quote"]:
+            before = self._at
+            string = self._string(found["prefix"] or "", found["quote"])
+            end = self._at
+            changed = changed or string != self._source[before:end]
+            joined = f"{joined}{between}+ {string}" if joined else string
+            between = self._take(gap)
+        self._at = end
+        return f"({joined})" if changed else self._source[start:end]
+
+    def _string(self, prefix: str, quote: str) -> str:
+        start = self._at
+        self._expect(prefix + quote)
+        kind = prefix.lower().replace("f", "")
+        template, values, must_change = "", list[str](), False
+        literal = _literal(quote, braces=kind != prefix.lower(), raw="r" in kind)
+        while True:
+            template += self._take(literal)
+            if kind == prefix.lower() or not self._source.startswith("{", self._at):
+                break
+            before = self._at
+            template += self._field(values)
+            must_change |= any(mark in self._source[before : self._at] for mark in "'\"\\#\n")
         self._expect(quote)
-        if not holds_strings and not depth:
-            return prefix + self._source[start : self._at]
-        own = self._quote(depth, 3 if depth < 2 else 1)
-        return f"{prefix}{own}{''.join(parts)}{own}"
+        if not must_change:
+            return self._source[start : self._at]
+        return f"{kind}{quote}{template}{quote}.format({', '.join(values)})"
 
-    def _field(self, depth: int) -> str:
-        """What stands in braces, the braces included."""
-        self._fields += 1
-        if self._fields > _MAX_FIELDS:
+    def _field(self, values: list[str]) -> str:
+        """What stands in braces, without its expressions, which go to values."""
+        self._depth += 1
+        if self._depth > _MAX_DEPTH:
             raise _Unknown
-        parts = [self._expect("{"), self.code(depth + 1)]
-        if self._source.startswith("!", self._at):
-            parts.append(self._take(_CONVERSION))
-        if self._source.startswith(":", self._at):
-            parts.append(self._expect(":"))
-            while not self._source.startswith("}", self._at):
-                parts.append(self._take(_SPECIFIER))
-                if self._source.startswith("{", self._at):
-                    parts.append(self._field(depth))
-                elif not self._source.startswith("}", self._at):
-                    raise _Unknown
-        self._fields -= 1
-        return "".join([*parts, self._expect("}")])
-
-    def _quote(self, depth: int, times: int) -> str:
-        """The quotes of a string at this depth: the outermost kind and the other one, in turn."""
-        return (_OTHER[self._outermost] if depth % 2 else self._outermost) * times
+        self._expect("{")
+        expression = self.code()
+        conversion = self._take(_CONVERSION) if self._source.startswith("!", self._at) else ""
+        if not expression.strip(" \t\n\\"):
+            raise _Unknown
+        if re.search(r"[^=!<>]=\s*$", expression):  # {x=} shows the expression, too
+            values.append(repr(expression))
+            expression = expression.rstrip()[:-1]
+            shown, conversion = "{}", conversion or "!r" * (not self._source.startswith(":", self._at))
+        else:
+            shown = ""
+        values.append(f"({expression})")
+        specifier = self._expect(":") if self._source.startswith(":", self._at) else ""
+        while specifier and not self._source.startswith("}", self._at):
+            specifier += self._take(_SPECIFIER)
+            if self._source.startswith("{", self._at):
+                specifier += self._field(values)
+            elif not self._source.startswith("}", self._at):
+                raise _Unknown
+        self._expect("}")
+        self._depth -= 1
+        return f"{shown}{{{conversion.rstrip()}{specifier}}}"
 
     def _take(self, pattern: re.Pattern[str]) -> str:
         found = pattern.match(self._source, self._at)
@@ -186,28 +187,12 @@ class _Rewriter:
         return found.group()
 
     def _expect(self, text: str) -> str:
-        if not self._source.startswith(text, self._at):
-            raise _Unknown
-        self._at += len(text)
-        return text
+        return self._take(re.compile(re.escape(text)))
 
 
-def _literal(quote: str, braces: bool, raw: bool = False) -> re.Pattern[str]:
+def _literal(quote: str, braces: bool, raw: bool) -> re.Pattern[str]:
     """What a string holds up to its end or, with braces, up to the next expression in it."""
     line = "" if len(quote) == 3 else r"\n"
     named = "" if raw else r"\\N\{[^}\n]{1,99}\}|"
     escapes = rf"{named}\\[^{{]|\\(?=\{{)|\{{\{{" if braces else r"\\."
     return re.compile(rf"(?:{escapes}|(?!{quote})[^\\{line}{'{' if braces else ''}])*", re.DOTALL)
-
-
-def _constant(token: str, quote: str) -> str:
-    """A string without quotes of another kind, and without the backslash that older braces may not hold."""
-    try:
-        value = ast.literal_eval(token)
-    except (SyntaxError, ValueError, MemoryError) as error:
-        raise _Unknown from error
-    if not isinstance(value, str):
-        raise _Unknown
-    if value.isprintable() and not any(mark in value for mark in "'\"\\"):
-        return f"{quote}{value}{quote}"
-    return f"({quote * 2}.join(map(chr, {[*map(ord, value)]})))"

@@ -51,21 +51,9 @@ class Absorb:
             raise AttributeError(name)
         return _axes if name == "subplots" else self
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        pass
-
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Itself, whatever is asked."""
         return self
-
-    def __getitem__(self, key: Any) -> Any:
-        return self
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        pass
-
-    def __delitem__(self, key: Any) -> None:
-        pass
 
     def __iter__(self) -> Iterator[Any]:
         frame = sys._getframe(1)
@@ -73,52 +61,26 @@ class Absorb:
         count = code[at + 1] if 0 <= at < len(code) - 1 and code[at] == _UNPACK else 0
         return iter([self] * count)
 
-    def __contains__(self, item: Any) -> bool:
-        return False
-
-    def __len__(self) -> int:
-        return 0
-
-    def __bool__(self) -> bool:
-        return True
-
-    def __enter__(self) -> Any:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        pass
-
     def __mro_entries__(self, bases: tuple[Any, ...]) -> tuple[type, ...]:
         return (_Base,)
 
-    def __instancecheck__(self, instance: Any) -> bool:
-        return False
 
-    def __subclasscheck__(self, subclass: type) -> bool:
-        return False
-
-    def __int__(self) -> int:
-        return 0
-
-    def __index__(self) -> int:
-        return 0
-
-    def __float__(self) -> float:
-        return 0.0
-
-    def __repr__(self) -> str:
-        return "<not available while grading>"
-
-
-def _same(self: Absorb, *others: Any) -> Absorb:
-    return self
+def _giving(answer: Any) -> Callable[..., Any]:
+    return lambda self, *args: answer
 
 
 for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "or", "and", "matmul"):
-    setattr(Absorb, f"__{_name}__", _same)
-    setattr(Absorb, f"__r{_name}__", _same)
-for _name in ("neg", "pos", "invert", "abs"):
-    setattr(Absorb, f"__{_name}__", _same)
+    setattr(Absorb, f"__{_name}__", Absorb.__call__)
+    setattr(Absorb, f"__r{_name}__", Absorb.__call__)
+for _name in ("neg", "pos", "invert", "abs", "enter", "getitem"):
+    setattr(Absorb, f"__{_name}__", Absorb.__call__)
+for _name in ("setattr", "setitem", "delitem", "exit"):
+    setattr(Absorb, f"__{_name}__", _giving(None))
+for _name in ("contains", "instancecheck", "subclasscheck"):
+    setattr(Absorb, f"__{_name}__", _giving(False))
+for _name, _number in {"len": 0, "int": 0, "index": 0, "float": 0.0, "bool": True}.items():
+    setattr(Absorb, f"__{_name}__", _giving(_number))
+setattr(Absorb, "__repr__", _giving("<not available while grading>"))  # noqa: B010 as the others
 
 NOTHING: Final = Absorb()
 
@@ -135,18 +97,9 @@ class Progress(Absorb):
     def __len__(self) -> int:
         return len(self._items)
 
-    @staticmethod
-    def range(*bounds: int, **kwargs: Any) -> Progress:
-        """`trange`."""
-        return Progress(range(*bounds))
 
-
-_PROGRESS: Final = {
-    "tqdm": Progress,
-    "tqdm_notebook": Progress,
-    "trange": Progress.range,
-    "tnrange": Progress.range,
-}
+def _trange(*bounds: int, **kwargs: Any) -> Progress:
+    return Progress(range(*bounds))
 
 
 def _axes(nrows: int = 1, ncols: int = 1, *args: Any, squeeze: bool = True, **kwargs: Any) -> Any:
@@ -193,8 +146,7 @@ class Lacking(Absorb):
     def __mro_entries__(self, bases: tuple[Any, ...]) -> tuple[type, ...]:
         return (_LightningModule if self.path.endswith("Module") else _Base,)
 
-    def __instancecheck__(self, instance: Any) -> bool:
-        return True  # `isinstance(x, Float[Tensor, "n d"])` is asserted, hardly ever asked
+    __instancecheck__ = _giving(True)  # `isinstance(x, Float[Tensor, "n d"])` is asserted, hardly ever asked
 
     @classmethod
     def __torch_function__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -202,11 +154,7 @@ class Lacking(Absorb):
         given += [inner for value in given if isinstance(value, (list, tuple)) for inner in value]
         return next(value for value in given if isinstance(value, Lacking))
 
-    def __array_ufunc__(self, *args: Any, **kwargs: Any) -> Any:
-        return self
-
-    def __array_function__(self, *args: Any, **kwargs: Any) -> Any:
-        return self
+    __array_ufunc__ = __array_function__ = Absorb.__call__
 
     def _raise(self, *args: Any, **kwargs: Any) -> Any:
         root = self.path.partition(".")[0]
@@ -223,9 +171,7 @@ def _patch(function: Any) -> Any:
     owner = function.__annotations__[function.__code__.co_varnames[0]]
     if isinstance(owner, str):
         owner = eval(owner, function.__globals__)  # noqa: S307 the student's own annotation
-    for cls in owner if isinstance(owner, tuple) else typing.get_args(owner) or (owner,):
-        setattr(cls, function.__name__, function)
-    return function.__globals__.get(function.__name__)
+    return _patch_to(*(owner if isinstance(owner, tuple) else typing.get_args(owner) or (owner,)))(function)
 
 
 def _patch_to(*owners: type, **kwargs: Any) -> Callable[[Any], Any]:
@@ -238,7 +184,7 @@ def _patch_to(*owners: type, **kwargs: Any) -> Callable[[Any], Any]:
 
 
 _KNOWN: Final[dict[str, dict[str, Any]]] = {
-    "tqdm": _PROGRESS,
+    "tqdm": {"tqdm": Progress, "tqdm_notebook": Progress, "trange": _trange, "tnrange": _trange},
     "matplotlib": {"subplots": _subplots},
     "pylab": {"subplots": _subplots},
     "fastcore": {"patch": _patch, "patch_to": _patch_to},
