@@ -18,8 +18,9 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from types import FrameType, FunctionType, ModuleType
 from typing import Any, Final
 
@@ -155,12 +156,21 @@ class Loader:
             with _staying():
                 for cell in self._cells:
                     self._run_cell(cell)
-                for cell in self._run_too_soon():
+                # Cells that lacked what one below them imports or defines: the student ran that one first.
+                known = {name for name, value in self._main.items() if _is_defined(value)}
+                for cell in [cell for cell in self._cells if self._missing.get(cell.label, set()) & known]:
                     self._reports = [report for report in self._reports if report.place.label != cell.label]
                     self._run_cell(cell)
         finally:
             self._alarm.stop()
-        report = LoadReport(tuple(self._reports), self._classes(), self._definitions_only, stubs.absent())
+        _, own = self._kept
+        classes = [
+            name
+            for name, value in list(self._main.items())
+            if type(name) is str and issubclass(type(value), type)
+            if _Module in _mro_of(value) and is_of(value, own)
+        ]
+        report = LoadReport(tuple(self._reports), tuple(classes), self._definitions_only, stubs.absent())
         self._snapshots.is_cut = report.is_cut
         if self._request.moment is Moment.TESTED:
             self._moments.restore()
@@ -206,30 +216,25 @@ class Loader:
             raise FileNotFoundError(2, "No such file", path)
         self._run_module(cells, self._main)
 
-    def _run_too_soon(self) -> list[Cell]:
-        """Cells that lacked what a cell below them imports or defines: the student ran that one first."""
-        known = {name for name, value in self._main.items() if _is_defined(value)}
-        return [cell for cell in self._cells if self._missing.get(cell.label, set()) & known]
-
     def _take(self, chunk: Chunk) -> None:
         """Run a statement, and remember what it did."""
         self._count += 1
         if chunk.node is None:
-            self._record(chunk, StatementFate.FAILED, chunk.error)
+            self._fail(chunk, chunk.error)
             return
         used = uses(chunk.node)
         self._alarm.next_statement()
         self._definitions_only = self._definitions_only or self._alarm.is_spent
-        if self._count in self._ended:
-            end = self._ended[self._count]
-            self._leave_out(chunk, used, StatementFate.ENDED, Raised(end.reason.name, end.detail))
+        if end := self._ended.get(self._count):
+            error = Raised(end.reason.name, end.detail)
+            self._leave_out(chunk.label, chunk.line, used, StatementFate.ENDED, error)
             return
         if self._definitions_only and not defines(chunk.node):
-            self._leave_out(chunk, used, StatementFate.NOT_RUN)
+            self._leave_out(chunk.label, chunk.line, used, StatementFate.NOT_RUN)
             return
         node, skipped = without_training(chunk.node, used)
         for taken in skipped:
-            self._leave_out(Chunk(chunk.label, taken.lineno, taken), uses(taken), StatementFate.SKIPPED)
+            self._leave_out(chunk.label, taken.lineno, uses(taken), StatementFate.SKIPPED)
         if node is None:
             return
         self._progress(self._count)
@@ -237,12 +242,10 @@ class Loader:
         if names is not self._main:
             return
         executed = self._executed
-        try:
-            with self._alarm.guard():
-                self._moments.look(used, *self._kept, passed=passed, executed=executed)
-                self._snapshots.look(chunk.node, used, names, self._unknown, executed=executed)
-        except BaseException:  # noqa: S110 a variable that raises when looked at is the student's own loss
-            pass
+        # A variable that raises when looked at is the student's own loss.
+        with suppress(BaseException), self._alarm.guard():
+            self._moments.look(used, *self._kept, passed=passed, executed=executed)
+            self._snapshots.look(chunk.node, used, names, self._unknown, executed=executed)
 
     def _execute(self, chunk: Chunk, node: ast.stmt, used: Uses) -> bool:
         """Whether the statement ran to its end."""
@@ -260,14 +263,14 @@ class Loader:
         except OutOfTime as error:
             places = own_places(error.__traceback__, self._labels)
             line = next((place.line for place in places if place.label == chunk.label), chunk.line)
-            self._leave_out(Chunk(chunk.label, line, node), used, StatementFate.STOPPED)
+            self._leave_out(chunk.label, line, used, StatementFate.STOPPED)
         except BaseException as error:
             missing = missing_name(error)
             self._missing.setdefault(chunk.label, set()).add(missing)
             if missing in self._unknown:  # it needs what a statement that was left out would give
-                self._leave_out(chunk, used, StatementFate.SKIPPED)
+                self._leave_out(chunk.label, chunk.line, used, StatementFate.SKIPPED)
             elif not (issubclass(type(error), OSError) and writes_log(node)):
-                self._record(chunk, StatementFate.FAILED, error)
+                self._fail(chunk, error)
                 if issubclass(type(error), ModuleNotFoundError):
                     self._unknown |= used.stored
         else:
@@ -278,28 +281,21 @@ class Loader:
             return True
         return False
 
-    def _leave_out(self, chunk: Chunk, used: Uses, fate: StatementFate, error: Raised | None = None) -> None:
+    def _leave_out(
+        self, label: str, line: int, used: Uses, fate: StatementFate, error: Raised | None = None
+    ) -> None:
         """A statement that did not run to its end: what it would have set is not known."""
         self._unknown |= used.stored
         if fate is not StatementFate.SKIPPED:  # by a call or an item, it may have changed what it names
             self._unknown |= used.loaded & set(MATRICES)
-        report = StatementReport(Place(chunk.label, chunk.line, ""), fate, error)
+        report = StatementReport(Place(label, line, ""), fate, error)
         if not self._reports or self._reports[-1] != report:
             self._reports.append(report)
 
-    def _record(self, chunk: Chunk, fate: StatementFate, error: BaseException | None) -> None:
+    def _fail(self, chunk: Chunk, error: BaseException | None) -> None:
         failure = raised(error, self._labels, self._request.limits.text) if error is not None else None
-        self._reports.append(StatementReport(Place(chunk.label, chunk.line, ""), fate, failure))
-
-    def _classes(self) -> tuple[str, ...]:
-        _, own = self._kept
-        return tuple(
-            name
-            for name, value in list(self._main.items())
-            if type(name) is str
-            and issubclass(type(value), type)
-            and _Module in _mro_of(value)
-            and is_of(value, own)
+        self._reports.append(
+            StatementReport(Place(chunk.label, chunk.line, ""), StatementFate.FAILED, failure)
         )
 
 
@@ -313,18 +309,15 @@ def _is_defined(value: Any) -> bool:
 @contextmanager
 def _staying() -> Iterator[None]:
     """Inside, a statement that would end the process only ends itself."""
+
+    def leave(called: str, *args: Any) -> None:
+        # By its name, since its number is another each time that the upload is graded.
+        shown = ("os.getpid()" if arg == os.getpid() else repr(arg) for arg in args)
+        raise SystemExit(f"{called}({', '.join(shown)})"[:80])
+
     kept = [(module, name, getattr(module, name)) for module, names in _EXITS.items() for name in names]
-
-    def instead(called: str) -> Callable[..., None]:
-        def leave(*args: Any) -> None:
-            # By its name, since its number is another each time that the upload is graded.
-            shown = ("os.getpid()" if arg == os.getpid() else repr(arg) for arg in args)
-            raise SystemExit(f"{called}({', '.join(shown)})"[:80])
-
-        return leave
-
     for module, name, _ in kept:
-        setattr(module, name, instead(f"{module.__name__}.{name}"))
+        setattr(module, name, partial(leave, f"{module.__name__}.{name}"))
     try:
         yield
     finally:

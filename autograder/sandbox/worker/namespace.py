@@ -65,19 +65,14 @@ class Kept:
             if type(value) is dict:
                 _replace(value, kept, keep_new=False)
             elif issubclass(type(value), type):
-                self._restore_class(value, kept, keep_new=keep_new)
+                now = dict(_class_dict(value))
+                for name in () if keep_new else now.keys() - kept.keys():
+                    type.__delattr__(value, name)
+                for name in [name for name in kept if name not in now or now[name] is not kept[name]]:
+                    type.__setattr__(value, name, kept[name])
             elif type(value) is list or value.shape == kept.shape:
                 value[:] = kept
         _set_default_dtype(self._dtype)
-
-    @staticmethod
-    def _restore_class(cls: type, kept: Names, *, keep_new: bool) -> None:
-        now = dict(_class_dict(cls))
-        for name in () if keep_new else now.keys() - kept.keys():
-            type.__delattr__(cls, name)
-        for name, value in kept.items():
-            if name not in now or now[name] is not value:
-                type.__setattr__(cls, name, value)
 
 
 def is_of(cls: type, own: Collection[str]) -> bool:
@@ -100,7 +95,7 @@ class Moments:
     """
 
     def __init__(self) -> None:
-        self._tested: Kept | None = None
+        self._tested: tuple[Kept, bool] | None = None
         self._last: tuple[Kept, bool] | None = None
         self._class: object = None
 
@@ -108,25 +103,22 @@ class Moments:
         self, used: Uses, spaces: Sequence[Names], own: Collection[str], *, passed: bool, executed: bool
     ) -> None:
         """After a statement. passed: it raised nothing. spaces: the program's names, then its modules'."""
-        if not executed and self._last is not None:
-            return
         found = spaces[0].get(CLASS_NAME)
+        if found is None or (not executed and self._last is not None):
+            return
         seen = (id(found), *(map(id, _class_dict(found).values()) if issubclass(type(found), type) else ()))
-        is_new = found is not None and seen != self._class
-        if found is not None and used.tests_model:
-            kept = Kept(spaces, own)
-            self._last = (kept, False)
-            self._tested = kept if passed else self._tested
-        elif is_new:  # helpers and imports that stand below the class are its own, too
-            self._last = (Kept(spaces, own), True)
+        if used.tests_model:
+            self._last = Kept(spaces, own), False
+            self._tested = self._last if passed else self._tested
+        elif seen != self._class:  # helpers and imports that stand below the class are its own, too
+            self._last = Kept(spaces, own), True
         self._class = seen
 
     def restore(self) -> None:
         """Make the names what they were at that moment."""
-        if self._tested is not None:
-            self._tested.restore(keep_new=False)
-        elif self._last is not None:
-            kept, keep_new = self._last
+        moment = self._tested or self._last
+        if moment is not None:
+            kept, keep_new = moment
             kept.restore(keep_new=keep_new)
 
 
@@ -188,12 +180,9 @@ class Snapshots:
     def _read(self, value: Any) -> Matrix | str:
         """A copy as float64, or what the value is, if it is not an array of real numbers."""
         try:
-            if isinstance(value, Tensor):
-                array = read_tensor(value)
-            elif isinstance(value, (np.ndarray, list, tuple, float, int, np.generic)):
-                array = np.asarray(value)
-            else:
+            if not isinstance(value, (Tensor, np.ndarray, list, tuple, float, int, np.generic)):
                 return describe(value)
+            array = read_tensor(value) if isinstance(value, Tensor) else np.asarray(value)
             if array.dtype.kind not in "fiub":
                 return f"{describe(value)} of {array.dtype}"
             if array.size > self.max_items or array.ndim > 4:
@@ -204,25 +193,22 @@ class Snapshots:
 
     def answer(self, task: Task) -> Outcome:
         """The task's matrices, or why there are none."""
-        state = self._state(task)
-        missing = [name for name in LAYERS if not state or name not in state]
-        if task is not Task.CONTENT and not missing and state and "pos" not in state:
-            missing = ["pos"]
-        if state is None or missing:
+        state = self._state(task) or {}
+        wanted = LAYERS if task is Task.CONTENT else MATRICES
+        missing = [name for name in wanted if name not in state]
+        if missing:
+            missing = [name for name in missing if name != "pos"] or missing
             return Refused(Refusal.NOT_KNOWN if self.is_cut else Refusal.NO_MATRICES, ", ".join(missing))
         if task is Task.UNIQUE and self._is_left_from_before(state):
             return Refused(Refusal.NO_MATRICES, "they are still those of an earlier part")
-        wanted = LAYERS if task is Task.CONTENT else MATRICES
-        unknown = [name for name in wanted if isinstance(state[name], str) and state[name] == _NOT_KNOWN]
+        odd = {name: value for name in wanted if isinstance(value := state[name], str)}
+        unknown = [name for name, value in odd.items() if value == _NOT_KNOWN]
         if unknown:
             return Refused(Refusal.NOT_KNOWN, ", ".join(unknown))
-        arrays: dict[str, Matrix] = {}
-        for name in wanted:
-            value = state[name]
-            if isinstance(value, str):
-                return Refused(Refusal.NOT_NUMERIC, f"{name} is {value}")
-            arrays[name] = value
-        return Answer(arrays)
+        if odd:
+            name, value = next(iter(odd.items()))
+            return Refused(Refusal.NOT_NUMERIC, f"{name} is {value}")
+        return Answer({name: value for name in wanted if not isinstance(value := state[name], str)})
 
     def _is_left_from_before(self, state: State) -> bool:
         """The optional part was skipped: the matrices are still what they were, or can only be POSITION's."""
@@ -232,9 +218,12 @@ class Snapshots:
 
     def _state(self, task: Task) -> State | None:
         marked = self._marked.get(task)
-        if marked is not None and (_fits(task, marked[1]) or _holds_no_matrix(marked[1])):
+        if marked is not None and (
+            _fits(task, marked[1])
+            or any(isinstance(value, str) for value in marked[1].values())  # to be told, not passed over
+        ):
             return marked[1]
-        return self._fitting.get(task) or (marked[1] if marked is not None else None)
+        return self._fitting.get(task) or (marked and marked[1])
 
 
 def _fits(task: Task, state: State) -> bool:
@@ -252,17 +241,10 @@ def _fits(task: Task, state: State) -> bool:
     return task is Task.UNIQUE or (isinstance(Vm, np.ndarray) and Vm.shape[1] == 3)
 
 
-def _holds_no_matrix(state: State) -> bool:
-    """Whether something stands there that is no array of numbers: that is to be told, not passed over."""
-    return any(isinstance(value, str) for value in state.values())
-
-
 def _same(state: State, other: State | None) -> bool:
-    if other is None or state.keys() != other.keys():
-        return False
-    return all(
-        isinstance(value, np.ndarray)
-        and isinstance(other[name], np.ndarray)
-        and np.array_equal(value, other[name])
-        for name, value in state.items()
+    return (
+        other is not None
+        and state.keys() == other.keys()
+        and not any(isinstance(value, str) for value in (*state.values(), *other.values()))
+        and all(np.array_equal(value, other[name]) for name, value in state.items())
     )
