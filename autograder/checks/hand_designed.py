@@ -16,7 +16,7 @@ from autograder.feedback.sequences import passes
 from autograder.results.runner import NotAttempted
 from autograder.sandbox.calls import Answer, Raised, Refusal, Refused
 from autograder.submission.shapes import check_shapes, work_out_shapes
-from autograder.submission.types import Matrices, Origin, ShapeFault
+from autograder.submission.types import Matrices, Origin
 from reference.tasks import TASKS, Batch, SequenceTask
 from reference.transformer import NumpyTransformer
 
@@ -216,8 +216,8 @@ class UniqueTokens(HandDesigned):
         self.judge(found.matrices)
 
 
-def _shaped(shaped: Matrices | ShapeFault, source: str) -> Found:
-    return Found(source, problem=shaped.message) if isinstance(shaped, ShapeFault) else Found(source, shaped)
+def _shaped(shaped: Matrices | str, source: str) -> Found:
+    return Found(source, problem=shaped) if isinstance(shaped, str) else Found(source, shaped)
 
 
 def _why_absent(outcome: object, name: str, task: Task) -> str:

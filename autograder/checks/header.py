@@ -17,7 +17,7 @@ from autograder.feedback.messages import NOT_GIVEN
 from autograder.sandbox.calls import Answer, End, Ended, LoadReport, StatementFate, StatementReport
 from autograder.submission.shapes import work_out_shapes
 from autograder.submission.source import same_code
-from autograder.submission.types import NoteLevel, Origin, ShapeFault
+from autograder.submission.types import NoteLevel, Origin
 from autograder.text import NAME_LIMIT, clean
 
 MAX_STATEMENTS = 8
@@ -141,7 +141,7 @@ def _disagreements(evidence: StudentRun) -> list[str]:
         if record is None or not isinstance(outcome, Answer):
             continue
         recorded = work_out_shapes(task, record)
-        if isinstance(recorded, ShapeFault):
+        if isinstance(recorded, str):
             continue
         different = [
             name for name in MATRICES if not _same_matrix(getattr(recorded, name), outcome.arrays.get(name))

@@ -12,7 +12,7 @@ from autograder.checks.pytorch_transformer import first_wrong
 from autograder.feedback.messages import agree, difference, shape_text
 from autograder.sandbox.calls import Answer, Refused
 from autograder.submission.shapes import work_out_shapes
-from autograder.submission.types import Log, ModelRecord, ProblemKind, ShapeFault, TaskRecord
+from autograder.submission.types import Log, ModelRecord, ProblemKind, TaskRecord
 from reference.tasks import TASKS, drawn_sequence
 from reference.transformer import NumpyTransformer
 
@@ -155,8 +155,8 @@ def _array_faults(log: Log, section: Section) -> list[str]:
         return [f"{section.value}: see 1.1."]
     lines = _not_finite(log, section)
     shaped = work_out_shapes(task, record)
-    if isinstance(shaped, ShapeFault):
-        return [*lines, f"{section.value}: {shaped.message}"]
+    if isinstance(shaped, str):
+        return [*lines, f"{section.value}: {shaped}"]
     tokens = drawn_sequence(TASKS[task.value], seed).tokens.size
     if len(record.output) != tokens * shaped.Vm.shape[1]:
         lines.append(
@@ -179,7 +179,7 @@ def _task_record(record: TaskRecord | None, section: Section, task: Task, seed: 
     if record is None:
         return f"{section.value}: see 1.1."
     shaped = work_out_shapes(task, record)
-    if isinstance(shaped, ShapeFault):
+    if isinstance(shaped, str):
         return f"{section.value}: not compared, because the shapes do not fit (see 1.2)."
     if not np.isfinite(record.output).all():
         return f"{section.value}: not compared, because it holds NaN or infinity (see 1.2)."

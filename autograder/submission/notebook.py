@@ -1,11 +1,18 @@
-"""A notebook's or a script's bytes to a `Program`. Outputs, metadata and what is not code are left behind."""
+"""A notebook's or a script's bytes to a `Program`: its code, with magics (%, %%), shell commands (!) and help
+(?) taken out. Outputs, metadata and what is not code are left behind.
+
+Line n of a cell stays line n. Cells that are Python already never load IPython. What a student writes as
+get_ipython() stays, as do `%run` and `x = !command`: the worker has a shell for them.
+"""
 
 from __future__ import annotations
 
+import ast
 import codecs
 import io
 import re
 import sys
+import textwrap
 import tokenize
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,8 +21,7 @@ from typing import Any, Final
 from autograder.sandbox.calls import Cell
 from autograder.settings import MAX_CODE_BYTES
 from autograder.submission.log import is_notebook, read_json
-from autograder.submission.magics import without_magics, written_file
-from autograder.submission.older_python import encodable, readable, shared_tree
+from autograder.submission.older_python import encodable, parse, readable, shared_tree
 from autograder.submission.types import CodeFile, Note, NoteLevel, Origin, Program, refused
 from autograder.text import NAME_LIMIT, clean
 
@@ -64,10 +70,8 @@ def read_notebook(name: str, data: bytes) -> CodeFile:
     found = _from_cells(Origin.NOTEBOOK, name, cells, executed=executed)
     notices = [*found.notices, *_newer(found.program, read.value)]
     if unread:
-        listed = clean(", ".join(unread), NAME_LIMIT)
-        notices.append(
-            Note(NoteLevel.WARNING, f"{name}: {listed} could not be read, being damaged. {_AGAIN}")
-        )
+        text = f"{name}: {_listed(unread)} could not be read, being damaged. {_AGAIN}"
+        notices.append(Note(NoteLevel.WARNING, text))
     return CodeFile(found.program, tuple(notices))
 
 
@@ -150,77 +154,208 @@ def _from_cells(origin: Origin, name: str, cells: list[Cell], *, executed: bool 
     ignored = []
     for cell in cells:
         source = encodable(cell.source)
-        target = written_file(source)
-        plain = without_magics(source.replace("%%", "# ", 1) if target else source)
+        path, appends = written_file(source)
+        plain = without_magics(source.replace("%%", "# ", 1) if path else source)
         if plain is None:
             ignored.append(cell.label)
-        elif target:
-            part = replace(cell, source=readable(plain), file=target.path)
-            written[target.path] = [*(written.get(target.path, []) if target.append else []), part]
+        elif path:
+            part = replace(cell, source=readable(plain), file=path)
+            written[path] = [*(written.get(path, []) if appends else []), part]
         elif plain.strip():
             program.append(replace(cell, source=readable(plain)))
     if not program and not written:
         return refused(f"{name} holds no Python code. Upload the notebook that you worked in.")
     notices = []
     if ignored:
-        listed = clean(", ".join(ignored), NAME_LIMIT)
-        text = f"{name}: {listed} ignored, not Python but for another program (%%)"
+        text = f"{name}: {_listed(ignored)} ignored, not Python but for another program (%%)"
         notices.append(Note(NoteLevel.IGNORED, text))
     if shortened:
-        listed = clean(", ".join(shortened), NAME_LIMIT)
-        text = (
-            f"{name}: {listed} left out in part, since the file holds more than {MAX_CODE_BYTES:,} bytes of "
-            "code. Take out data that is pasted into the code."
-        )
+        text = f"left out in part, since the file holds more than {MAX_CODE_BYTES:,} bytes of code"
+        text = f"{name}: {_listed(shortened)} {text}. Take out data that is pasted into the code."
         notices.append(Note(NoteLevel.WARNING, text))
     cells = [*(cell for parts in written.values() for cell in parts), *program]
     return CodeFile(Program(origin, name, tuple(cells), executed), tuple(notices))
 
 
+def _listed(labels: list[str]) -> str:
+    return clean(", ".join(labels), NAME_LIMIT)
+
+
 def _fitting(cells: list[Cell]) -> tuple[list[Cell], list[str]]:
     """The cells, if there is too much of them without their long texts, and then without the longest cells;
     and the labels of those that changed."""
-    sizes = {cell.label: len(cell.source.encode("utf-8", "replace")) for cell in cells}
-    if sum(sizes.values()) <= MAX_CODE_BYTES:
+
+    def size(cell: Cell) -> int:
+        return len(cell.source.encode("utf-8", "replace"))
+
+    total = sum(map(size, cells))
+    if total <= MAX_CODE_BYTES:
         return cells, []
     kept = [replace(cell, source=_LONG_TEXT.sub(r"\1\1", cell.source)) for cell in cells]
     changed = [cell.label for cell, short in zip(cells, kept, strict=True) if cell.source != short.source]
-    sizes = {cell.label: len(cell.source.encode("utf-8", "replace")) for cell in kept}
-    for label in sorted(sizes, key=lambda label: -sizes[label]):
-        if sum(sizes.values()) <= MAX_CODE_BYTES:
-            break
-        del sizes[label]
-        changed.append(label)
-    return [cell for cell in kept if cell.label in sizes], list(dict.fromkeys(changed))
+    total = sum(map(size, kept))
+    dropped = set()
+    for cell in sorted(kept, key=size, reverse=True):
+        if total > MAX_CODE_BYTES:
+            total -= size(cell)
+            dropped.add(cell.label)
+            changed.append(cell.label)
+    return [cell for cell in kept if cell.label not in dropped], list(dict.fromkeys(changed))
 
 
 def _newer(program: Program | None, value: dict[str, Any]) -> Iterator[Note]:
     """Yield what to say of cells that do not parse here, if the notebook was run with a newer Python."""
-    theirs = _VERSION.match(_metadata(value, "language_info", "version") or "")
+    theirs = _VERSION.match(_metadata(value, "language_info", "version"))
     if not theirs or not program or (int(theirs[1]), int(theirs[2])) <= sys.version_info[:2]:
         return
     unread = [cell.label for cell in program.cells if shared_tree(cell.source) is None]
     if unread:
-        own, listed = ".".join(map(str, sys.version_info[:2])), clean(", ".join(unread), NAME_LIMIT)
+        own = ".".join(map(str, sys.version_info[:2]))
         text = (
             f"Your notebook was run with Python {theirs[0]}; it is graded with Python {own}, which cannot "
-            f"read {listed}. If this ran for you, write what only newer Pythons know in another way."
+            f"read {_listed(unread)}. If this ran for you, write what only newer Pythons know in another way."
         )
         yield Note(NoteLevel.WARNING, text)
 
 
 def _language(value: dict[str, Any]) -> str | None:
-    """Return the name of the notebook's language if it says it is another one than Python."""
-    for part, key in (("kernelspec", "language"), ("language_info", "name")):
-        language = _metadata(value, part, key)
-        if language and "python" not in language.lower():
-            return clean(language, 30)
-    return None
+    """Return the name of the notebook's language if it says that it is another one than Python."""
+    named = [_metadata(value, "kernelspec", "language"), _metadata(value, "language_info", "name")]
+    return next((clean(name, 30) for name in named if name and "python" not in name.lower()), None)
 
 
-def _metadata(value: dict[str, Any], part: str, key: str) -> str | None:
-    """Return a text of the notebook's metadata, if it is there and one."""
+def _metadata(value: dict[str, Any], part: str, key: str) -> str:
+    """Return a text of the notebook's metadata, "" if it is not there or none."""
     metadata = value.get("metadata")
     told = metadata.get(part) if isinstance(metadata, dict) else None
     text = told.get(key) if isinstance(told, dict) else None
-    return text if isinstance(text, str) else None
+    return text if isinstance(text, str) else ""
+
+
+# --- Notebook syntax out of Python. ---
+
+_PYTHON_BODIES: Final = frozenset(
+    {
+        *("time", "timeit", "capture", "prun", "memit", "lprun", "mprun", "debug"),
+        *("snakeviz", "scalene", "heat", "wandb", "black", "blackcellmagic"),
+    }
+)
+"""Cell magics whose cell is Python that runs in the notebook itself; any other cell is dropped."""
+_AUTOMAGIC: Final = frozenset({"pip", "conda", "mamba", "ls", "cd", "pwd", "cat", "mkdir", "matplotlib"})
+"""Commands that a notebook takes without their % when they stand alone in a cell."""
+_PASSES: Final = 8
+"""A command such as `!echo don't (` can hide those below it, until it is replaced."""
+_GIVES_UP: Final = (SyntaxError, RecursionError, ValueError, IndexError, SystemError, tokenize.TokenError)
+"""What the tokenizer raises on text that is not Python in any way; SystemError from 3.12 on, as for a NUL."""
+_PLAIN_MAGIC: Final = re.compile(r"\s*[%!][A-Za-z]")
+_CELL_MAGIC: Final = re.compile(r"%%(\w*)[ \t]*([\w.]*)")
+_WRITTEN: Final = re.compile(
+    r"\s*%%(?:writefile|file)[ \t]+(?P<append>(?:-a|--append)[ \t]+)?"
+    r"[\"']?(?P<path>[^\s\"']{1,200}\.py)[\"']?[ \t]*\n"
+)
+_DEFINED: Final = re.compile(r"^(?:async[ \t]+)?def[ \t]+(\w+)", re.MULTILINE)
+_MAX_HELP: Final = 300
+"""Characters of a line that asks for help; IPython's pattern for them takes the square of their number."""
+_KEPT_CALLS: Final = ("getoutput(", "run_line_magic('run'")
+"""What the worker's shell does for the program; any other command goes nowhere."""
+_GENERATED: Final = re.compile(r"^(?P<before>.*?)get_ipython\(\)\.(?P<call>\w+\(.*\))\s*$")
+
+
+def written_file(source: str) -> tuple[str, bool]:
+    """Return the file that a cell saves which begins `%%writefile model.py`, by its path without what leads
+    out of the upload, and whether it appends to it; "" for any other cell."""
+    found = _WRITTEN.match(source)
+    parts = found["path"].replace("\\", "/").split("/") if found else []
+    path = "/".join(part for part in parts if part not in ("", ".", "..", "content"))
+    return path, bool(found and found["append"])
+
+
+def without_magics(source: str) -> str | None:
+    """Return source as plain Python, as far as it can be; None if the whole cell is for another program.
+
+    A magic becomes `pass`, or `None` where its value was assigned; `%time statement` keeps the statement, and
+    `%%add_to Class` makes methods of the cell's functions. What is not Python even so comes back as it is:
+    whoever runs it reports the error.
+    """
+    lines = source.split("\n")
+    added_to = ""
+    for number, line in enumerate(lines):
+        magic = _CELL_MAGIC.match(line)
+        if not magic and line.strip():
+            break
+        if magic and magic[1] == "add_to" and magic[2].isidentifier():
+            added_to = magic[2]
+        elif magic and magic[1] not in _PYTHON_BODIES:
+            return None
+        lines[number] = "" if magic else line
+    if shared_tree("\n".join(lines)) is None and len(source) <= MAX_CODE_BYTES:
+        lines = _translated(lines)
+    text = "\n".join(lines)
+    methods = dict.fromkeys(_DEFINED.findall(text)) if added_to else ()
+    return "\n".join([text, *(f"{added_to}.{name} = {name}" for name in methods)])
+
+
+def _translated(lines: list[str]) -> list[str]:
+    if next((line for line in lines if line.strip()), "").startswith((" ", "\t")):
+        lines = textwrap.dedent("\n".join(lines)).split("\n")  # a notebook takes a cell that is all indented
+    words = " ".join(lines).split()
+    if words and words[0] in _AUTOMAGIC and sum(bool(line.strip()) for line in lines) == 1:
+        return ["pass" if line.strip() else line for line in lines]
+    # IPython's own transformer decides what is a magic: only here does an upload pay for importing it.
+    from IPython.core import inputtransformer2
+
+    ipython: Any = inputtransformer2  # most of its functions carry no types
+    manager = ipython.TransformerManager()
+    ended = [f"{line}\n" for line in lines]
+    for _ in range(_PASSES):
+        changed = False
+        for first, last in _statements(ipython, ended):
+            part = ended[first:last]
+            if any(mark in line for line in part for mark in "%!?"):
+                ended[first:last] = _one_translated(manager, part)
+                changed = changed or ended[first:last] != part
+        if not changed:
+            break
+    return [line.rstrip("\n") for line in ended]
+
+
+def _statements(ipython: Any, ended: list[str]) -> list[tuple[int, int]]:
+    """Return the physical lines, first and past the last, of each logical line.
+
+    Where the tokenizer cannot tell, those of the magics that stand in lines of their own.
+    """
+    try:
+        tokens_by_line: list[list[tokenize.TokenInfo]] = ipython.make_tokens_by_line(ended)
+    except _GIVES_UP:
+        return [(row, row + 1) for row, line in enumerate(ended) if _PLAIN_MAGIC.match(line)]
+    spans = []
+    for tokens in tokens_by_line:
+        rows = [token.start[0] for token in tokens if token.string.strip()]
+        if rows:
+            spans.append((rows[0] - 1, tokens[-1].end[0]))
+    return spans
+
+
+def _one_translated(manager: Any, part: list[str]) -> list[str]:
+    """Replace the magic of one logical line, if it has one; with blank lines for those that are joined."""
+    if part[-1].rstrip().endswith("?") and len(part[-1]) > _MAX_HELP:
+        return part
+    try:
+        changed, after = manager.do_one_token_transform(part)
+    except _GIVES_UP:
+        return part
+    if not changed or not after:
+        return part
+    place = next((number for number, line in enumerate(after) if line != part[number]), 0)
+    found = _GENERATED.match(after[place])
+    if found and not found["call"].startswith(_KEPT_CALLS):
+        before, call = found.group("before", "call")
+        after[place] = f"{before}{'None' if before.strip() else _timed(call) or 'pass'}\n"
+    return [*after, *["\n"] * (len(part) - len(after))]
+
+
+def _timed(call: str) -> str:
+    """Return the statement behind `%time`, which runs in the notebook itself."""
+    tree = parse(call)
+    texts = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)] if tree else []
+    return str(texts[1]).strip() if len(texts) == 2 and texts[0] == "time" else ""

@@ -8,13 +8,14 @@ tokens), Km and Qm are (input_dim + pos_dim, qk_dim), Vm is (input_dim + pos_dim
 from __future__ import annotations
 
 from autograder.assignment import TASK_FACTS, Task
-from autograder.submission.types import FlatArray, Matrices, ShapeFault, TaskRecord
+from autograder.submission.types import FlatArray, Matrices, TaskRecord
 
 _TOKEN_DIM = TASK_FACTS[Task.CONTENT].token_dim
 
 
-def work_out_shapes(task: Task, record: TaskRecord) -> Matrices | ShapeFault:
-    """Shape the flat arrays of the log's record of a task, CONTENT or POSITION.
+def work_out_shapes(task: Task, record: TaskRecord) -> Matrices | str:
+    """Shape the flat arrays of the log's record of a task, CONTENT or POSITION; or say, in a student's words,
+    what came of the first that does not fit, what would fit and what to do.
 
     CONTENT: all three have 3 rows. POSITION: Vm has 3 columns and 3 + pos_dim rows, which gives pos_dim,
     then qk_dim and the rows of pos.
@@ -22,13 +23,13 @@ def work_out_shapes(task: Task, record: TaskRecord) -> Matrices | ShapeFault:
     if task is Task.UNIQUE or (task is Task.POSITION) != (record.pos is not None):
         raise ValueError(f"the log records no matrices with these arrays for {task}")
 
-    def fault(array: str, size: int, expected: str) -> ShapeFault:
+    def fault(array: str, size: int, expected: str) -> str:
         where = f"{task.value}_{array}"
         advice = (
             "Correct the matrix in its cell, run that cell and the one that writes the log, and download "
         )
         came = f"{where} holds {size} number{'' if size == 1 else 's'}, which does not fit"
-        return ShapeFault(where, f"{came}: {expected}. {advice}the log again.")
+        return f"{came}: {expected}. {advice}the log again."
 
     rows, left = divmod(len(record.V), _TOKEN_DIM)
     pos_dim = rows - _TOKEN_DIM
@@ -56,17 +57,17 @@ def work_out_shapes(task: Task, record: TaskRecord) -> Matrices | ShapeFault:
     return Matrices(K, Q, V, record.pos.reshape(-1, pos_dim))
 
 
-def check_shapes(task: Task, matrices: Matrices) -> Matrices | ShapeFault:
-    """Check matrices that came with shapes of their own, which may be any.
+def check_shapes(task: Task, matrices: Matrices) -> Matrices | str:
+    """Check matrices that came with shapes of their own, which may be any; or say which does not fit.
 
     CONTENT has no positions: a pos is ignored there. UNIQUE can be solved without: it may have none.
     """
 
-    def fault(name: str, came: str, expected: str) -> ShapeFault:
+    def fault(name: str, came: str, expected: str) -> str:
         advice = "Correct it in that task's cell and run all cells again."
-        return ShapeFault(name, f"{name} of {task.value} {came}: {expected}. {advice}")
+        return f"{name} of {task.value} {came}: {expected}. {advice}"
 
-    def misfit(name: str, array: FlatArray, expected: str, *, turned: bool = False) -> ShapeFault:
+    def misfit(name: str, array: FlatArray, expected: str, *, turned: bool = False) -> str:
         looks = "; it looks transposed" if turned else ""
         return fault(name, f"has shape {array.shape}", f"{expected} was expected{looks}")
 

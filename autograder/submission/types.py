@@ -15,7 +15,7 @@ FlatArray = npt.NDArray[np.float64]
 
 
 class ProblemKind(Enum):
-    """What kind of problem a place in the log has: decides which check it costs."""
+    """What is wrong with a place in the log: decides which check it costs."""
 
     MISSING = "missing"
     BROKEN = "broken"  # does not fit the schema: costs 1.1
@@ -92,17 +92,6 @@ class Matrices:
     Qm: FlatArray
     Vm: FlatArray
     pos: FlatArray | None = None
-
-
-@dataclass(frozen=True)
-class ShapeFault:
-    """The first array that does not fit, in a student's words.
-
-    where: its name, as the log or the notebook has it. message: what came, what would fit, what to do.
-    """
-
-    where: str
-    message: str
 
 
 class Origin(Enum):

@@ -186,7 +186,7 @@ def test_a_loop_over_queries_costs_the_points_in_whatever_form(how: str, fork_se
 def test_the_message_names_the_line_that_makes_the_output(fork_server: ForkServer) -> None:
     code = "for row in Q:\n    print(row * 2)\nrows = []\nfor q in Q:\n" + f"    rows.append({ROW})\n"
     run = _computed("two loops", code + "out = torch.stack(rows)", fork_server)
-    label, line = re.findall(r"(cell \d+[^,]*), line (\d+)", result(run, "2.5")["output"])[0]
+    label, line = re.findall(r"(cell \[\d+\]), line (\d+)", result(run, "2.5")["output"])[0]
     assert run.submission.program is not None
     (source,) = [cell.source for cell in run.submission.program.cells if cell.label.endswith(label)]
     assert source.split("\n")[int(line) - 1].strip() == f"rows.append({ROW})"

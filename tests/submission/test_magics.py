@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autograder.submission.magics import WrittenFile, without_magics, written_file
+from autograder.submission.notebook import without_magics, written_file
 
 
 @pytest.mark.parametrize(
@@ -60,14 +60,14 @@ def test_what_the_student_asks_of_the_shell_stays_as_it_is() -> None:
     ],
 )
 def test_a_cell_that_saves_a_module_is_known_by_its_first_line(source: str, path: str, append: bool) -> None:
-    assert written_file(source) == WrittenFile(path, append)
+    assert written_file(source) == (path, append)
 
 
 @pytest.mark.parametrize(
     "source", ["%%writefile notes.txt\nx", "%%time\nx = 1", "x = '%%writefile model.py'\n"]
 )
 def test_any_other_cell_saves_none(source: str) -> None:
-    assert written_file(source) is None
+    assert written_file(source) == ("", False)
 
 
 def test_what_is_not_python_comes_back_for_whoever_runs_it() -> None:

@@ -13,21 +13,13 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from mmap import mmap
 from typing import Any, Final, NoReturn
 
 from autograder.sandbox import wire
-from autograder.sandbox.calls import (
-    Answer,
-    Call,
-    Outcome,
-    Refusal,
-    Refused,
-    TaskMatrices,
-    Train,
-)
+from autograder.sandbox.calls import Answer, Call, Outcome, Refusal, Refused, TaskMatrices
 from autograder.sandbox.isolation import Targets, is_readable, try_all
 from autograder.sandbox.jail.confine import Limits, Plan, close_all_but, confine
 from autograder.sandbox.wire import Request
@@ -124,13 +116,17 @@ def _read_exactly(count: int) -> bytes:
 
 def _answer_all(request: Request, jail: Jail) -> None:
     labels = {cell.label: number for number, cell in enumerate(request.cells)}
-    max_text = request.limits.text
     limits = request.limits
+    max_text = limits.text
     confine(replace(jail.limits, memory_bytes=limits.memory, cpu_seconds=request.cpu_seconds), jail.plan)
     if any(torch_import.META_DEVICE in cell.source for cell in request.cells):
         torch_import.complete()
     model.seed_all(0)
-    program = Loader(request, labels, _number_into(jail.progress)).load()
+
+    def progress(number: int) -> None:
+        jail.progress[:4] = number.to_bytes(4, "little")
+
+    program = Loader(request, labels, progress).load()
     _send(wire.encode(wire.LOAD_INDEX, program.report, labels, max_text))
     for index in itertools.count():
         call = _read_order()
@@ -143,19 +139,10 @@ def _answer_all(request: Request, jail: Jail) -> None:
         _send(frame)
 
 
-def _number_into(progress: mmap) -> Callable[[int], None]:
-    def write(number: int) -> None:
-        progress[:4] = number.to_bytes(4, "little")
-
-    return write
-
-
 def _outcome(program: Program, call: Call, labels: Mapping[str, int], max_text: int) -> Outcome:
     try:
         if isinstance(call, TaskMatrices):
             return program.snapshots.answer(call.task)
-        if isinstance(call, Train):
-            return model.train(program.namespace, call)
         return model.answer(program.namespace, call, labels)
     except model.Refuse as refusal:
         return Refused(refusal.reason, refusal.detail)
@@ -179,8 +166,7 @@ def _too_large(outcome: Outcome) -> Outcome:
     arrays = outcome.arrays if isinstance(outcome, Answer) else {}
     largest = max((array.nbytes for array in arrays.values()), default=0)
     large = [f"{name} {array.shape}" for name, array in arrays.items() if 2 * array.nbytes >= largest]
-    shapes = ", ".join(large[:4])
-    return Refused(Refusal.TOO_LARGE, shapes)
+    return Refused(Refusal.TOO_LARGE, ", ".join(large[:4]))
 
 
 def _send(data: bytes) -> None:

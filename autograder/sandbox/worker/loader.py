@@ -39,8 +39,8 @@ from autograder.sandbox.calls import (
 from autograder.sandbox.wire import Request, source_lines
 from autograder.sandbox.worker import stubs
 from autograder.sandbox.worker.namespace import Kept, Moments, Names, Snapshots, is_of
-from autograder.sandbox.worker.own_files import OwnFiles, Shell
 from autograder.sandbox.worker.statements import Chunk, Uses, cut, defines, uses, without_training, writes_log
+from autograder.sandbox.worker.stubs import OwnFiles, Shell
 from autograder.sandbox.worker.values import missing_name, own_places, raised
 
 _FUTURE_FLAGS: Final = sum(getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)

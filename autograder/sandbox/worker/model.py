@@ -155,9 +155,13 @@ def gradients(cls: Callable[..., Any], call: Gradients) -> Arrays:
     for name in MATRICES:
         gradient = getattr(parameters.get(f"{name}.weight"), "grad", None)
         if isinstance(gradient, Tensor):
-            array = read_tensor(gradient)
-            arrays[name] = array if name == "pos" else np.ascontiguousarray(array.T)
+            arrays[name] = _as_given(name, read_tensor(gradient))
     return arrays
+
+
+def _as_given(name: str, weight: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """A weight in NumPy's orientation."""
+    return weight if name == "pos" else np.ascontiguousarray(weight.T)
 
 
 def recorded_output(cls: Callable[..., Any], call: RecordedOutput) -> Arrays:
@@ -203,17 +207,19 @@ def _draw_truncated(
         return tensor.mul_(std * math.sqrt(2.0)).add_(mean).clamp_(min=a, max=b)
 
 
-_MAKERS: Final[dict[type, Callable[[Callable[..., Any], Any], Arrays]]] = {
-    Describe: describe_model,
-    Gradients: gradients,
-    RecordedOutput: recorded_output,
-}
-
-
 def answer(namespace: Mapping[str, Any], call: Any, labels: Mapping[str, int]) -> Answer:
     """Make one call; labels: number of each cell. Raises Refuse, and whatever the student's code raises."""
+    if isinstance(call, Train):
+        return train(namespace, call)
     cls = model_class(namespace)
-    return Answer(forward(cls, call, labels) if isinstance(call, Forward) else _MAKERS[type(call)](cls, call))
+    if isinstance(call, Forward):
+        return Answer(forward(cls, call, labels))
+    makers: dict[type, Any] = {
+        Describe: describe_model,
+        Gradients: gradients,
+        RecordedOutput: recorded_output,
+    }
+    return Answer(makers[type(call)](cls, call))
 
 
 # --- Training: plain SGD on the mean squared error, one sequence a step, as the assignment's loop does. ---
@@ -244,16 +250,7 @@ class ReferenceModel(torch.nn.Module):
 
 def train(namespace: Mapping[str, Any], call: Train) -> Answer:
     """See calls.Train. Raises Refuse, and whatever the student's code raises."""
-    model = build(_class(namespace, call.reference), call.sizes, call.seed)
-    losses = _steps(model, call)
-    return Answer({"losses": losses, **_weights(model, call.sizes)})
-
-
-def _class(namespace: Mapping[str, Any], reference: bool) -> Callable[..., Any]:
-    return ReferenceModel if reference else model_class(namespace)
-
-
-def _steps(model: Any, call: Train) -> Any:
+    model = build(ReferenceModel if call.reference else model_class(namespace), call.sizes, call.seed)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     losses = np.zeros(len(call.lengths))
     for step, length in enumerate(call.lengths):
@@ -274,19 +271,14 @@ def _steps(model: Any, call: Train) -> Any:
                 if parameter.grad is not None:
                     parameter.add_(parameter.grad, alpha=-call.learning_rate)
         losses[step] = read_tensor(loss)
-    return losses
-
-
-def _weights(model: Any, sizes: Sizes) -> Arrays:
-    parameters = dict(model.named_parameters())
-    arrays: Arrays = {}
-    for name in LAYERS if sizes.pos_dim is None else MATRICES:
-        weight = parameters.get(f"{name}.weight")
+    named = dict(model.named_parameters())
+    arrays = {"losses": losses}
+    for name in LAYERS if call.sizes.pos_dim is None else MATRICES:
+        weight = named.get(f"{name}.weight")
         if not isinstance(weight, Tensor):
             raise Refuse(Refusal.MISSING_LAYER, f"{name}.weight not found")
-        array = read_tensor(weight).astype(np.float64)
-        arrays[name] = array if name == "pos" else np.ascontiguousarray(array.T)
-    return arrays
+        arrays[name] = _as_given(name, read_tensor(weight).astype(np.float64))
+    return Answer(arrays)
 
 
 # --- The fork server. ---

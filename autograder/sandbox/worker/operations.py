@@ -49,40 +49,32 @@ def watch(
 
     weights: of Km, Qm and Vm. run may be called twice: the first output counts. labels: number of each cell.
     """
+    lines: Counter[_Place] = Counter()
     if _detached:
         output, counts, lines = _count_all(run, labels)
-        return output, _arrays(counts, lines)
-    output = run()
-    nodes = _nodes(output, weights)
-    lines = Counter()
-    if nodes is None:
-        _detached.append(True)
+    else:
+        output = run()
+        nodes = _nodes(output, weights)
+        counts = len(nodes or ()), _attentions(nodes or set())
         try:
-            _, counts, lines = _count_all(run, labels)
+            if nodes is None:
+                _detached.append(True)
+                _, counts, lines = _count_all(run, labels)
+            elif counts[0] > MANY or counts[1] > FEW:
+                lines = _lines(run, weights, labels)
         except Exception:  # a model that runs once only: its next call is counted as it runs
-            counts = 0, 0
-        return output, _arrays(counts, lines)
-    attentions = _attentions(nodes)
-    if len(nodes) > MANY or attentions > FEW:
-        try:
-            lines = _lines(run, weights, labels)
-        except Exception:  # the message then names no line
-            lines = Counter()
-    return output, _arrays((len(nodes), attentions), lines)
+            lines = Counter()  # the message then names no line
+    rows = [(*place, times) for place, times in lines.most_common(MAX_LINES)]
+    return output, {
+        "operations": np.array(counts, dtype=np.int64),
+        "lines": np.array(rows, dtype=np.int64).reshape(len(rows), 3),
+    }
 
 
 def _attentions(nodes: set[Any]) -> int:
     """How many times attention was computed: once for each softmax, or whatever was used for it most."""
     kinds = Counter(name for node in nodes if _SOFTMAX.search(name := node.name()))
     return max(kinds.values(), default=0)
-
-
-def _arrays(counts: tuple[int, int], lines: Counter[_Place]) -> dict[str, npt.NDArray[np.int64]]:
-    rows = [(*place, times) for place, times in lines.most_common(MAX_LINES)]
-    return {
-        "operations": np.array(counts, dtype=np.int64),
-        "lines": np.array(rows, dtype=np.int64).reshape(len(rows), 3),
-    }
 
 
 def _nodes(output: torch.Tensor, weights: Sequence[Any]) -> set[Any] | None:

@@ -31,11 +31,11 @@ _SCOPES: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambd
 
 
 class Strength(IntEnum):
-    """How sure a marker is that its task's matrices stand ready."""
+    """How sure a marker is that its task's matrices stand ready: what its statement does."""
 
-    DEFINED = 1  # the def of the task's generator
-    CALLED = 2  # a statement that calls the task's generator
-    STORED = 3  # a statement that stores the task's results in TO_SAVE
+    DEFINED = 1  # defines the task's generator
+    CALLED = 2  # calls it
+    STORED = 3  # stores the task's results in TO_SAVE
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,8 @@ def uses(node: ast.stmt) -> Uses:
         elif isinstance(inner, ast.Name):
             (stored if isinstance(inner.ctx, ast.Store) else loaded).add(inner.id)
         elif isinstance(inner, (ast.Assign, ast.Dict)):
-            keys |= {str(key): _variables(value) for key, value in _items(inner)}
+            for key, value in _items(inner):
+                keys[str(key)] = tuple(name.id for name in ast.walk(value) if isinstance(name, ast.Name))
     return Uses(frozenset(called), frozenset(stored), frozenset(loaded), keys)
 
 
@@ -83,10 +84,6 @@ def _items(node: ast.Assign | ast.Dict) -> Iterator[tuple[object, ast.expr]]:
     else:
         pairs = [(target.slice, node.value) for target in node.targets if isinstance(target, ast.Subscript)]
     return ((key.value, value) for key, value in pairs if isinstance(key, ast.Constant))
-
-
-def _variables(node: ast.expr) -> tuple[str, ...]:
-    return tuple(inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name))
 
 
 def _outside_scopes(node: ast.AST) -> Iterator[ast.AST]:

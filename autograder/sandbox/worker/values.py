@@ -79,26 +79,18 @@ def raised(error: BaseException, labels: Mapping[str, int], max_text: int) -> Ra
     try:
         message = text_of(error, max_text)
         places = own_places(_traceback_of(error), labels)
-        if issubclass(type(error), SyntaxError):
-            message, places = _syntax_error(cast(SyntaxError, error), labels, message, places)
+        if issubclass(type(error), SyntaxError):  # its place is in itself, not in a traceback
+            syntax = cast(SyntaxError, error)
+            label, line, text = syntax.filename, syntax.lineno, syntax.msg
+            if type(label) is str and label in labels:
+                message = text if type(text) is str else message
+                if type(line) is int and line > 0:
+                    places = [*places, Place(label, line, "")]
     except BaseException:  # an exception class of the student's that raises when looked at
         message, places = "", []
     if len(places) > MAX_PLACES:
-        half = MAX_PLACES // 2
-        places = places[:half] + places[-half:]
+        places = places[: MAX_PLACES // 2] + places[-MAX_PLACES // 2 :]
     return Raised(_type_name(type(error)), _ADDRESS.sub("0x…", message)[:max_text], tuple(places))
-
-
-def _syntax_error(
-    error: SyntaxError, labels: Mapping[str, int], message: str, places: list[Place]
-) -> tuple[str, list[Place]]:
-    """A syntax error in the student's program has its place in itself, not in a traceback."""
-    label, line, text = error.filename, error.lineno, error.msg
-    if type(label) is str and label in labels:
-        message = text if type(text) is str else message
-        if type(line) is int and line > 0:
-            places = [*places, Place(label, line, "")]
-    return message, places
 
 
 def missing_name(error: BaseException) -> str:
