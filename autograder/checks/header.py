@@ -6,7 +6,6 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from html import unescape
-from importlib.metadata import version
 from typing import Any, Final
 
 import numpy as np
@@ -235,8 +234,9 @@ def _statement(report: StatementReport) -> str:
 def _hints(told: Sequence[StatementReport]) -> list[str]:
     """What the errors do not say themselves, each once."""
     messages = [report.error.message for report in told if report.error is not None]
-    return [
-        hint.format(numpy=version("numpy"), torch=version("torch"))
-        for pattern, hint in _HINTS
-        if any(re.search(pattern, message) for message in messages)
-    ]
+    hints = [hint for pattern, hint in _HINTS if any(re.search(pattern, message) for message in messages)]
+    if not hints:
+        return []
+    from importlib.metadata import version  # it imports email, for which a perfect upload need not pay
+
+    return [hint.format(numpy=version("numpy"), torch=version("torch")) for hint in hints]

@@ -27,15 +27,7 @@ from typing import Any, Final
 import torch
 
 from autograder.assignment import CLASS_NAME, MATRICES
-from autograder.sandbox.calls import (
-    Cell,
-    LoadReport,
-    Moment,
-    Place,
-    Raised,
-    StatementFate,
-    StatementReport,
-)
+from autograder.sandbox.calls import Cell, LoadReport, Moment, Place, Raised, StatementFate, StatementReport
 from autograder.sandbox.wire import Request, source_lines
 from autograder.sandbox.worker import stubs
 from autograder.sandbox.worker.namespace import Kept, Moments, Names, Snapshots, is_of
