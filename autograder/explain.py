@@ -173,12 +173,9 @@ def _matched(
         weights = found.get("attention_weights") if name == "scores" else None
         places = [at for at, one in enumerate(made) if weights is None or not _same(one, weights)]
         equal = [at for at in places if _same(made[at], expected)]
-        alike = [
-            at
-            for at in places
-            if made[at].shape == expected.shape
-            and not any(_same(made[at], getattr(reference, other)) for other in _STEPS)
-        ]
+        others = [getattr(reference, step) for step in _STEPS]
+        fit = [at for at in places if made[at].shape == expected.shape]
+        alike = [at for at in fit if not any(_same(made[at], other) for other in others)]
         at = (equal or alike or [-1])[-1]
         found[name] = made[at] if at >= 0 else None
         if at >= 0 and name in ("attention_weights", "scores"):

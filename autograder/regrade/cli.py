@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from autograder.errors import AutograderError, UploadError, UsageError
@@ -23,7 +24,7 @@ from autograder.regrade import grades
 from autograder.regrade.export import opened_zip, read_export
 from autograder.regrade.output_folder import Out, grader_hash, key_of
 from autograder.regrade.report import write_pages, write_report
-from autograder.regrade.scores import folded, row_of, score_of_results
+from autograder.regrade.scores import folded, moved, row_of, score_of_results
 from autograder.regrade.types import Entry, Gathered, GraderFactory, Row, Score, Status, Task
 from autograder.regrade.uploads import PLACE, digest_of, gather
 from autograder.regrade.workers import real_grader, run_jobs, run_on_cluster
@@ -154,10 +155,17 @@ def _chosen(entries: Sequence[Entry], only: Sequence[str]) -> list[Entry]:
     """The entries that are asked for. Raises UsageError for a word that names none, or several."""
     chosen: set[str] = set()
     for word in only:
-        found = [entry.id for entry in entries if word in _names_of(entry)]
+        found = [
+            entry.id
+            for entry in entries
+            if word and word in (entry.id, f"submission_{entry.id}", entry.folder, *chain(*entry.submitters))
+        ]
         if not found:
-            names = {entry.id: [folded(one.name) for one in entry.submitters] for entry in entries}
-            found = [one for one in names if any(folded(word) in name for name in names[one])]
+            found = [
+                entry.id
+                for entry in entries
+                if any(folded(word) in folded(one.name) for one in entry.submitters)
+            ]
             if len(found) > 1:
                 listed = ", ".join(found[:_MENTIONED])
                 raise UsageError(
@@ -169,23 +177,17 @@ def _chosen(entries: Sequence[Entry], only: Sequence[str]) -> list[Entry]:
     return [entry for entry in entries if entry.id in chosen or not only]
 
 
-def _names_of(entry: Entry) -> set[str]:
-    people = (text for one in entry.submitters for text in one)
-    return {entry.id, f"submission_{entry.id}", entry.folder, *people} - {""}
-
-
 def _against(other: Path, entries: list[Entry]) -> list[Entry]:
     """The entries with what another regrade gave as what was before."""
     if not (other / "results").is_dir():
         raise UsageError(f"--against {other}: that is no OUT of a regrade, it has no folder results")
-    found = []
-    for entry in entries:
-        path = other / "results" / f"{entry.id}.json"
-        before = Score()
+
+    def before(entry: Entry) -> Score:
         with suppress(OSError, ValueError):
-            before = score_of_results(json.loads(path.read_bytes()))
-        found.append(replace(entry, before=before))
-    return found
+            return score_of_results(json.loads((other / "results" / f"{entry.id}.json").read_bytes()))
+        return Score()
+
+    return [replace(entry, before=before(entry)) for entry in entries]
 
 
 def _grade(
@@ -236,10 +238,5 @@ def _print_summary(rows: Sequence[Row], notes: Sequence[str], told: str, written
         print(f"and {len(odd) - _MENTIONED} more, in the report")
     for note in notes[:_MENTIONED]:
         print(f"note: {note}")
-    changes = [row.change for row in rows if row.change]
-    up = sum(change > 0 for change in changes)
-    print(
-        f"{told}; the others stood or were skipped. "
-        f"{len(changes)} scores changed: {up} up, {len(changes) - up} down."
-    )
+    print(f"{told}; the others stood or were skipped. {' '.join(moved(rows))}.")
     print(f"See {', '.join(map(str, written))}.")

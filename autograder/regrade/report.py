@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from autograder.pages import markup, points, render, submission_page
 from autograder.regrade.output_folder import Out, replace
-from autograder.regrade.scores import checks_of, groups, maximum_of, mistakes, old_of
+from autograder.regrade.scores import checks_of, groups, maximum_of, mistakes, moved, old_of
 from autograder.regrade.types import Row, Score, Status, TestScore
 from autograder.text import clean
 
@@ -110,13 +110,11 @@ def point_changes(rows: Sequence[Row]) -> list[str]:
 
 
 def _figures(rows: Sequence[Row]) -> tuple[tuple[str, str], ...]:
-    changes = [row.change for row in rows if row.change]
-    up = sum(change > 0 for change in changes)
     old, new = _totals(rows)
     average = f"{mean(old):.1f} → " if old else ""
     return (
         (str(len(rows)), "submissions"),
-        (str(len(changes)), f"scores changed: {up} up, {len(changes) - up} down"),
+        moved(rows),
         (f"{average}{mean(new):.1f}" if new else "–", "mean score" + (" before → now" if old else "")),
         (str(sum(row.status is not Status.GRADED for row in rows)), "to look at first"),
     )

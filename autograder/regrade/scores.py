@@ -135,6 +135,13 @@ def maximum_of(rows: Iterable[Row]) -> float:
     return max((sum(test.max_score for test in row.now.tests) for row in rows), default=0.0)
 
 
+def moved(rows: Iterable[Row]) -> tuple[str, str]:
+    """How many scores changed, and how."""
+    changes = [row.change for row in rows if row.change]
+    up = sum(change > 0 for change in changes)
+    return str(len(changes)), f"scores changed: {up} up, {len(changes) - up} down"
+
+
 def folded(text: str) -> str:
     """The text as it is searched for: without accents and capitals."""
     marks = unicodedata.normalize("NFKD", text.casefold())
