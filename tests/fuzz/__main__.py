@@ -17,8 +17,7 @@ from collections import Counter
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
-from .inputs import INPUTS
-from .test_readers import READERS, Ending
+from .test_readers import INPUTS, READERS, Ending
 
 _BATCH = 2500
 """Inputs drawn by one run of hypothesis, which keeps in memory what it has tried."""

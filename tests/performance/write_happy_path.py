@@ -5,8 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from tests.performance.observed import observe
-from tests.performance.test_happy_path import MODULES, UPLOADS, own
+from tests.performance.test_happy_path import MODULES, UPLOADS, observe, own
 
 
 def main() -> None:
