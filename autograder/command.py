@@ -9,7 +9,7 @@ from pathlib import Path
 from autograder.bounds import ends_within, limit_memory
 from autograder.grade import grade
 from autograder.results.runner import failed, interrupted
-from autograder.results.write import write
+from autograder.results.schema import write
 from autograder.sandbox.host import ForkServer
 from autograder.sandbox.jail.confine import guard_grader
 from autograder.sandbox.launch import Launched

@@ -9,10 +9,9 @@ How a check ends, and whose fault that is:
     NotAttempted                        an optional part left alone: the reason, 0 of 0, no red
     anything else                       the grader's: said so, 0, traceback on the staff's output
 
-An AssertionError without a message gives a student nothing to act on: it is a bare `assert` of the
-grader's own code, and counts as the grader's. Points, number, tags, visibility, hide_errors and
-leaderboard are those of gradescope-utils' decorators; its partial_credit, whose score is in points, is
-honoured beside `Check.earn`, which takes a share.
+An AssertionError without a message is a bare `assert` of the grader's own code, and counts as the grader's.
+gradescope-utils' decorators say the rest; its partial_credit, whose score is in points, is honoured beside
+`Check.earn`, which takes a share.
 """
 
 from __future__ import annotations
@@ -93,12 +92,7 @@ class Graded:
         return tuple((cell.label, cell.source) for cell in program.cells) if program is not None else ()
 
 
-class _Verdict(Enum):
-    PASSED = "passed"
-    FAILED = "failed"
-    NOT_GRADED = "not graded"
-    NOT_ATTEMPTED = "not attempted"
-    FAULT = "fault"
+_Verdict = Enum("_Verdict", "PASSED FAILED NOT_GRADED NOT_ATTEMPTED FAULT")
 
 
 def run_checks(
@@ -150,7 +144,7 @@ def failed(error: BaseException) -> dict[str, Any]:
 def describe(error: BaseException) -> str:
     """Return "ValueError at tasks.py:41 in copies_first, called from run.py:12 in test_sequences".
 
-    Students may see it, so there is no value in it: only the text of a `GraderFault`, written for staff.
+    Students may see it: it holds no value, only the text of a `GraderFault`, written for staff.
     """
     kind = type(error).__name__[:80]
     text = f" ({str(error)[:_MAX_TEXT]})" if isinstance(error, GraderFault) and str(error) else ""
@@ -158,15 +152,11 @@ def describe(error: BaseException) -> str:
     frames = [
         f"{PurePath(frame.f_code.co_filename).name}:{line} in {frame.f_code.co_name}"
         for frame, line in traceback.walk_tb(error.__traceback__)
-        if frame.f_code is not _ending.__code__ and not _is_foreign(frame.f_code.co_filename)
+        if frame.f_code is not _ending.__code__
+        and not {"unittest", "gradescope_utils"}.intersection(PurePath(frame.f_code.co_filename).parts)
     ][-_MAX_FRAMES:]
     place = " at " + ", called from ".join(reversed(frames)) if frames else ""
     return kind + cause + place + text
-
-
-def _is_foreign(file: str) -> bool:
-    path = PurePath(file)
-    return "unittest" in path.parts or "gradescope_utils" in path.parts
 
 
 # --- One check. ---
@@ -182,9 +172,15 @@ def _entry(check: TestCase, board: list[dict[str, Any]], limit: int) -> tuple[di
     score: float | None = None
     hide_errors = ""
     try:
-        points = _points(check, number)
+        if (worth := getattr(method, "__weight__", None)) is not None:
+            points = _number(worth, f"the points of {number or check.id()}", math.inf)
         hide_errors = str(getattr(method, "__hide_errors__", "") or "")
-        entry["visibility"] = _visibility(check, number)
+        entry["visibility"] = getattr(method, "__visibility__", "")
+        if entry["visibility"] not in ("", *VISIBILITIES):  # Gradescope would take it for visible
+            raise GraderFault(
+                f"expected one of {', '.join(VISIBILITIES)} as the visibility of {number or check.id()}, "
+                f"got {entry.pop('visibility')!r}: correct the decorator of {check.id()}"
+            )
         entry["tags"] = [str(tag) for tag in getattr(method, "__tags__", ())]
         verdict, text, printed = _ending(check)
         score = _score(check, verdict, points)
@@ -280,12 +276,8 @@ def _by_number(test: dict[str, Any]) -> tuple[bool, list[tuple[bool, int, str]]]
 # where it would outlive the check and be the next submission's: `_forget` takes it away. ---
 
 
-def _wrapped() -> None:
-    """Serve as the function of which a partial-credit wrapper is made."""
-
-
 # partial_credit leaves no mark on a function, but all its wrappers share one code object
-_PARTIAL_CODE: Final = partial_credit(0)(_wrapped).__code__
+_PARTIAL_CODE: Final = partial_credit(0)(lambda: None).__code__
 
 
 def _method(check: TestCase) -> Any:
@@ -304,22 +296,6 @@ def _forget(check: TestCase) -> None:
     for layer in _layers(check):
         for name in ("__score__", "__leaderboard_value__"):
             vars(layer).pop(name, None)
-
-
-def _points(check: TestCase, number: str) -> float | None:
-    points = getattr(_method(check), "__weight__", None)
-    return None if points is None else _number(points, f"the points of {number or check.id()}", math.inf)
-
-
-def _visibility(check: TestCase, number: str) -> str:
-    """Raises GraderFault for one that is misspelt, which Gradescope would take for visible."""
-    visibility: str = getattr(_method(check), "__visibility__", "")
-    if visibility and visibility not in VISIBILITIES:
-        raise GraderFault(
-            f"expected one of {', '.join(VISIBILITIES)} as the visibility of {number or check.id()}, "
-            f"got {visibility!r}: correct the decorator of {check.id()}"
-        )
-    return visibility
 
 
 def _score(check: TestCase, verdict: _Verdict, points: float | None) -> float | None:

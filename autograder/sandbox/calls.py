@@ -102,9 +102,8 @@ class Describe:
 class Forward:
     """Build a model, load the weights as the notebook does, run seq (seq_len, input_dim) in float32.
 
-    Answer: "output", with the shape and the float dtype that the model gave; "operations", int64 (2,), how
-    many made it, and how many times attention was computed for it; "lines", int64 (k, 3), where there were
-    many: cell, line, how many of them there.
+    Answer: "output", as the model gave it; "operations", int64 (2,): how many made it, and how many
+    attentions; "lines", int64 (k, 3), where there were many: cell, line, how many of them there.
     """
 
     sizes: Sizes
@@ -146,14 +145,13 @@ class TaskMatrices:
 
 @dataclass(frozen=True)
 class Train:
-    """Train a model by plain SGD on the mean squared error, one sequence a step.
+    """Train a model built under seed by plain SGD on the mean squared error, one sequence a step.
 
-    Builds it under seed. reference: the grader's own model instead of the student's.
     lengths: of each step's sequence; inputs (steps, longest, input_dim) and targets (steps, longest -
     ignored, v_dim) hold it first, then padding. ignored: rows of the output in front that have no target.
+    reference: the grader's own model instead of the student's.
 
-    Answer: "losses" float64 (steps,), and the weights after the last step, "Km", "Qm", "Vm" and "pos" if
-    there are positions, as float64 in NumPy's orientation.
+    Answer: "losses" float64 (steps,), and the weights after the last step, as of `TaskMatrices`.
     """
 
     sizes: Sizes
@@ -251,20 +249,15 @@ class StatementFate(Enum):
     """What became of a statement that did not simply run."""
 
     FAILED = "failed"
-    SKIPPED = "skipped"
-    STOPPED = "stopped"
-    NOT_RUN = "not run"
-    ENDED = "ended"
+    SKIPPED = "skipped"  # calls the assignment's training or comparison functions
+    STOPPED = "stopped"  # took too long
+    NOT_RUN = "not run"  # no definition, and only definitions were loaded
+    ENDED = "ended"  # the process ended in it, and was run again without it; the error has how
 
 
 @dataclass(frozen=True)
 class StatementReport:
-    """A statement of the program that did not simply run.
-
-    error is there if it FAILED. SKIPPED: calls the assignment's training or comparison functions.
-    STOPPED: took too long. NOT_RUN: not a definition, and only definitions were loaded. ENDED: the process
-    ended in it, so that it was left out when the program was run again; error has the End's name and detail.
-    """
+    """A statement of the program that did not simply run. error: why, if it FAILED or ENDED."""
 
     place: Place
     fate: StatementFate
@@ -273,10 +266,8 @@ class StatementReport:
 
 @dataclass(frozen=True)
 class LoadReport:
-    """How loading went. classes: names of the nn.Module subclasses the program defined, in order.
-
-    absent: packages that the program imports, and neither the upload nor the grader has.
-    """
+    """How loading went. classes: names of the nn.Module subclasses the program defined, in order. absent:
+    packages that the program imports, and neither the upload nor the grader has."""
 
     statements: tuple[StatementReport, ...]
     classes: tuple[str, ...]

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from autograder.errors import ResultsFault
-from autograder.results.write import write
+from autograder.results.schema import write
 
 ROOT = Path(__file__).parents[2]
 
@@ -101,7 +101,7 @@ NO_PERMISSION = """
 import os, sys
 from pathlib import Path
 from autograder.errors import ResultsFault
-from autograder.results.write import write
+from autograder.results.schema import write
 from tests.results.test_write import results
 write(results("old"), Path(sys.argv[1]))
 Path(sys.argv[1]).parent.chmod(0o500)
@@ -129,7 +129,7 @@ FULL_DISK = """
 import resource, sys
 from pathlib import Path
 from autograder.errors import ResultsFault
-from autograder.results.write import write
+from autograder.results.schema import write
 from tests.results.test_write import results
 resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
 try:
@@ -152,7 +152,7 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> Non
 WRITE_FOR_EVER = """
 import sys
 from pathlib import Path
-from autograder.results.write import write
+from autograder.results.schema import write
 from tests.results.test_write import results
 for turn in range(100_000):
     write(results("ab"[turn % 2], 50_000), Path(sys.argv[1]))
