@@ -28,6 +28,7 @@ model.W
 module.anything
 late()
 x.numpy().unsqueeze(0)
+__import__("numpy").cast
 x.unsqueze(0)
 torch.softmaxx(x)
 nn.Embedding(max_seq_len, 2)
