@@ -20,7 +20,8 @@ from reference.solutions import SOLUTIONS
 from reference.tasks import TASKS
 from tests.answers.answer import PLAIN_FORWARD, Answer
 from tests.answers.upload import LOG, log_and_notebook, write
-from tests.feedback.browser import look, needs_chromium
+from tests.feedback.browser import look
+from tests.regrade.browser import in_a_browser
 from tests.sandbox.test_training import MODEL
 
 
@@ -201,7 +202,7 @@ def test_every_task_has_a_setting() -> None:
     assert {task.value for task in SETTINGS} == set(TASKS)
 
 
-@needs_chromium
+@in_a_browser
 @pytest.mark.parametrize("width", [400, 1200])
 def test_the_page_fits_the_window(width: int, plain: Path) -> None:
     looked = look((plain / "index.html").read_text(encoding="utf-8"), width)

@@ -4,25 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import subprocess
 import tempfile
 from dataclasses import dataclass
 from html import escape, unescape
 from pathlib import Path
 
-import pytest
+from tests.regrade.browser import browse
 
-CHROMIUM = next(
-    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))),
-    None,
-)
-needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
-
-_FLAGS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-)
 # A frame can be narrower than a window, and a script outside can look into it: the page stays as it is.
 _FRAME = """<!DOCTYPE html>
 <meta charset="utf-8">
@@ -73,18 +61,8 @@ def screenshot(html: str, width: int, height: int, target: Path) -> Path:
 
 
 def _run(html: str, width: int, height: int, order: str) -> str:
-    assert CHROMIUM is not None
     with tempfile.TemporaryDirectory() as folder:
         page = Path(folder, "page.html")
         page.write_text(html, encoding="utf-8")
-        command = [
-            CHROMIUM,
-            *_FLAGS,
-            f"--user-data-dir={folder}/profile",
-            f"--window-size={width},{height}",
-            order,
-        ]
-        ran = subprocess.run(
-            [*command, page.as_uri()], capture_output=True, text=True, timeout=600, check=True
-        )
-        return ran.stdout
+        size = f"--window-size={width},{height}"
+        return browse(page, Path(folder, "profile"), "--hide-scrollbars", size, order)

@@ -14,8 +14,9 @@ from PIL import Image
 from autograder.__main__ import main
 from autograder.feedback.messages import explain_matrices
 from autograder.pages import submission_page
-from tests.feedback.browser import look, needs_chromium, screenshot
+from tests.feedback.browser import look, screenshot
 from tests.feedback.matrices import PLANTED, judged
+from tests.regrade.browser import in_a_browser
 
 ANSWERS = Path(__file__).resolve().parents[3] / "shared" / "assignment" / "answers"
 NASTY = "<script>alert('x')</script> & \"q\" </pre></main>"
@@ -163,7 +164,7 @@ def test_a_dry_run_writes_the_report_with_the_picture(tmp_path: Path) -> None:
     assert "<img " in html
 
 
-@needs_chromium
+@in_a_browser
 @pytest.mark.parametrize("width", [400, 1200])
 def test_nothing_sticks_out_of_the_window(width: int) -> None:
     looked = look(submission_page(with_pictures(), "Report"), width)
@@ -172,7 +173,7 @@ def test_nothing_sticks_out_of_the_window(width: int) -> None:
     assert looked.sticks_out == []
 
 
-@needs_chromium
+@in_a_browser
 def test_pictures_are_sharp_in_a_wide_window_and_shrink_in_a_narrow_one() -> None:
     html = submission_page(with_pictures(), "Report")
     wide, narrow = look(html, 1200), look(html, 400)
@@ -181,7 +182,7 @@ def test_pictures_are_sharp_in_a_wide_window_and_shrink_in_a_narrow_one() -> Non
     assert all(i["alt"] for i in narrow.images)
 
 
-@needs_chromium
+@in_a_browser
 @pytest.mark.parametrize("width", [400, 1200])
 def test_a_screenshot_shows_dark_text_and_pictures_on_a_light_page(width: int, tmp_path: Path) -> None:
     shot = screenshot(submission_page(with_pictures(), "Report"), width, 3000, tmp_path / "page.png")
@@ -191,7 +192,7 @@ def test_a_screenshot_shows_dark_text_and_pictures_on_a_light_page(width: int, t
     assert 0.01 < (grey < 100).mean() < 0.3
 
 
-@needs_chromium
+@in_a_browser
 def test_what_sticks_out_is_found() -> None:
     looked = look('<!DOCTYPE html><body><div style="width:900px">wide</div>', 400)
     assert looked.scroll_width > 400
