@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from autograder.sandbox.host import ForkServer
-from autograder.sandbox.isolation import Isolation, Level, Verdict
+from autograder.sandbox.isolation import Isolation, Level
 from autograder.sandbox.jail.confine import guard_grader
 from autograder.version import version_line
 
@@ -45,14 +45,13 @@ def examine() -> Isolation:
 
 def describe(isolation: Isolation) -> str:
     """The whole finding, a line per probe and per layer that is missing, and what to do."""
-    words = {Verdict.HELD: "held", Verdict.OPEN: "OPEN", Verdict.ERROR: "not known"}
     lines = [f"isolation: {isolation.level.value}", "", "Tried from inside a jail:"]
-    lines += [f"  {words[verdict]:<9}  {probe.value}" for probe, verdict in isolation.findings.items()]
+    lines += [f"  {found.value:<9}  {probe.value}" for probe, found in isolation.findings.items()]
     if not isolation.findings:
         lines.append("  nothing: the jail could not be entered")
-    if isolation.confinement is not None and isolation.confinement.missing:
+    if isolation.missing_layers:
         lines += ["", "Layers that are missing here:"]
-        lines += [f"  {missing.layer.value}: {missing.why}" for missing in isolation.confinement.missing]
+        lines += [f"  {layer.value}: {why}" for layer, why in isolation.missing_layers.items()]
     if isolation.findings and not isolation.imports:
         lines += ["", _NO_IMPORTS]
     return "\n".join([*lines, "", _ADVICE[isolation.level]])

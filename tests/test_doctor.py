@@ -8,38 +8,38 @@ from pathlib import Path
 from autograder.doctor import describe
 from autograder.errors import SandboxFault
 from autograder.sandbox.host import ForkServer
-from autograder.sandbox.isolation import Isolation, Probe, Verdict
-from autograder.sandbox.jail.confine import LACKING, Confinement, Layer, Shortfall
+from autograder.sandbox.isolation import Found, Isolation, Probe
+from autograder.sandbox.jail.confine import Layer
 
-ALL_HELD = dict.fromkeys(Probe, Verdict.HELD)
-SOCKET_OPEN = {**ALL_HELD, Probe.SOCKET: Verdict.OPEN}
+ALL_HELD = dict.fromkeys(Probe, Found.HELD)
+SOCKET_OPEN = {**ALL_HELD, Probe.SOCKET: Found.OPEN}
 
 
 def test_a_machine_that_holds_everything_is_summed_up_in_two_words():
-    assert Isolation(ALL_HELD, Confinement(()), imports=True).line == "isolation: full"
+    assert Isolation(ALL_HELD, {}, imports=True).line == "isolation: full"
 
 
 def test_what_is_open_stands_in_the_one_line():
-    line = Isolation(SOCKET_OPEN, Confinement(()), imports=True).line
+    line = Isolation(SOCKET_OPEN, {}, imports=True).line
     assert line == "isolation: reduced (student code can open a network connection)"
 
 
 def test_the_long_form_names_each_probe_and_each_layer_that_is_missing():
-    confinement = Confinement((Shortfall(Layer.FILES, LACKING),))
-    text = describe(Isolation(SOCKET_OPEN, confinement, imports=True))
+    missing = {Layer.FILES: "this system does not have it"}
+    text = describe(Isolation(SOCKET_OPEN, missing, imports=True))
     assert "OPEN       open a network connection" in text
     assert "held       start processes" in text
     assert "Landlock's rules for files: this system does not have it" in text
 
 
 def test_a_jail_that_cannot_be_entered_is_said_to_be_none():
-    text = describe(Isolation({}, None, imports=False))
+    text = describe(Isolation({}, {}, imports=False))
     assert text.startswith("isolation: none")
     assert "could not be entered" in text
 
 
 def test_an_environment_that_cannot_be_read_is_named_with_what_to_do():
-    assert "outside root's home" in describe(Isolation(ALL_HELD, Confinement(()), imports=False))
+    assert "outside root's home" in describe(Isolation(ALL_HELD, {}, imports=False))
 
 
 class _Broken(ForkServer):

@@ -18,7 +18,7 @@ from tests.answers.upload import write
 from tests.answers.verdict import share_complaints
 
 SMALL = dataclasses.replace(DEFAULT_LIMITS, memory=256 * settings.MIB)
-SHORT = dataclasses.replace(SMALL, load_cpu=1.0, call_cpu=0.5, wall_factor=3.0)
+SHORT = dataclasses.replace(SMALL, load_cpu=1.0, call_cpu=0.5, wall_factor=8.0)
 """For what hangs by design: it meets its limits soon."""
 
 

@@ -16,6 +16,7 @@ import struct
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from enum import Enum
 from functools import partial
@@ -23,7 +24,7 @@ from pathlib import Path
 from typing import Final
 
 from autograder.errors import SandboxFault
-from autograder.sandbox.jail.confine import DESCRIPTORS, Confinement, Layer, Shortfall
+from autograder.sandbox.jail.confine import DESCRIPTORS, Layer
 from autograder.sandbox.jail.linux import MACHINE, ON_LINUX, syscall
 from autograder.sandbox.launch import receive_exactly
 from autograder.sandbox.worker.server import ENDED, KILL, PROBE, REPORT
@@ -51,12 +52,12 @@ class Probe(Enum):
     PARENT_MEMORY = "read the grader's memory"
 
 
-class Verdict(Enum):
-    """What became of a probe. ERROR: it could not be tried, so nothing is known."""
+class Found(Enum):
+    """What became of a probe. UNKNOWN: it could not be tried."""
 
-    HELD = 0
-    OPEN = 1
-    ERROR = 2
+    HELD = "held"
+    OPEN = "OPEN"
+    UNKNOWN = "not known"
 
 
 class Level(Enum):
@@ -69,33 +70,31 @@ class Level(Enum):
 
 @dataclass(frozen=True)
 class Isolation:
-    """What a jail on this machine holds. confinement None: the jail could not be entered at all.
+    """What a jail on this machine holds.
 
-    findings: what became of each probe; empty if none could be run. imports: code in the jail can import the
-    environment's modules, as honest code may have to.
+    findings: what became of each probe; empty if none could be run. missing_layers: of the jail, each with
+    the reason. imports: code in the jail can import the environment's modules, as honest code may have to.
     """
 
-    findings: Mapping[Probe, Verdict]
-    confinement: Confinement | None
+    findings: Mapping[Probe, Found]
+    missing_layers: Mapping[Layer, str]
     imports: bool
 
     @property
     def level(self) -> Level:
         """In one word."""
-        held = list(self.findings.values()).count(Verdict.HELD)
-        if not held:
-            return Level.NONE
-        return Level.FULL if held == len(Probe) else Level.REDUCED
+        held = list(self.findings.values()).count(Found.HELD)
+        return Level.FULL if held == len(Probe) else Level.REDUCED if held else Level.NONE
 
     @property
     def missing(self) -> tuple[str, ...]:
         """What does not hold, in words: first what is open, then what could not be tried."""
-        words = {Verdict.OPEN: "student code can ", Verdict.ERROR: "not known: "}
+        words = {Found.OPEN: "student code can ", Found.UNKNOWN: "not known: "}
         said = [
-            f"{words[verdict]}{probe.value}"
-            for verdict in words
+            f"{words[each]}{probe.value}"
+            for each in words
             for probe, found in self.findings.items()
-            if found is verdict
+            if found is each
         ]
         return tuple(said) if self.findings else ("the probes could not be run",)
 
@@ -107,8 +106,6 @@ class Isolation:
 
 
 # --- The host's side. ---
-
-_UNKNOWN: Final = Isolation({}, None, imports=False)
 
 
 @dataclass(frozen=True)
@@ -145,12 +142,12 @@ def probe(control: socket.socket, uploads: Sequence[Path]) -> Isolation:
         raw = _ask(control, json.dumps(asdict(targets)).encode())
     try:
         answer = json.loads(raw)
-        found = {Probe[name]: Verdict[verdict] for name, verdict in answer["findings"].items()}
-        missing = (Shortfall(Layer[name], code) for name, code in answer["missing"].items())
-        every = {each: found.get(each, Verdict.ERROR) for each in Probe}
-        return Isolation(every, Confinement(tuple(missing)), answer["imports"] is True)
+        found = {Probe[name]: Found[each] for name, each in answer["findings"].items()}
+        every = {each: found.get(each, Found.UNKNOWN) for each in Probe}
+        missing = {Layer[name]: str(why) for name, why in answer["missing"].items()}
+        return Isolation(every, missing, answer["imports"] is True)
     except (ValueError, LookupError, TypeError, AttributeError):
-        return _UNKNOWN
+        return Isolation({}, {}, imports=False)
 
 
 def _file_in(path: Path) -> Path:
@@ -172,7 +169,10 @@ def _ask(control: socket.socket, request: bytes) -> bytes:
         finally:
             os.close(request_read)
             os.close(answer_write)
-        _wait_for_the_end(control)
+        if not _hears_the_end(control):
+            control.sendall(KILL)
+            if not _hears_the_end(control):
+                raise SandboxFault("the fork server does not end its child")
         os.set_blocking(answer_read, False)
         try:
             return os.read(answer_read, 1 << 12)
@@ -181,14 +181,6 @@ def _ask(control: socket.socket, request: bytes) -> bytes:
     finally:
         os.close(request_write)
         os.close(answer_read)
-
-
-def _wait_for_the_end(control: socket.socket) -> None:
-    if _hears_the_end(control):
-        return
-    control.sendall(KILL)
-    if not _hears_the_end(control):
-        raise SandboxFault("the fork server does not end its child")
 
 
 def _hears_the_end(control: socket.socket) -> bool:
@@ -201,7 +193,7 @@ def _hears_the_end(control: socket.socket) -> bool:
 # --- Inside the jail. ---
 
 
-def try_all(targets: Targets, confinement: Confinement, importable: Iterable[str]) -> bytes:
+def try_all(targets: Targets, missing: Mapping[Layer, str], importable: Iterable[str]) -> bytes:
     """What comes of every probe, tried on these and on the jail's parent, as `probe` reads it. Never raises.
 
     importable: folders that modules could be imported from before the jail was entered.
@@ -223,8 +215,8 @@ def try_all(targets: Targets, confinement: Confinement, importable: Iterable[str
         ),
     }
     answer = {
-        "findings": {probe.name: _verdict(ways).name for probe, ways in attempts.items()},
-        "missing": {shortfall.layer.name: shortfall.code for shortfall in confinement.missing},
+        "findings": {probe.name: _found(ways).name for probe, ways in attempts.items()},
+        "missing": {layer.name: why for layer, why in missing.items()},
         "imports": all(map(is_readable, importable)),
     }
     return json.dumps(answer).encode()
@@ -239,19 +231,19 @@ def is_readable(path: str) -> bool:
     return True
 
 
-def _verdict(ways: Sequence[Callable[[], object]]) -> Verdict:
+def _found(ways: Sequence[Callable[[], object]]) -> Found:
     """OPEN if one way works, HELD if the kernel refuses all."""
-    verdict = Verdict.HELD
+    found = Found.HELD
     for way in ways:
         try:
             way()
         except OSError:
             continue
         except Exception:
-            verdict = Verdict.ERROR
+            found = Found.UNKNOWN
         else:
-            return Verdict.OPEN
-    return verdict
+            return Found.OPEN
+    return found
 
 
 def _read(path: str) -> None:
@@ -303,10 +295,8 @@ def hide_from_other_users(paths: Iterable[Path]) -> None:
     if os.geteuid() != 0:
         return
     for path in paths:
-        try:
+        with suppress(OSError):
             path.chmod(path.stat().st_mode & 0o7777 & ~_OF_OTHERS)
-        except OSError:
-            continue
 
 
 def hide_gradescope(home: Path) -> None:

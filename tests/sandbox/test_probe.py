@@ -11,7 +11,7 @@ import pytest
 from autograder.sandbox import isolation
 from autograder.sandbox.calls import Answer
 from autograder.sandbox.host import ForkServer
-from autograder.sandbox.isolation import Level, Probe, Verdict
+from autograder.sandbox.isolation import Found, Level, Probe
 from autograder.sandbox.jail.seccomp import is_available
 from tests.attacks.machines import MACHINES, Machine, fork_server_on
 
@@ -45,8 +45,7 @@ def test_an_old_kernel_is_full_where_nobody_else_may_read_the_project_and_the_up
     with fork_server_on(Machine.OLD_KERNEL) as fork_server:
         found = fork_server.probe([tmp_path / "upload"])
     assert found.level is Level.FULL
-    assert found.confinement is not None
-    assert len(found.confinement.missing) == 3
+    assert len(found.missing_layers) == 3
 
 
 @simulated
@@ -69,8 +68,8 @@ def test_without_landlock_and_filter_the_doctor_says_what_is_open() -> None:
         found = fork_server.probe()
     verdicts = found.findings
     assert found.level is not Level.FULL
-    assert verdicts[Probe.SOCKET] is Verdict.OPEN
-    assert verdicts[Probe.FORK] is Verdict.OPEN
+    assert verdicts[Probe.SOCKET] is Found.OPEN
+    assert verdicts[Probe.FORK] is Found.OPEN
     assert "student code can open a network connection" in found.missing
 
 
@@ -84,7 +83,7 @@ def test_an_answer_that_is_none_is_no_isolation(answer: bytes, monkeypatch: pyte
 
 
 def test_what_could_not_be_tried_is_not_held() -> None:
-    findings = {**dict.fromkeys(Probe, Verdict.HELD), Probe.READ_SECRET: Verdict.ERROR}
-    found = isolation.Isolation(findings, None, imports=True)
+    findings = {**dict.fromkeys(Probe, Found.HELD), Probe.READ_SECRET: Found.UNKNOWN}
+    found = isolation.Isolation(findings, {}, imports=True)
     assert found.level is Level.REDUCED
     assert found.missing == ("not known: read the grader's files",)

@@ -18,6 +18,7 @@ import signal
 import sys
 import sysconfig
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -32,10 +33,9 @@ UID_SPAN: Final = 4_096
 is mapped in the user namespace of a container. The process id picks one, so that two jails share neither
 their signals nor their count of processes."""
 
-LACKING: Final = 251
-NOT_ROOT: Final = 252
-TURNED_OFF: Final = 253
-"""Codes of a `Shortfall` beside the error numbers of the system, which stay below them."""
+_LACKING: Final = "this system does not have it"
+_NOT_ROOT: Final = "only root can do it"
+_OFF: Final = "it was turned off"
 
 
 class Layer(Enum):
@@ -77,38 +77,6 @@ class Limits:
     def uid_for(self, pid: int) -> int:
         """The user that process pid becomes."""
         return UID_BASE + pid % UID_SPAN if self.uid is None else self.uid
-
-
-@dataclass(frozen=True)
-class Shortfall:
-    """A layer that did not take hold, and why: an error number of the system, or a code from above."""
-
-    layer: Layer
-    code: int
-
-    @property
-    def why(self) -> str:
-        """The reason in words."""
-        special = {
-            LACKING: "this system does not have it",
-            NOT_ROOT: "only root can do it",
-            TURNED_OFF: "it was turned off",
-        }
-        name = errno.errorcode.get(self.code, str(self.code))
-        return special.get(self.code) or f"{os.strerror(self.code)} ({name})"
-
-
-@dataclass(frozen=True)
-class Confinement:
-    """Which layers did not take hold; all others did."""
-
-    missing: tuple[Shortfall, ...]
-
-    @property
-    def held(self) -> tuple[Layer, ...]:
-        """The layers that took hold."""
-        absent = {shortfall.layer for shortfall in self.missing}
-        return tuple(layer for layer in Layer if layer not in absent)
 
 
 DESCRIPTORS: Final = "/proc/self/fd/"
@@ -171,135 +139,95 @@ def prepare(limits: Limits) -> Plan:
 
 def close_all_but(descriptors: Iterable[int]) -> None:
     """Close every file descriptor that is not among these. Call it before `confine`, which hides /proc."""
-    kept = set(descriptors)
     try:
-        there = [int(name) for name in os.listdir("/dev/fd")]  # noqa: PTH208  (numbers, not paths)
+        there = {int(name) for name in os.listdir("/dev/fd")}  # noqa: PTH208  (numbers, not paths)
     except OSError:
-        there = list(range(os.sysconf("SC_OPEN_MAX")))
-    for descriptor in there:
-        if descriptor not in kept:
-            try:
-                os.close(descriptor)
-            except OSError:
-                continue  # the one that listed the folder
+        there = set(range(os.sysconf("SC_OPEN_MAX")))
+    for descriptor in there.difference(descriptors):
+        with suppress(OSError):  # the one that listed the folder
+            os.close(descriptor)
 
 
-def confine(limits: Limits, plan: Plan | None = None) -> Confinement:
-    """Put this process into the jail, for good, and say which layers took hold. Linux: about a millisecond.
+def confine(limits: Limits, plan: Plan) -> dict[Layer, str]:
+    """Put this process into the jail, for good; give the layers that did not take hold, each with the reason.
 
     Call it in a fresh fork with one thread, its descriptors arranged, in a session of its own, before
-    any code that is not trusted. plan: from `prepare` in the parent; None: made here, and then a parent that
-    died before this call goes unnoticed. Does not return if the parent is gone. Never raises for a layer
-    that cannot be had.
+    any code that is not trusted. plan: from `prepare` in the parent. Linux: about a millisecond. Does not
+    return if the parent is gone. Never raises for a layer that cannot be had.
     """
-    plan = plan or Plan(os.getppid(), *_unplanned(limits))
-    return _Jailer(limits, plan).run()
+    missing: dict[Layer, str] = {}
 
-
-def _unplanned(limits: Limits) -> tuple[tuple[int, int, int], seccomp.SystemCallFilter | None, bool]:
-    plan = prepare(limits)
-    return plan.rights, plan.program, plan.unreachable
-
-
-class _Jailer:
-    """Takes the layers one after the other and keeps account of those that did not hold."""
-
-    def __init__(self, limits: Limits, plan: Plan) -> None:
-        self._limits = limits
-        self._plan = plan
-        self._missing: list[Shortfall] = []
-        self._changes_user = limits.user and os.geteuid() == 0
-        self._filters = limits.system_calls and plan.program is not None
-        self._landlock = limits.landlock and plan.rights != _NO_RIGHTS
-
-    def run(self) -> Confinement:
-        self._take(Layer.RESOURCES, self._resources)
-        ruleset = self._open_ruleset()
-        self._take(Layer.USER, self._user)
-        self._take(Layer.NO_NEW_PRIVILEGES, seccomp.promise_no_new_privileges)
-        self._take(Layer.PARENT_DEATH, self._parent_death)
-        self._take(Layer.NOT_DUMPABLE, lambda: linux.prctl(linux.PR_SET_DUMPABLE, 0))
-        restricted = ruleset is not None and self._take(Layer.FILES, lambda: linux.restrict_self(ruleset))
-        self._account_for_landlock(restricted)
-        self._take(Layer.CAPABILITIES, lambda: self._give_up_capabilities(restricted))
-        self._take(Layer.SYSTEM_CALLS, self._system_calls)
-        order = list(Layer)
-        return Confinement(tuple(sorted(self._missing, key=lambda shortfall: order.index(shortfall.layer))))
-
-    def _take(self, layer: Layer, action: Callable[[], None]) -> bool:
+    def take(layer: Layer, action: Callable[[], object]) -> bool:
         try:
             action()
         except OSError as error:
-            self._miss(layer, error.errno or LACKING)
-        except Lacking:
-            self._miss(layer, LACKING)
-        except ValueError:
-            self._miss(layer, LACKING)
+            name = errno.errorcode.get(error.errno or 0, error.errno)
+            missing.setdefault(layer, f"{error.strerror} ({name})" if error.errno else _LACKING)
+        except (Lacking, ValueError):
+            missing.setdefault(layer, _LACKING)
         else:
             return True
         return False
 
-    def _miss(self, layer: Layer, code: int) -> None:
-        if layer not in {shortfall.layer for shortfall in self._missing}:
-            self._missing.append(Shortfall(layer, code))
+    changes_user = limits.user and os.geteuid() == 0
+    filters = limits.system_calls and plan.program is not None
+    landlock = limits.landlock and plan.rights != _NO_RIGHTS
+    rulesets: list[int] = []
+    take(Layer.RESOURCES, lambda: _limit_resources(limits, changes_user, filters))
+    if landlock:
+        take(Layer.FILES, lambda: rulesets.append(linux.open_ruleset(plan.rights, limits.readable)))
+    if changes_user:
+        take(Layer.USER, lambda: _change_user(limits, plan, landlock and filters))
+    else:
+        missing[Layer.USER] = _NOT_ROOT if limits.user else _OFF
+    take(Layer.NO_NEW_PRIVILEGES, seccomp.promise_no_new_privileges)
+    take(Layer.PARENT_DEATH, lambda: _die_with(plan.parent))
+    take(Layer.NOT_DUMPABLE, lambda: linux.prctl(linux.PR_SET_DUMPABLE, 0))
+    restricted = bool(rulesets) and take(Layer.FILES, lambda: linux.restrict_self(rulesets[0]))
+    for layer, known in zip((Layer.FILES, Layer.NETWORK, Layer.SCOPES), plan.rights, strict=True):
+        if not (restricted and known):
+            missing.setdefault(layer, _LACKING if limits.landlock else _OFF)
+    take(Layer.CAPABILITIES, lambda: _give_up_capabilities(plan.unreachable and restricted and filters))
+    if limits.system_calls:
+        take(Layer.SYSTEM_CALLS, lambda: _filter_system_calls(plan))
+    else:
+        missing[Layer.SYSTEM_CALLS] = _OFF
+    return {layer: missing[layer] for layer in Layer if layer in missing}
 
-    def _resources(self) -> None:
-        _limit_resources(self._limits, self._changes_user, self._filters)
 
-    def _user(self) -> None:
-        if not self._changes_user:
-            self._miss(Layer.USER, NOT_ROOT if self._limits.user else TURNED_OFF)
-            return
-        if self._plan.unreachable and self._landlock and self._filters:
-            linux.prctl(linux.PR_SET_KEEPCAPS, 1)
-        elif self._plan.unreachable:
-            _hold_environment()
-        if not hasattr(os, "setresuid"):
-            raise Lacking
-        user = self._limits.uid_for(os.getpid())
-        os.setgroups([])
-        os.setresgid(user, user, user)
-        os.setresuid(user, user, user)
+def _change_user(limits: Limits, plan: Plan, keep_capabilities: bool) -> None:
+    if plan.unreachable and keep_capabilities:
+        linux.prctl(linux.PR_SET_KEEPCAPS, 1)
+    elif plan.unreachable:
+        _hold_environment()
+    if not hasattr(os, "setresuid"):
+        raise Lacking
+    user = limits.uid_for(os.getpid())
+    os.setgroups([])
+    os.setresgid(user, user, user)
+    os.setresuid(user, user, user)
 
-    def _parent_death(self) -> None:
-        linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != self._plan.parent:
-            os._exit(128 + signal.SIGKILL)
 
-    def _open_ruleset(self) -> int | None:
-        if not self._landlock:
-            return None
-        try:
-            return linux.open_ruleset(self._plan.rights, self._limits.readable)
-        except OSError as error:
-            self._miss(Layer.FILES, error.errno or LACKING)
-            return None
+def _die_with(parent: int) -> None:
+    linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(128 + signal.SIGKILL)
 
-    def _account_for_landlock(self, restricted: bool) -> None:
-        code = LACKING if self._limits.landlock else TURNED_OFF
-        layers = (Layer.FILES, Layer.NETWORK, Layer.SCOPES)
-        for layer, known in zip(layers, self._plan.rights, strict=True):
-            if not (restricted and known):
-                self._miss(layer, code)
 
-    def _give_up_capabilities(self, restricted: bool) -> None:
-        """All, but where only root can read the environment and Landlock holds: there the one to read.
+def _give_up_capabilities(but_reading: bool) -> None:
+    """All, but where only root can read the environment and Landlock holds: there the one to read.
 
-        Landlock lets it read the environment alone, and neither it nor the filter lets anything be written.
-        """
-        kept = 0
-        if self._plan.unreachable and restricted and self._filters:
-            for capability in (linux.CAP_DAC_READ_SEARCH, linux.CAP_DAC_OVERRIDE):
-                kept = kept or linux.permitted_capabilities() & 1 << capability
-        linux.set_capabilities(kept)
+    Landlock lets it read the environment alone, and neither it nor the filter lets anything be written.
+    """
+    has = linux.permitted_capabilities() if but_reading else 0
+    reading = (has & 1 << capability for capability in (linux.CAP_DAC_READ_SEARCH, linux.CAP_DAC_OVERRIDE))
+    linux.set_capabilities(next(filter(None, reading), 0))
 
-    def _system_calls(self) -> None:
-        if not self._limits.system_calls:
-            self._miss(Layer.SYSTEM_CALLS, TURNED_OFF)
-            return
-        if self._plan.program is None:
-            raise Lacking
-        seccomp.install(self._plan.program.program_for(os.getpid()))
+
+def _filter_system_calls(plan: Plan) -> None:
+    if plan.program is None:
+        raise Lacking
+    seccomp.install(plan.program.program_for(os.getpid()))
 
 
 def _hold_environment() -> None:
@@ -338,60 +266,44 @@ def guard_grader() -> None:
     Call it first thing, in the grader and in every process between it and the jail. Never raises.
     """
     os.umask(0o077)
-    try:
+    with suppress(OSError, Lacking):
         linux.prctl(linux.PR_SET_DUMPABLE, 0)
-    except (OSError, Lacking):
-        return
 
 
 # --- Limits on what a runaway or hostile process may use up. ---
 
 
 def _limit_resources(limits: Limits, own_user: bool, threads_only: bool) -> None:
-    """Set every limit, soft and hard. Raises the first error (OSError, Lacking) after trying them all.
+    """Set every limit, soft and hard. Raises the last error (OSError, ValueError, Lacking) after trying all.
 
     own_user: the process will run as a user that no other process runs as.
     threads_only: it will not be able to start processes, only threads.
     """
-    _go_first_when_memory_ends()
+    with suppress(OSError):  # where a container's memory ends first, the kernel is to kill this process
+        Path("/proc/self/oom_score_adj").write_bytes(b"1000")
+    cpu, mapped = limits.cpu_seconds, linux.mapped_bytes()
     wanted = {
         resource.RLIMIT_CORE: (0, 0),
         resource.RLIMIT_FSIZE: (0, 0),
-        resource.RLIMIT_CPU: (limits.cpu_seconds, limits.cpu_seconds + 1),
+        resource.RLIMIT_CPU: (cpu, cpu + 1),
         resource.RLIMIT_NOFILE: (limits.open_files, limits.open_files),
     }
     processes = _process_limit(limits, own_user, threads_only)
     if processes is not None:
         wanted[resource.RLIMIT_NPROC] = (processes, processes)
-    failures: list[Exception] = []
-    mapped = _mapped_bytes()
-    if mapped is None:
-        failures.append(Lacking())
-    else:
+    if mapped is not None:
         wanted[resource.RLIMIT_AS] = (mapped + limits.memory_bytes, mapped + limits.memory_bytes)
-    for which, (soft, hard) in wanted.items():
+    failure: Exception | None = None if mapped is not None else Lacking()
+    for which, pair in wanted.items():
+        hard = resource.getrlimit(which)[1]  # only root may raise it
         try:
-            _lower(which, soft, hard)
+            resource.setrlimit(
+                which, pair if hard == resource.RLIM_INFINITY else (min(pair[0], hard), min(pair[1], hard))
+            )
         except (OSError, ValueError) as error:
-            failures.append(error)
-    if failures:
-        raise failures[0]
-
-
-def _go_first_when_memory_ends() -> None:
-    """Where a container's memory ends before the limit does, the kernel is to kill this process, no other."""
-    try:
-        Path("/proc/self/oom_score_adj").write_bytes(b"1000")
-    except OSError:
-        return
-
-
-def _lower(which: int, soft: int, hard: int) -> None:
-    """Set a limit, or keep the one there is where that is lower: only root may raise a hard limit."""
-    present = resource.getrlimit(which)[1]
-    if present != resource.RLIM_INFINITY:
-        soft, hard = min(soft, present), min(hard, present)
-    resource.setrlimit(which, (soft, hard))
+            failure = error
+    if failure is not None:
+        raise failure
 
 
 def _process_limit(limits: Limits, own_user: bool, threads_only: bool) -> int | None:
@@ -410,18 +322,7 @@ def _process_limit(limits: Limits, own_user: bool, threads_only: bool) -> int | 
 def _tasks_of_this_user() -> int:
     tasks = 0
     for entry in Path("/proc").glob("[0-9]*"):
-        try:
+        with suppress(OSError):  # it has ended
             if entry.stat().st_uid == os.getuid():
                 tasks += len(os.listdir(entry / "task"))  # noqa: PTH208  (counting, on a path of the kernel)
-        except OSError:
-            continue
     return tasks
-
-
-def _mapped_bytes() -> int | None:
-    """Address space mapped now, in bytes; None where the kernel does not tell."""
-    try:
-        pages = Path("/proc/self/statm").read_bytes().split()[0]
-    except OSError:
-        return None
-    return int(pages) * resource.getpagesize()

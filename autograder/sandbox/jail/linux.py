@@ -12,11 +12,13 @@ handled, and thus refused, too.
 from __future__ import annotations
 
 import ctypes
+import mmap
 import os
 import platform
 import struct
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Final
 
 PR_SET_PDEATHSIG: Final = 1
@@ -67,6 +69,14 @@ def checked(result: int) -> int:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
     return result
+
+
+def mapped_bytes() -> int | None:
+    """Address space that this process maps, in bytes; None where the kernel does not tell."""
+    try:
+        return int(Path("/proc/self/statm").read_bytes().split()[0]) * mmap.PAGESIZE
+    except OSError:
+        return None
 
 
 def permitted_capabilities() -> int:

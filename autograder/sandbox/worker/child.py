@@ -68,8 +68,8 @@ def probe(request_fd: int, answer_fd: int, jail: Jail) -> NoReturn:
         targets = Targets(**json.loads(os.read(REQUEST, _PROBE_REQUEST_BYTES)))
         limits = replace(jail.limits, memory_bytes=_PROBE_MEMORY_BYTES, cpu_seconds=_PROBE_CPU_SECONDS)
         readable = [number for number, path in enumerate(sys.path) if is_readable(path)]
-        confinement = confine(limits, jail.plan)
-        os.write(ANSWER, try_all(targets, confinement, [sys.path[number] for number in readable]))
+        missing = confine(limits, jail.plan)
+        os.write(ANSWER, try_all(targets, missing, [sys.path[number] for number in readable]))
     finally:
         os._exit(0)
 

@@ -124,7 +124,8 @@ class _Server:
         self, tag: bytes, pid: int, status: int = 0, usage: resource.struct_rusage | None = None
     ) -> None:
         seconds = usage.ru_utime + usage.ru_stime if usage else 0.0
-        peak = usage.ru_maxrss if usage else 0
+        own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # what a fork has to begin with
+        peak = max(0, usage.ru_maxrss - own) if usage else 0
         statement = int.from_bytes(self._progress[:4], "little")
         self._control.sendall(REPORT.pack(tag, pid, status, seconds, peak, statement))
 
