@@ -280,8 +280,7 @@ def _missing(layer: str, found: list[str]) -> tuple[str, str]:
     from autograder.feedback.errors import layer_named_like, rename  # the failing path's alone
 
     if layer in found:
-        made = "nn.Embedding(max_seq_len, pos_dim)" if layer == "pos" else "nn.Linear(…, bias=False)"
-        return f"self.{layer} is a bare tensor, not a layer with a weight: make it {made}.", layer
+        return rename(layer, found), layer
     meant = layer_named_like(layer, found)
     have = ", ".join(clean(other, NAME_LIMIT) for other in found[:8]) or "none at all"
     told = f"There is no self.{layer} with a weight. The weights found: {have}."

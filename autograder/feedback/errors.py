@@ -25,7 +25,6 @@ from autograder.sandbox.calls import (
     Raised,
     RecordedOutput,
     Refusal,
-    Sizes,
     StatementFate,
 )
 from autograder.text import clean
@@ -38,7 +37,6 @@ _FROM_LOG: Final = "torch_transformer_init"
 NO_OWN_LINE: Final = "Where your model is built or called, outside your own lines"
 _OF_THE_GRADER: Final = "the output has the shape"
 """How an error begins that the grader raises about what forward returned: not Python's words."""
-_RENAME: Final = "Rename self.{found} to self.{layer}: the notebook loads {layer}.weight."
 
 
 def explain(outcome: Outcome, call: Call | None = None, load: Load = None) -> Message:
@@ -171,10 +169,10 @@ def _renames(detail: str) -> str:
 def rename(layer: str, found: list[str]) -> str:
     """What to rename to the layer, of the found entries of a state dict; "" if none is like it."""
     if layer in found:
-        make = "nn.Embedding(max_seq_len, pos_dim)" if layer == "pos" else "nn.Linear(..., bias=False)"
-        return f"self.{layer} is a bare parameter: make it {make}."
-    like = layer_named_like(layer, found)
-    return _RENAME.format(found=clean(like, NAME_LIMIT), layer=layer) if like else ""
+        make = "nn.Embedding(max_seq_len, pos_dim)" if layer == "pos" else "nn.Linear(…, bias=False)"
+        return f"self.{layer} is a bare tensor, not a layer with a weight: make it {make}."
+    like = clean(layer_named_like(layer, found), NAME_LIMIT)
+    return f"Rename self.{like} to self.{layer}: the notebook loads {layer}.weight." if like else ""
 
 
 def layer_named_like(layer: str, found: list[str]) -> str:
@@ -183,21 +181,14 @@ def layer_named_like(layer: str, found: list[str]) -> str:
     "Km" is like "K", "key", "W_k", "to_k", "k_proj", "linear_keys".
     """
     meant = {"Km": "key", "Qm": "query", "Vm": "value", "pos": "position"}[layer]
-    letter = meant[0]
-    for entry in found:
-        name = entry.removesuffix(".weight")
-        words = [word for word in re.split(r"[\W_\d]+", name.lower()) if word]
-        if name in MATRICES:
-            continue
-        stems = {word.removesuffix("s").removesuffix("m") for word in words}
-        initials = {word.removeprefix("w").removesuffix("proj") for word in words}
-        if layer != "pos" and letter in stems | initials:
+    letter = "pos" if layer == "pos" else meant[0]
+    names = [entry.removesuffix(".weight") for entry in found]
+    for name in names:
+        words = re.findall(r"[a-z]+", name.lower())
+        alike = rf"w?{letter}(m?s?|proj)|{meant[:3]}.*|.*{meant}.*"
+        if name not in MATRICES and any(re.fullmatch(alike, word) for word in words):
             return name
-        if any(word[:3] == meant[:3] or meant in word for word in words):
-            return name
-    return next(
-        iter(difflib.get_close_matches(layer, [e.removesuffix(".weight") for e in found], 1, 0.8)), ""
-    )
+    return next(iter(difflib.get_close_matches(layer, names, 1, 0.8)), "")
 
 
 def _failures(load: Load) -> list[tuple[Place, Raised]]:
@@ -223,58 +214,37 @@ def _where(place: Place | None) -> str:
 # --- Matrices that do not multiply: which ones they are, by their shapes and the sizes of the call. ---
 
 _SHAPES: Final = re.compile(r"mat1 and mat2 shapes cannot be multiplied \((\d+)x(\d+) and (\d+)x(\d+)\)")
-_INPUT: Final = "the input without positions (seq_len, input_dim)"
-_WIDE_INPUT: Final = "the input (seq_len, input_dim + pos_dim)"
-_QK: Final = "queries or keys (seq_len, qk_dim)"
-_VALUES: Final = "the values (seq_len, v_dim)"
-_SCORES: Final = "scores or attention weights (seq_len, seq_len)"
-_QK_TURNED: Final = "queries or keys transposed (qk_dim, seq_len)"
-_VALUES_TURNED: Final = "the values transposed (v_dim, seq_len)"
-_QK_WEIGHT: Final = "the weight of Km or Qm as nn.Linear keeps it (qk_dim, total_input_dim)"
-_V_WEIGHT: Final = "the weight of Vm as nn.Linear keeps it (v_dim, total_input_dim)"
-_QK_MATRIX: Final = "the matrix of Km or Qm (total_input_dim, qk_dim)"
-_V_MATRIX: Final = "the matrix of Vm (total_input_dim, v_dim)"
-_NARROW_MATRIX: Final = "the matrix of a layer made for input_dim alone"
-
-_CHANGES: Final = (
-    (
-        {_INPUT},
-        {_QK_MATRIX, _V_MATRIX},
-        "In forward, append the positions to seq before you call Km, Qm and Vm.",
-    ),
-    ({_QK}, {_QK}, "In forward, transpose the keys: Q @ K.T."),
-    (
-        {_WIDE_INPUT, _INPUT},
-        {_QK_WEIGHT, _V_WEIGHT},
-        "In forward, call the layer, self.Km(seq), or multiply by self.Km.weight.T: nn.Linear keeps its "
-        "weight as (out, in).",
-    ),
-    (
-        {_WIDE_INPUT},
-        {_NARROW_MATRIX},
-        "In __init__, make the layers for total_input_dim, that is input_dim + pos_dim.",
-    ),
-    (
-        {_QK, _VALUES},
-        {_QK_TURNED, _VALUES_TURNED},
-        "In forward, the scores are Q @ K.T; the values come in after the softmax.",
-    ),
-    (
-        {_SCORES},
-        {_VALUES_TURNED, _QK_TURNED},
-        "In forward, multiply the attention weights by V as it is, without a transpose.",
-    ),
-    (
-        {_QK_TURNED, _VALUES_TURNED},
-        {_QK_TURNED, _VALUES_TURNED},
-        "In forward, transpose the keys alone: Q @ K.T.",
-    ),
-    (
-        {_QK, _VALUES},
-        {_VALUES, _QK},
-        "In forward, the scores are Q @ K.T, (seq_len, seq_len); their softmax multiplies V.",
-    ),
+_FACTORS: Final = (
+    "the input without positions (seq_len, input_dim)",
+    "the input (seq_len, total_input_dim)",
+    "Q or K (seq_len, qk_dim)",
+    "V (seq_len, v_dim)",
+    "scores or attention weights (seq_len, seq_len)",
+    "transposed Q or K (qk_dim, seq_len)",
+    "transposed V (v_dim, seq_len)",
+    "weight of Km or Qm as nn.Linear keeps it (qk_dim, total_input_dim)",
+    "weight of Vm as nn.Linear keeps it (v_dim, total_input_dim)",
+    "matrix of Km or Qm (total_input_dim, qk_dim)",
+    "matrix of Vm (total_input_dim, v_dim)",
+    "layer made for input_dim alone (input_dim, qk_dim)",
+    "layer made for input_dim alone (input_dim, v_dim)",
 )
+_PRODUCTS: Final = (
+    ("the input without", "matrix", "append the positions to seq before you call Km, Qm and Vm."),
+    ("Q", "Q", "transpose the keys: Q @ K.T."),
+    ("the input", "weight", "call the layer, self.Km(seq): nn.Linear keeps its weight as (out, in)."),
+    (
+        r"the input \(",
+        "layer",
+        "make the layers for total_input_dim, that is input_dim + pos_dim.",
+    ),
+    ("[QV]", "transposed", "the scores are Q @ K.T; the values come in after the softmax."),
+    ("scores", "transposed", "multiply the attention weights by V as it is, without a transpose."),
+    ("transposed", "transposed", "transpose the keys alone: Q @ K.T."),
+    ("[QV]", "[QV]", "the scores are Q @ K.T, (seq_len, seq_len); their softmax multiplies V."),
+    ("", "", "print both shapes above this line; the scores are Q @ K.T and their softmax multiplies V."),
+)
+"""How the names of the left and the right factor begin, and what to do; the first that fits."""
 
 
 def _product(error: Raised, call: Call | None) -> Message | None:
@@ -283,49 +253,30 @@ def _product(error: Raised, call: Call | None) -> Message | None:
     if match is None:
         return None
     a, b, c, d = (int(size) for size in match.groups())
-    left, right = set[str](), set[str]()
-    if isinstance(call, (Forward, Gradients, RecordedOutput)):
-        length = call.seq_len if isinstance(call, RecordedOutput) else len(call.seq)
-        left, right = _names(call.sizes, length, (a, b)), _names(call.sizes, length, (c, d))
+    left, right = _factors(call, (a, b)), _factors(call, (c, d))
+    said = f"({a}, {b}) cannot be multiplied by ({c}, {d})"
     if not left and not right:
         return Message(
-            f"({a}, {b}) cannot be multiplied by ({c}, {d}).",
+            f"{said}.",
             "In forward, print the shapes of both above this line. Expected: seq (seq_len, total_input_dim), "
             "Q and K (seq_len, qk_dim), Q @ K.T (seq_len, seq_len), V (seq_len, v_dim).",
         )
-    change = "In forward, print the shapes of both above this line; the scores are Q @ K.T and their softmax "
-    change += "multiplies V."
-    for lefts, rights, advice in _CHANGES:
-        if left & lefts and right & rights:
-            left, right, change = left & lefts, right & rights, advice
-            break
-    told = f"({a}, {b}) cannot be multiplied by ({c}, {d}): {_either(left)} by {_either(right)}."
-    return Message(told, change)
+    for first, second, change in _PRODUCTS:
+        lefts = [name for name in left or [""] if re.match(first, name)]
+        rights = [name for name in right or [""] if re.match(second, name)]
+        if lefts and rights:
+            one, other = (" or ".join(names[:2]) or "something of another shape" for names in (lefts, rights))
+            return Message(f"{said}: {one} by {other}.", f"In forward, {change}")
+    return None
 
 
-def _either(names: set[str]) -> str:
-    """The names that fit, in a fixed order."""
-    return " or ".join(sorted(names)[:2]) or "something of another shape"
-
-
-def _names(sizes: Sizes, seq_len: int, shape: tuple[int, int]) -> set[str]:
-    """What a matrix of this shape may be, at these sizes."""
-    total = sizes.total_dim
-    shapes = {
-        _WIDE_INPUT: (seq_len, total),
-        _QK: (seq_len, sizes.qk_dim),
-        _VALUES: (seq_len, sizes.v_dim),
-        _SCORES: (seq_len, seq_len),
-        _QK_TURNED: (sizes.qk_dim, seq_len),
-        _VALUES_TURNED: (sizes.v_dim, seq_len),
-        _QK_WEIGHT: (sizes.qk_dim, total),
-        _V_WEIGHT: (sizes.v_dim, total),
-        _QK_MATRIX: (total, sizes.qk_dim),
-        _V_MATRIX: (total, sizes.v_dim),
-    }
-    if sizes.pos_dim is not None:
-        shapes[_INPUT] = (seq_len, sizes.input_dim)
-    found = {name for name, its in shapes.items() if its == shape}
-    if sizes.pos_dim is not None and shape[0] == sizes.input_dim and shape[1] in (sizes.qk_dim, sizes.v_dim):
-        found.add(_NARROW_MATRIX)
-    return found
+def _factors(call: Call | None, shape: tuple[int, int]) -> list[str]:
+    """What a matrix of this shape may be, at the sizes of the call."""
+    if not isinstance(call, (Forward, Gradients, RecordedOutput)):
+        return []
+    length = call.seq_len if isinstance(call, RecordedOutput) else len(call.seq)
+    known = {**vars(call.sizes), "seq_len": length, "total_input_dim": call.sizes.total_dim}
+    if call.sizes.pos_dim is None:
+        known["input_dim"] = None  # it is total_input_dim
+    sizes = {name: re.findall(r"\w+_(?:dim|len)(?=[,)])", name) for name in _FACTORS}
+    return [name for name, (rows, columns) in sizes.items() if shape == (known[rows], known[columns])]

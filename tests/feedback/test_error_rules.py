@@ -16,7 +16,7 @@ from autograder.feedback.error_rules import RULES
 NOT_TORCHS = re.compile(
     r"NameError|UnboundLocalError|AttributeError(\|TypeError)?: ('NoneType'|module 'numpy')"
     r"|ModuleNotFoundError|ImportError"
-    r"|SyntaxError|EOFError|SystemExit|PermissionError|RecursionError|AssertionError: (Output|$)"
+    r"|SyntaxError|EOFError|SystemExit|PermissionError|RecursionError|AssertionError:( Output| +@|$)"
     r"|ValueError: the output|TypeError: (__init__|forward|builtin)|Refusal\.|End\."
 )
 """Patterns of Python's own errors, of the notebook's and of the grader's own words."""
