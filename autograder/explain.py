@@ -194,9 +194,10 @@ def _right(one: FloatArray, expected: FloatArray, atol: float = settings.MODEL_A
 def _of_sequence(number: str, name: Task, matrices: Matrices) -> Iterator[dict[str, Any]]:
     """The first sequence on which hand-designed matrices are wrong, beside one of the right answers."""
     judged = judge(name, matrices)
+    every = np.concatenate(judged.right)
     wrong = [
         (batch, int(np.argmin(right)))
-        for batch, right in zip(judged.batches, judged.right, strict=True)
+        for batch, right in zip(judged.task.all_sequences(), judged.right, strict=True)
         if not right.all()
     ]
     for batch, index in wrong[:1]:
@@ -204,7 +205,7 @@ def _of_sequence(number: str, name: Task, matrices: Matrices) -> Iterator[dict[s
         student = vars(judged.transformer.forward(seq)) | {"output": judged.transformer.plain_output(seq)}
         reference = vars(next(iter(SOLUTIONS[name.value].values())).forward(seq))
         lines = [
-            f"The sequence {batch.spell(index)}; {judged.passed} of {judged.total} sequences are "
+            f"The sequence {batch.spell(index)}; {every.sum()} of {every.size} sequences are "
             "right. Other queries, keys and scores may be right, too: what counts is the output."
         ]
         if TASKS[name.value].has_cls:

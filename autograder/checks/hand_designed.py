@@ -11,13 +11,12 @@ from autograder import settings
 from autograder.assignment import Task
 from autograder.checks.base import Check
 from autograder.checks.run import StudentRun
-from autograder.feedback.messages import explain_matrices
-from autograder.feedback.sequences import passes
+from autograder.feedback.messages import explain_matrices, passes
 from autograder.results.runner import NotAttempted
 from autograder.sandbox.calls import Answer, Raised, Refusal, Refused
 from autograder.submission.shapes import check_shapes, work_out_shapes
 from autograder.submission.types import Matrices, Origin
-from reference.tasks import TASKS, Batch, SequenceTask
+from reference.tasks import TASKS, SequenceTask
 from reference.transformer import NumpyTransformer
 
 MAX_COLUMNS = 256
@@ -40,37 +39,30 @@ class Found:
 class Verdict:
     """How matrices do on every sequence of a task.
 
-    right: the notebook's own test passes, one bool array (n,) per batch.
+    right: the notebook's own test passes, one bool array (n,) per batch of the task's sequences.
     """
 
     task: SequenceTask
     transformer: NumpyTransformer
-    batches: tuple[Batch, ...]
     right: tuple[np.ndarray, ...]
 
     @property
-    def total(self) -> int:
-        """Number of sequences."""
-        return sum(len(r) for r in self.right)
-
-    @property
-    def passed(self) -> int:
-        """Number of sequences that are right."""
-        return int(sum(r.sum() for r in self.right))
+    def share(self) -> float:
+        """Of the sequences that are right."""
+        return float(np.concatenate(self.right).mean())
 
     @property
     def credit(self) -> float:
         """The share of the points: of the sequences that are right, or half if attention lands on the right
         tokens everywhere and only its sharpness is off: too soft, or past what the plain exp can hold."""
-        share = self.passed / self.total
-        return 0.5 if share < 0.5 and self.lands else share
+        return 0.5 if self.share < 0.5 and self.lands else self.share
 
     @property
     def lands(self) -> bool:
         """In the limit of sharp attention every sequence would be right: it lands on the right tokens."""
         return all(
             passes(self.task, self.transformer.sharp_output(batch.inputs), batch.expected).all()
-            for batch in self.batches
+            for batch in self.task.all_sequences()
         )
 
 
@@ -83,7 +75,7 @@ def find_matrices(run: StudentRun, task: Task) -> Found:
         return Found(problem="There are no matrices: upload submission_log.json, and your notebook with it.")
     outcome = run.matrices[task]
     if not isinstance(outcome, Answer):
-        return Found(problem=_why_absent(outcome, program.name, task))
+        return Found(problem=_why_absent(outcome, program.name))
     arrays = outcome.arrays
     if any(array.size > settings.MAX_MATRIX_ITEMS for array in arrays.values()):
         return Found(problem=f"The matrices in {program.name} are far larger than any that solve the task.")
@@ -93,13 +85,9 @@ def find_matrices(run: StudentRun, task: Task) -> Found:
 
 def judge(task: Task, matrices: Matrices) -> Verdict:
     """Run matrices, whose shapes fit, on every sequence of the task, in batches."""
-    of_reference = TASKS[task.value]
-    transformer = _transformer(matrices)
-    batches = of_reference.all_sequences()
-    right = (
-        passes(of_reference, transformer.plain_output(batch.inputs), batch.expected) for batch in batches
-    )
-    return Verdict(of_reference, transformer, batches, tuple(right))
+    its, transformer = TASKS[task.value], _transformer(matrices)
+    outputs = ((transformer.plain_output(batch.inputs), batch.expected) for batch in its.all_sequences())
+    return Verdict(its, transformer, tuple(passes(its, *pair) for pair in outputs))
 
 
 def _transformer(matrices: Matrices) -> NumpyTransformer:
@@ -141,8 +129,8 @@ class HandDesigned(Check):
         """Earn the share of the sequences that are right, and say what is wrong with the others."""
         verdict = judge(self.task, matrices)
         self.earn(verdict.credit)
-        if verdict.passed < verdict.total:
-            half = verdict.credit > verdict.passed / verdict.total
+        if verdict.share < 1:
+            half = verdict.credit > verdict.share
             explained = explain_matrices(verdict.task, verdict.transformer, verdict.right, half=half)
             self.diagnosis = explained.diagnosis
             self.explain(explained)
@@ -220,18 +208,16 @@ def _shaped(shaped: Matrices | str, source: str) -> Found:
     return Found(source, problem=shaped) if isinstance(shaped, str) else Found(source, shaped)
 
 
-def _why_absent(outcome: object, name: str, task: Task) -> str:
-    if isinstance(outcome, Refused) and outcome.reason is Refusal.NOT_NUMERIC:
+def _why_absent(outcome: object, name: str) -> str:
+    reason = getattr(outcome, "reason", None)
+    if isinstance(outcome, Refused) and reason is Refusal.NOT_NUMERIC:
         return (
             f"The matrices in {name} are not arrays of numbers ({outcome.detail}). "
             "Make Km, Qm and Vm NumPy arrays of numbers."
         )
-    not_known = isinstance(outcome, Refused) and outcome.reason is Refusal.NOT_KNOWN
-    if isinstance(outcome, (Refused, Raised)) and not not_known:
+    if isinstance(outcome, (Refused, Raised)) and reason is not Refusal.NOT_KNOWN:
         return (
             f"{name} holds no Km, Qm and Vm for this part. Fill in its matrices, run the cell, run the cell "
             "that writes submission_log.json, and upload both files."
         )
-    return (
-        f"{name} could not be run to its end, so the matrices of this part are not known. Upload the log too."
-    )
+    return f"{name} could not be run to its end, so these matrices are not known. Upload the log too."

@@ -12,6 +12,7 @@ import numpy as np
 
 from autograder.assignment import MATRICES, Task
 from autograder.checks.run import StudentRun
+from autograder.checks.submission_log import RERUN
 from autograder.feedback.messages import NOT_GIVEN
 from autograder.sandbox.calls import Answer, End, Ended, LoadReport, StatementFate, StatementReport
 from autograder.submission.shapes import work_out_shapes
@@ -22,13 +23,11 @@ from autograder.text import NAME_LIMIT, clean
 MAX_STATEMENTS = 8
 TOLD = (StatementFate.FAILED, StatementFate.STOPPED, StatementFate.ENDED)
 OPTIONAL_MARKER = "generate_test_cases_unique"
-_WARNING = "Please note"
 _MESSAGE_LIMIT = 300
 _MAX_STARTS: Final = 3
 _MAX_READ, _MAX_CAUSE = 4096, 160
 _OWN_TEST: Final = re.compile(r"test\(\)\s*(#|$)")
 _SEE: Final = re.compile(r"\b[Ss]ee (\d\.\d)\b(?: (?:and|to) (\d\.\d)\b)?")
-_RERUN: Final = "Run all cells again, download submission_log.json again, and upload both."
 _HINTS: Final = (
     (
         r"'list' object has no attribute '(shape|ndim|reshape|T)'",
@@ -52,19 +51,16 @@ _HINTS: Final = (
 
 def header(evidence: StudentRun, tests: Sequence[Mapping[str, Any]] = ()) -> str:
     """Plain text for the head of results.json, one line per fact. tests: its entries, once all are judged."""
-    lines = [
-        f"{_WARNING}: {notice.text}" if notice.tone is NoteLevel.WARNING else notice.text
-        for notice in evidence.submission.notices
-    ]
-    lines += [f"{_WARNING}: {text}" for text in _disagreements(evidence)]
-    if isinstance(evidence.load, Ended):
-        lines.append(
-            f"{_WARNING}: your code could not be loaded: {evidence.load.reason.value} "
-            f"({evidence.load.detail}). Remove whatever runs long or leaves the process, and upload again."
-        )
-    elif evidence.load is not None:
-        lines += _loading(evidence.load, _left_alone(evidence), judged=bool(tests))
-    return "\n".join([*filter(None, [start(tests)]), *lines])
+    notices = [(notice.text, notice.tone is NoteLevel.WARNING) for notice in evidence.submission.notices]
+    notices += [(text, True) for text in _disagreements(evidence)]
+    load, loading = evidence.load, []
+    if isinstance(load, Ended):
+        died = f"your code could not be loaded: {load.reason.value} ({load.detail})."
+        notices.append((f"{died} Remove whatever runs long or leaves the process, and upload again.", True))
+    elif load is not None:
+        loading = _loading(load, _left_alone(evidence), judged=bool(tests))
+    lines = [f"Please note: {text}" if warns else text for text, warns in notices]
+    return "\n".join([*filter(None, [start(tests)]), *lines, *loading])
 
 
 def start(tests: Sequence[Mapping[str, Any]]) -> str:
@@ -73,23 +69,14 @@ def start(tests: Sequence[Mapping[str, Any]]) -> str:
     A check each line of whose message points to another one ("see 2.2") is explained by it. "" if nothing
     fails.
     """
-    failed = {
-        test["number"]: _plain(test)
-        for test in tests
-        if test.get("status") == "failed" and test.get("number")
-    }
-    points_to = {number: _explained_in(text, failed) for number, text in failed.items()}
-
-    def source(number: str) -> str:
-        for _ in failed:
-            number = points_to[number] or number
-        return number
-
-    sources = {number: source(number) for number in failed}
+    wrong = (test for test in tests if test.get("status") == "failed" and test.get("number"))
+    failed = {test["number"]: _plain(test) for test in wrong}
+    sources = {number: _explained_in(text, failed) or number for number, text in failed.items()}
+    for _ in failed:  # follow each to its end
+        sources = {number: sources[source] for number, source in sources.items()}
     own = sorted(set(sources.values()), key=lambda number: (number.startswith("1."), number))
-    own = [number for number in own if not failed[number].startswith("Not graded")]
     told: list[str] = []
-    for number in own[:_MAX_STARTS]:
+    for number in [number for number in own if not failed[number].startswith("Not graded")][:_MAX_STARTS]:
         explained = [other for other in failed if sources[other] == number != other]
         also = f"; that also explains {', '.join(explained)}" if explained else ""
         told.append(f"{'Then look at' if told else 'Start with'} {number}: {_cause(failed[number])}{also}.")
@@ -131,7 +118,7 @@ def _disagreements(evidence: StudentRun) -> list[str]:
     if log.model is not None and same_code(program, log.model) is False:
         lines.append(
             f"PytorchTransformer in {program.name} is not the one recorded in {log.name}; "
-            f"{program.name} was graded. {_RERUN}"
+            f"{program.name} was graded. {RERUN}"
         )
     if isinstance(evidence.load, LoadReport) and evidence.load.is_cut:
         return lines  # what the grader's own limits left out may be all the difference
@@ -142,13 +129,12 @@ def _disagreements(evidence: StudentRun) -> list[str]:
         recorded = work_out_shapes(task, record)
         if isinstance(recorded, str):
             continue
-        different = [
-            name for name in MATRICES if not _same_matrix(getattr(recorded, name), outcome.arrays.get(name))
-        ]
+        arrays = outcome.arrays
+        different = [n for n in MATRICES if not _same_matrix(getattr(recorded, n), arrays.get(n))]
         if different:
             lines.append(
                 f"{', '.join(different)} of {task.value} differ between {log.name} and {program.name}; "
-                f"{log.name} was graded. {_RERUN}"
+                f"{log.name} was graded. {RERUN}"
             )
     return lines
 
@@ -186,19 +172,16 @@ def _loading(load: LoadReport, left_alone: Mapping[str, int], *, judged: bool) -
     ]
     told = _causes(failed)[:MAX_STATEMENTS]
     lines = [*map(_statement, told), *_hints(told)]
-    if len(failed) > len(told):
-        lines.append(
-            f"(and {len(failed) - len(told)} more statements that did not run, most because of these)"
-        )
+    if more := len(failed) - len(told):
+        lines.append(f"(and {more} more statements that did not run, most because of these)")
     if load.definitions_only:
         lines.append(
             "Your program took too long, so only its imports, functions and classes were run from there on."
         )
     if load.absent:
-        listed = clean(", ".join(load.absent), NAME_LIMIT)
         lines.append(
-            f"{listed}: neither in your upload nor installed where it is graded; what your code does with it "
-            "was left out."
+            f"{clean(', '.join(load.absent), NAME_LIMIT)}: neither in your upload nor installed where it is "
+            "graded; what your code does with it was left out."
         )
     return lines
 

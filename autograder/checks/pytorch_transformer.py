@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
 from typing import NoReturn
 
 from gradescope_utils.autograder_utils.decorators import number, tags, visibility, weight
 
-from autograder import settings
 from autograder.assignment import LAYERS, MATRICES
 from autograder.checks.base import Check
-from autograder.checks.loops import can_be_judged, loop_message
 from autograder.checks.run import LAYER_SIZES, GradientRun, Group, StudentRun
 from autograder.feedback.messages import (
     ModelFeedback,
@@ -24,7 +24,7 @@ from autograder.feedback.messages import (
     shape_text,
     with_fallback,
 )
-from autograder.sandbox.calls import Answer, Call, Describe, Outcome, Sizes
+from autograder.sandbox.calls import Answer, Call, Cell, Describe, Outcome, Sizes
 from autograder.submission.types import Origin
 from autograder.text import NAME_LIMIT, clean
 
@@ -132,9 +132,8 @@ class PytorchTransformer(Check):
                         f"from self.{matrix} with tensor operations alone: no .detach(), .data, .numpy() or "
                         "torch.no_grad()."
                     )
-                if not agree(got, right, rtol=settings.RTOL, atol=settings.MODEL_ATOL):
-                    told = difference(got, right, rtol=settings.RTOL, atol=settings.MODEL_ATOL)
-                    self.fail(self.other_gradient(run, run.outcome, matrix, told))
+                if not agree(got, right):
+                    self.fail(self.other_gradient(run, run.outcome, matrix, difference(got, right)))
 
     # --- What the checks above share. ---
 
@@ -152,15 +151,13 @@ class PytorchTransformer(Check):
     def needs_layers(self, groups: tuple[Group, ...] = BUILT) -> None:
         """A model that cannot be built costs 2.1 its points and is explained there, once."""
         for group in groups:
-            outcome = self.student.layers[group]
-            if not isinstance(outcome, Answer):
+            missing = unloadable(self.student.layers[group], group)
+            if missing is None:
                 self.skipTest(f"Not graded because your model cannot be built {group.value}: see 2.1.")
-            found = _found(outcome)
-            expected = expected_weights(LAYER_SIZES[group])
-            missing = [name for name, shape in expected.items() if found.get(name, ("", ()))[1] != shape]
             if missing:
-                told = ", ".join(name.partition(".")[0] for name in missing)
-                self.skipTest(f"Not graded because no weights can be loaded into {told}: see 2.1.")
+                self.skipTest(
+                    f"Not graded because no weights can be loaded into {', '.join(missing)}: see 2.1."
+                )
 
     def runs(self, group: Group, without: bool) -> list[Run]:
         """Those of a group whose models have no positions, or those whose models have some."""
@@ -212,15 +209,10 @@ def feedback_of(student: StudentRun) -> ModelFeedback:
 
 def first_wrong(student: StudentRun) -> str:
     """The number of the first check that finds the model wrong, "" if none does or nothing was run."""
-    for group in BUILT:
-        outcome = student.layers.get(group)
-        if outcome is None:
-            return ""
-        if not isinstance(outcome, Answer):
-            return "2.1"
-        found, expected = _found(outcome), expected_weights(LAYER_SIZES[group])
-        if any(found.get(name, ("", ()))[1] != shape for name, shape in expected.items()):
-            return "2.1"
+    if not student.layers:
+        return ""
+    if any(unloadable(student.layers[group], group) != [] for group in BUILT):
+        return "2.1"
     return next((NUMBERS[g] for g in Group if not all(run.is_right for run in student.forward[g])), "")
 
 
@@ -239,40 +231,46 @@ def expected_weights(sizes: Sizes) -> dict[str, tuple[int, int]]:
     return weights
 
 
+def unloadable(outcome: Outcome, group: Group) -> list[str] | None:
+    """The layers into which the notebook's weights cannot be loaded; None if the model was not built."""
+    if not isinstance(outcome, Answer):
+        return None
+    found = _found(outcome)
+    expected = expected_weights(LAYER_SIZES[group])
+    return [
+        name.partition(".")[0] for name, shape in expected.items() if found.get(name, ("", ()))[1] != shape
+    ]
+
+
 def layer_faults(answer: Answer, sizes: Sizes) -> list[str]:
     """One line per fault of the model that `Describe` told of; empty if the layers are right.
 
     Buffers, modules without weights, and the right layers under a second name (in an nn.ModuleList, say) are
     the student's own affair.
     """
-    found = _found(answer)
-    expected = expected_weights(sizes)
-    told = set(expected)
-    faults = []
+    found, expected = _found(answer), expected_weights(sizes)
+    told, faults = set(expected), []
     for name, shape in expected.items():
-        layer = name.partition(".")[0]
         kind, came = found.get(name, ("", ()))
         if not kind:
-            line, meant = _missing(layer, [other for other in found if other not in told])
+            line, meant = _missing(name.partition(".")[0], [other for other in found if other not in told])
             told.add(meant)
-            faults.append(f"- {line}")
+            faults.append(line)
         elif came != shape:
-            faults.append(f"- {name} has shape {shape_text(came)}, expected {shape_text(shape)}.")
+            faults.append(f"{name} has shape {shape_text(came)}, expected {shape_text(shape)}.")
         elif kind != "trainable":
-            faults.append(
-                f"- {name} is not trainable: leave requires_grad on, and register no buffer for it."
-            )
+            faults.append(f"{name} is not trainable: leave requires_grad on, and register no buffer for it.")
     for name, (kind, _) in found.items():
         if name in told or kind in ("buffer", "alias"):
             continue
         if name in {f"{layer}.bias" for layer in LAYERS}:
-            faults.append(f"- {name} should not be there: pass bias=False to nn.Linear.")
+            faults.append(f"{name} should not be there: pass bias=False to nn.Linear.")
         elif kind == "trainable":
             faults.append(
-                f"- {clean(name, NAME_LIMIT)} is a weight that the NumPy transformer does not have: "
-                "remove it, or make it a plain number."
+                f"{clean(name, NAME_LIMIT)} is a weight that the NumPy transformer does not have: remove it, "
+                "or make it a plain number."
             )
-    return faults
+    return [f"- {fault}" for fault in faults]
 
 
 def _missing(layer: str, found: list[str]) -> tuple[str, str]:
@@ -283,17 +281,76 @@ def _missing(layer: str, found: list[str]) -> tuple[str, str]:
         return rename(layer, found), layer
     meant = layer_named_like(layer, found)
     have = ", ".join(clean(other, NAME_LIMIT) for other in found[:8]) or "none at all"
-    told = f"There is no self.{layer} with a weight. The weights found: {have}."
-    if not meant:
-        return told, ""
-    weight_name = next((name for name in found if name.removesuffix(".weight") == meant), "")
-    return f"{told} {rename(layer, found)}", weight_name
+    told = f"There is no self.{layer} with a weight. The weights found: {have}. {rename(layer, found)}"
+    return told.rstrip(), next((name for name in found if name.removesuffix(".weight") == meant), "")
 
 
 def _found(answer: Answer) -> dict[str, tuple[str, tuple[int, ...]]]:
     """Name to kind and shape of everything in the model's state dict."""
-    found = {}
-    for entry, sizes in answer.arrays.items():
-        kind, _, name = entry.partition(" ")
-        found[name] = kind, tuple(int(size) for size in sizes)
-    return found
+    entries = ((*entry.partition(" "), sizes) for entry, sizes in answer.arrays.items())
+    return {name: (kind, tuple(int(size) for size in sizes)) for kind, _, name, sizes in entries}
+
+
+# --- Loops: each `Forward` answer tells how many operations made its output (sandbox/worker/operations). ---
+
+MOST = 100
+"""No way of computing a few tokens at once needs more operations; padding to a fixed length does."""
+MOST_ATTENTIONS = 3
+"""One is what it takes; written out, its softmax may be two exponentials."""
+MAX_PLACES = 3
+
+
+def can_be_judged(runs: Sequence[Run]) -> bool:
+    """Whether outputs of two lengths came, one of which is at least twice as long as the other."""
+    lengths = {length for length, _, _ in _counted(runs)}
+    return len(lengths) > 1 and 2 * min(lengths) <= max(lengths)
+
+
+def loop_message(runs: Sequence[Run], cells: Sequence[Cell]) -> str:
+    """What is computed row by row, at which line, and what to write instead; "" if nothing is.
+
+    Computing all scores at once takes as many operations for 60 tokens as for 4; whatever goes row by row or
+    over padding takes more, and blocks, however many, take a softmax each. Rows that are printed, asserted on
+    or kept for a plot, and gathered positions do not count. runs: of models that differ in sizes alone, all
+    with positions or all without. cells: of the program; empty if neither counts nor lines may be told, by
+    which a program could tell what it was given.
+    """
+    counted = _counted(runs)
+    if not can_be_judged(runs):
+        return ""
+    longest = max(length for length, _, _ in counted)
+    short = [count for length, count, _ in counted if 2 * length <= longest]
+    least, most = min(short), max(short)
+    long = min(count for length, count, _ in counted if length == longest)
+    blocks = min(int(answer.arrays["operations"][1]) for length, _, answer in counted if length == longest)
+    if long > most:
+        what = "The number of operations that make the output grows with the sequence"
+        what += f", from {most} to {long}" if cells else ""
+    elif least > MOST:
+        what = f"{least if cells else 'Too many'} operations make the output of a few tokens"
+    elif blocks > MOST_ATTENTIONS:
+        what = f"Attention is computed {blocks if cells else 'several'} times, block after block of rows"
+    else:
+        return ""
+    lines: Counter[tuple[int, int]] = Counter()
+    for _, _, answer in counted:
+        for cell, line, times in answer.arrays["lines"].tolist():
+            if cell < len(cells):
+                lines[cell, line] = max(lines[cell, line], times)
+    often = [place for place, times in lines.most_common(MAX_PLACES) if 2 * times > max(lines.values())]
+    places = "; ".join(f"{cells[cell].label}, line {line}" for cell, line in often)
+    where = f", most of them at {places}" if places else ""
+    return (
+        f"{what}{where}: your forward pass goes over rows one at a time. Compute all attention scores at "
+        "once: one product of all queries with all keys gives the (seq_len, seq_len) scores, and softmax "
+        "takes dim=-1 for all queries together."
+    )
+
+
+def _counted(runs: Sequence[Run]) -> list[tuple[int, int, Answer]]:
+    """Length, number of operations and answer of each run that came back; one token alone tells nothing."""
+    return [
+        (len(run.call.seq), int(run.outcome.arrays["operations"][0]), run.outcome)
+        for run in runs
+        if isinstance(run.outcome, Answer) and len(run.call.seq) > 1
+    ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from gradescope_utils.autograder_utils.decorators import number, tags, visibility, weight
 
-from autograder import settings
 from autograder.assignment import LOG_NAME, MODEL_RECORD_ITEMS, TASK_FACTS, Section, Task
 from autograder.checks.base import Check
 from autograder.checks.pytorch_transformer import first_wrong
@@ -114,24 +113,19 @@ class SubmissionLog(Check):
         if not isinstance(outcome, Answer):
             return "torch_transformer: not compared, because your code does not run (see 2.1 to 2.3)."
         shape = tuple(int(size) for size in outcome.arrays["shape"])
-        values = [
+        if shape != record.shape:
+            came = f"torch_transformer_shape is {shape_text(record.shape)}, but your code gives"
+            return f"{came} {shape_text(shape)}. {RERUN}"
+        given = [
             outcome.arrays[name][MODEL_RECORD_ITEMS] for name in ("older", "output") if name in outcome.arrays
         ]
-        if shape != record.shape:
-            return (
-                f"torch_transformer_shape is {shape_text(record.shape)}, but your code gives "
-                f"{shape_text(shape)}. {_RERUN}"
-            )
-        if not any(
-            agree(record.value, each, rtol=settings.RTOL, atol=settings.MODEL_ATOL) for each in values
-        ):
-            told = difference(record.value, values[-1], rtol=settings.RTOL, atol=settings.MODEL_ATOL)
-            what = "torch_transformer_value is not what your code gives under the notebook's seed."
-            return f"{what} {told} {_RERUN}"
-        return ""
+        if any(agree(record.value, each) for each in given):
+            return ""
+        what = "torch_transformer_value is not what your code gives under the notebook's seed."
+        return f"{what} {difference(record.value, given[-1])} {RERUN}"
 
 
-_RERUN = "Run all cells again, download submission_log.json again, and upload it with that notebook."
+RERUN = "Run all cells again, download submission_log.json again, and upload both."
 
 
 def _array_faults(log: Log, section: Section) -> list[str]:
@@ -139,10 +133,8 @@ def _array_faults(log: Log, section: Section) -> list[str]:
     if section is Section.MODEL:
         if log.model is None:
             return [f"{section.value}: see 1.1."]
-        lines = _not_finite(log, section)
-        wanted = max(
-            0, min(MODEL_RECORD_ITEMS.stop, int(np.prod(log.model.shape))) - MODEL_RECORD_ITEMS.start
-        )
+        lines, size = _not_finite(log, section), int(np.prod(log.model.shape))
+        wanted = max(0, min(MODEL_RECORD_ITEMS.stop, size) - MODEL_RECORD_ITEMS.start)
         if not lines and len(log.model.value) != wanted:
             lines.append(
                 f"torch_transformer_value has {len(log.model.value)} numbers; an output of shape "
@@ -186,10 +178,9 @@ def _task_record(record: TaskRecord | None, section: Section, task: Task, seed: 
     drawn = drawn_sequence(TASKS[task.value], seed)
     transformer = NumpyTransformer(shaped.Km, shaped.Qm, shaped.Vm, shaped.pos)
     expected = transformer.plain_output(drawn.inputs[0]).reshape(-1)
-    if not agree(record.output, expected, rtol=settings.RTOL, atol=settings.MODEL_ATOL):
-        told = difference(record.output, expected, rtol=settings.RTOL, atol=settings.MODEL_ATOL)
-        return (
-            f"{section.value} is not what the recorded matrices give on {drawn.spell(0)}, the sequence that "
-            f"the notebook draws. {told} {_RERUN}"
-        )
-    return ""
+    if agree(record.output, expected):
+        return ""
+    return (
+        f"{section.value} is not what the recorded matrices give on {drawn.spell(0)}, the sequence that "
+        f"the notebook draws. {difference(record.output, expected)} {RERUN}"
+    )

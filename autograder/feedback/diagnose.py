@@ -1,52 +1,46 @@
 """Which known mistake explains a model's outputs: the simplest combination that reproduces them all.
 
-Every combination of mistakes is computed on every case, batched, in float64; what cannot be told from the
-student's outputs is named. Nothing here changes a score; imported by the failing path only.
+Combinations of mistakes are computed on every case in float64, and what cannot be told from the student's
+outputs is named. Nothing here changes a score; imported by the failing path only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache
 from itertools import combinations, product
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
-from autograder.feedback.divergence import first_divergence
-from autograder.feedback.mistakes import BIAS, MISTAKES, BoolArray, Choice, Mistake, softmax
+from autograder.feedback.messages import agree
+from autograder.feedback.mistakes import BIAS, MISTAKES, Choice, Mistake, softmax
 from autograder.sandbox.calls import FloatArray, Gradients, Sizes, Weights
-from autograder.settings import MODEL_ATOL, RTOL
 
-IntArray = npt.NDArray[np.integer[Any]]
+Combination = tuple[int, ...]
+"""One index into the variants of each choice; 0 is what the assignment asks for."""
 
-MAX_MISTAKES = 3
-FIT_RTOL = 1e-4
+MAX_MISTAKES: Final = 3
+FIT_RTOL: Final = 1e-4
 """Of the largest number of the output: ten times tighter than the grade's, a hundred times float32's."""
-FIT_ATOL = 2e-6
+FIT_ATOL: Final = 2e-6
 LOOSER_FROM, LOOSER_AT_MOST = 100.0, 100.0
 """Scores over their sum grow as the sum cancels, and float32's error with them: from this size on, the
 tolerance grows in proportion, to this many times."""
-FIRST_ITEMS = 3, 10
+_NEAR: Final = 1e-3
+"""Above what float32 leaves after the least squares, below any mistake worth naming."""
+_WORST_CONDITION: Final = 100.0
+FIRST_ITEMS: Final = 3, 10
 """Lengths of the cases that rule out most combinations: shorter ones tell nothing, longer ones cost most."""
 
 CHOICES = tuple(Choice)
-RIGHT: tuple[int, ...] = (0,) * len(CHOICES)
+RIGHT: Combination = (0,) * len(CHOICES)
 VARIANTS = {
     choice: tuple((key, mistake) for mistake in rows for key in mistake.variants)
     for choice, rows in MISTAKES.items()
 }
-"""By choice, every variant's key with its mistake; a combination holds one index into each."""
-_KEYS = {choice: tuple(key for key, _ in variants) for choice, variants in VARIANTS.items()}
-_LINEAR = _KEYS[Choice.SOFTMAX].index("linear")
-_FORMULAS = {choice: tuple(mistake.variants[key] for key, mistake in VARIANTS[choice]) for choice in CHOICES}
-_MATRICES = ("V", "x", "seq", "K", "Q")
-_MULTIPLIED = np.array(
-    [[_MATRICES.index(v or role[2]) for role in _FORMULAS[Choice.ROLES]] for v in _FORMULAS[Choice.VALUES]]
-)
-"""What the attention weights multiply, by the variants of the values and of the roles."""
+"""By choice, every variant's key with its mistake."""
 
 
 @dataclass(frozen=True)
@@ -73,38 +67,35 @@ class Observation:
 class Diagnosis:
     """Why the outputs differ. mistakes: in the order of the computation; empty if none is known.
 
-    sentences: for the student, one per mistake and what they amount to together; without a mistake, the
-    first intermediate that departs. combination: of the variants; None for biases and for what is unknown.
+    remark: what several mistakes amount to; without a mistake, the first intermediate that departs.
+    combination: of the variants; None for biases and for what is unknown.
     """
 
     mistakes: tuple[Mistake, ...]
-    sentences: tuple[str, ...]
-    combination: tuple[int, ...] | None = None
+    remark: str = ""
+    combination: Combination | None = None
 
     def explains(self, cases: Sequence[Observation]) -> bool:
         """Whether the mistakes reproduce these cases, also that the student's code raised where it did."""
         if self.combination is None:
             return bool(self.mistakes)
-        row = np.array([self.combination])
-        with np.errstate(all="ignore"):
-            return all(
-                fits(case, row)[0] if case.output is not None else not list(evaluate(case, row))
-                for case in cases
-            )
+        its = [self.combination]
+        return all(
+            fitting(case, its) if case.output is not None else outputs(case, its)[0] is None for case in cases
+        )
 
     def showing(self, cases: Sequence[Observation]) -> tuple[Mistake, ...]:
         """The mistakes without which these cases would give something else."""
         if self.combination is None:
             return self.mistakes
-        wrong = [choice for choice, index in zip(CHOICES, self.combination, strict=True) if index]
-        without = np.repeat([self.combination], len(wrong), axis=0)
-        without[np.arange(len(wrong)), [choice.value for choice in wrong]] = 0
-        shows = np.zeros(len(wrong), dtype=bool)
-        with np.errstate(all="ignore"):
-            for case in cases:
-                if case.output is not None:
-                    shows |= ~fits(case, without)
-        return tuple(mistake for mistake, its in zip(self.mistakes, shows, strict=True) if its)
+        wrong = [place for place, index in enumerate(self.combination) if index]
+        without = [[(*self.combination[:place], 0, *self.combination[place + 1 :])] for place in wrong]
+        ran = [case for case in cases if case.output is not None]
+        return tuple(
+            mistake
+            for mistake, other in zip(self.mistakes, without, strict=True)
+            if not all(fitting(case, other) for case in ran)
+        )
 
     def gives_gradients(self, call: Gradients, got: Mapping[str, FloatArray]) -> bool:
         """Whether a model with these mistakes has these gradients, by name: by central differences."""
@@ -129,7 +120,7 @@ def diagnose(observations: Sequence[Observation], *, has_bias: bool = False) -> 
 
 def _diagnose(observations: Sequence[Observation], has_bias: bool) -> Diagnosis | None:
     cases = [case for case in observations if case.output is not None and case.output.dtype.kind in "fiu"]
-    if not cases or all(_is_right(case) for case in cases):
+    if all(_is_right(case) for case in cases):
         return None
     cases.sort(key=_tells_most)
     raised = [case for case in observations if case.output is None]
@@ -140,94 +131,75 @@ def _diagnose(observations: Sequence[Observation], has_bias: bool) -> Diagnosis 
     if not any(np.isfinite(case.numbers).any() for case in cases):
         rounds = []  # NaN everywhere looks the same whatever the mistake
     for used, count in product(rounds, range(1, MAX_MISTAKES + 1)):
-        fitting = combinations_of(count)
+        found = combinations_of(count)
         for case in used:
-            fitting = fitting[fits(case, fitting)]
-        if len(fitting):
-            combination = tuple(int(index) for index in _raising(raised, fitting)[0])
-            mistakes = mistakes_of(combination)
-            sentences = (*(f"{mistake.what}. {mistake.do}" for mistake in mistakes), *_together(mistakes))
-            return Diagnosis(mistakes, sentences, combination)
-    if has_bias:
-        return Diagnosis((BIAS,), (f"{BIAS.what}. {BIAS.do}",))
-    return Diagnosis((), (first_divergence(cases),))
+            found = fitting(case, found)
+        for case in raised:  # of several that fit, those that raise where the student's code did
+            given = zip(found, outputs(case, found), strict=True)
+            found = [combination for combination, out in given if out is None] or found
+        if found:
+            mistakes = mistakes_of(found[0])
+            return Diagnosis(mistakes, _together(mistakes), found[0])
+    return Diagnosis((BIAS,)) if has_bias else Diagnosis((), first_divergence(cases))
 
 
-def _together(mistakes: tuple[Mistake, ...]) -> tuple[str, ...]:
+def _together(mistakes: tuple[Mistake, ...]) -> str:
     """What is to be said of several mistakes at once, if anything."""
     if {key for mistake in mistakes for key in mistake.variants} != {"KQV", "queries"}:
-        return ()
+        return ""
     return (
         "Together these two amount to one: the attention weights are transposed before they multiply the "
-        "values. If that is what you do, remove it.",
+        "values. If that is what you do, remove it."
     )
 
 
-def mistakes_of(combination: Sequence[int] | IntArray) -> tuple[Mistake, ...]:
+def mistakes_of(combination: Combination) -> tuple[Mistake, ...]:
     """The mistakes of a combination, in the order of the computation."""
-    chosen = ((VARIANTS[choice][index], index) for choice, index in zip(CHOICES, combination, strict=True))
-    return tuple(mistake for (_, mistake), index in chosen if index)
+    chosen = zip(CHOICES, combination, strict=True)
+    return tuple(VARIANTS[choice][index][1] for choice, index in chosen if index)
 
 
-@lru_cache(maxsize=4)
-def combinations_of(count: int) -> IntArray:
-    """Every combination with exactly count mistakes, (C, choices), likelier ones first.
+@cache
+def combinations_of(count: int) -> list[Combination]:
+    """Every combination with exactly count mistakes, likelier ones first.
 
     From three on, only common variants take part: the bound that keeps a diagnosis cheap.
     """
-    found: list[tuple[int, ...]] = []
+    found = []
     for chosen in combinations(CHOICES, count):
         wrong = [
             [i for i, (key, row) in enumerate(VARIANTS[choice]) if i and (count < 3 or key in row.common)]
             for choice in chosen
         ]
         for indices in product(*wrong):
-            combination = list(RIGHT)
-            for choice, index in zip(chosen, indices, strict=True):
-                combination[choice.value] = index
-            found.append(tuple(combination))
-    found.sort(key=lambda combination: (sum(combination), combination))
-    return np.array(found, dtype=np.int64).reshape(len(found), len(CHOICES))
+            at = dict(zip(chosen, indices, strict=True))
+            found.append(tuple(at.get(choice, 0) for choice in CHOICES))
+    return sorted(found, key=lambda combination: (sum(combination), combination))
 
 
-def _raising(raised: Sequence[Observation], fitting: IntArray) -> IntArray:
-    """Of several that fit, those that raise where the student's code did, if there are any."""
-    for case in raised:
-        if len(fitting) == 1:
-            break
-        runs = np.zeros(len(fitting), dtype=bool)
-        for rows, _ in evaluate(case, fitting):
-            runs[rows] = True
-        if not runs.all():
-            fitting = fitting[~runs]
-    return fitting
-
-
-def fits(case: Observation, combinations: IntArray) -> BoolArray:
-    """Which combinations (c, choices) reproduce the output of this case, NaN and infinities included.
+def fitting(case: Observation, tried: Sequence[Combination]) -> list[Combination]:
+    """Those that reproduce the output of this case, NaN and infinities included.
 
     The tolerance is relative to the largest number: where large terms cancel, float32 keeps no more.
     """
-    result = np.zeros(len(combinations), dtype=bool)
-    output = case.numbers
-    for rows, predicted in evaluate(case, combinations, output.shape):
-        flat, expected = predicted.reshape(len(predicted), -1), output.reshape(-1)
-        size = np.where(np.isfinite(flat), np.abs(flat), 0.0).max(axis=1, initial=0.0)
-        looser = np.where(
-            combinations[rows, Choice.SOFTMAX.value] == _LINEAR,
-            np.clip(size / LOOSER_FROM, 1.0, LOOSER_AT_MOST),
-            1.0,
-        )
-        near = np.abs(flat - expected) <= (FIT_ATOL + FIT_RTOL * looser * size)[:, None]
-        result[rows] = (near | (flat == expected) | (np.isnan(flat) & np.isnan(expected))).all(axis=1)
-    return result
+    output, found = case.numbers, []
+    for combination, out in zip(tried, outputs(case, tried), strict=True):
+        if out is None or out.shape != output.shape:
+            continue
+        size, looser = float(np.abs(out[np.isfinite(out)]).max(initial=0.0)), 1.0
+        if VARIANTS[Choice.SOFTMAX][combination[Choice.SOFTMAX.value]][0] == "linear":
+            looser = min(max(size / LOOSER_FROM, 1.0), LOOSER_AT_MOST)
+        with np.errstate(all="ignore"):
+            near = np.abs(out - output) <= FIT_ATOL + FIT_RTOL * looser * size
+        if (near | (out == output) | (np.isnan(out) & np.isnan(output))).all():
+            found.append(combination)
+    return found
 
 
 def _is_right(case: Observation) -> bool:
-    """By the grade's own tolerance, relative to the student's number."""
-    output = case.numbers
-    outputs = evaluate(case, np.array([RIGHT]), output.shape)
-    return any(np.allclose(expected[0], output, rtol=RTOL, atol=MODEL_ATOL) for _, expected in outputs)
+    """By the grade's own tolerance."""
+    (expected,) = outputs(case, [RIGHT])
+    return expected is not None and agree(case.numbers, expected)
 
 
 def _tells_most(case: Observation) -> tuple[bool, bool, int]:
@@ -240,141 +212,168 @@ def _tells_most(case: Observation) -> tuple[bool, bool, int]:
 # --- What each combination gives. Overflow and NaN are data here: a student's output may hold them. ---
 
 
-def evaluate(
-    case: Observation, combinations: IntArray, shape: tuple[int, ...] | None = None
-) -> Iterator[tuple[IntArray, FloatArray]]:
-    """Yield (rows of combinations (c,), their outputs (c, *shape of one output)) group by group.
+def outputs(case: Observation, tried: Sequence[Combination]) -> list[FloatArray | None]:
+    """What each combination gives; None where PyTorch would raise (shapes that do not multiply, no such row).
 
-    Left out: combinations that would raise in PyTorch (shapes that do not multiply, rows that are not
-    there). shape: skip groups whose outputs have another shape.
+    What combinations have in common is computed once.
     """
-    with np.errstate(all="ignore"):
-        for positions, rows in _groups(combinations[:, [Choice.POSITIONS.value]]):
-            layout = _layout(case, positions[0])
-            for weights, members in _groups(combinations[rows][:, [Choice.WEIGHTS.value]]):
-                chosen = rows[members]
-                named = layout and _projections(case.weights, layout, _FORMULAS[Choice.WEIGHTS][weights[0]])
-                if layout and named:
-                    for found, outputs in _attend(case.sizes, layout, named, combinations[chosen], shape):
-                        yield chosen[found], outputs
+    seq, pos, n = case.seq, case.weights.pos, len(case.seq)
 
+    @cache
+    def layers(positions: int, weights: int) -> dict[str, FloatArray]:
+        """K, Q (rows, qk_dim), V (rows, v_dim), x (rows, total_dim), seq (rows, input_dim), or nothing."""
+        rows = (seq,) if pos is None else _formula(Choice.POSITIONS, positions)(seq, pos[:n], pos)
+        if len({len(part) for part in rows}) > 1:
+            return {}
+        x = np.concatenate(rows, axis=1)
+        change, changed = _formula(Choice.WEIGHTS, weights)
+        found = {"x": x, "seq": np.pad(seq, ((0, len(x) - n), (0, 0)))}
+        for name in "KQV":
+            matrix = getattr(case.weights, f"{name}m")
+            matrix = change(matrix) if name in changed else matrix
+            if len(matrix) != x.shape[1]:
+                return {}
+            found[name] = x @ matrix
+        return found
 
-@dataclass(frozen=True, eq=False)
-class _Layout:
-    """x (n, total_dim) goes into the projections; seq (n, input_dim) is what it was made of.
-
-    rows: how many rows of the output are kept.
-    """
-
-    x: FloatArray
-    seq: FloatArray
-    rows: int
-
-
-def _layout(case: Observation, option: int) -> _Layout | None:
-    seq, pos = case.seq, case.weights.pos
-    if pos is None:
-        return _Layout(seq, seq, len(seq))
-    parts = _FORMULAS[Choice.POSITIONS][option](seq, pos[: len(seq)], pos)
-    if len({len(part) for part in parts}) > 1:
-        return None
-    x = np.concatenate(parts, axis=1)
-    padded = _KEYS[Choice.POSITIONS][option].startswith("padded")
-    kept = len(x) if _KEYS[Choice.POSITIONS][option] == "padded" else len(seq)
-    return _Layout(x, parts[0] if padded else seq, kept)
-
-
-def _projections(weights: Weights, layout: _Layout, formula: Any) -> dict[str, FloatArray] | None:
-    """K, Q (n, qk_dim), V (n, v_dim), x (n, total_dim), seq (n, input_dim)."""
-    change, changed = formula
-    found = {"x": layout.x, "seq": layout.seq}
-    for name, matrix in (("K", weights.Km), ("Q", weights.Qm), ("V", weights.Vm)):
-        used = change(matrix) if name in changed else matrix
-        if used.shape[0] != layout.x.shape[1]:
+    @cache
+    def attention(*chosen: int) -> FloatArray | None:
+        """(rows, rows), by the first six choices; None if queries and keys do not multiply."""
+        positions, weights, roles, scale, kind, mask = chosen
+        its, (left, right, _) = layers(positions, weights), _formula(Choice.ROLES, roles)
+        if not its or its[left].shape != its[right].shape:
             return None
-        found[name] = layout.x @ used
-    return found
+        before, after = _formula(Choice.SCALE, scale)(case.sizes, len(its["x"]))
+        factor, hidden, kept = _formula(Choice.MASK, mask)(len(its["x"]))
+        scores = np.where(hidden, -np.inf, its[left] @ its[right].T * before * factor)
+        return np.asarray(_formula(Choice.SOFTMAX, kind)(scores) * kept * after)
+
+    def output(combination: Combination) -> FloatArray | None:
+        *inner, values, residual, returned = combination
+        its, weights = layers(*inner[:2]), attention(*inner)
+        if weights is None:
+            return None
+        value = its[_formula(Choice.VALUES, values) or _formula(Choice.ROLES, inner[2])[2]]
+        out: FloatArray = weights @ value
+        if VARIANTS[Choice.SOFTMAX][inner[4]][0] == "of output":
+            out = softmax(out)
+        if added := _formula(Choice.RESIDUAL, residual):
+            if its[added].shape != value.shape:
+                return None
+            out = out + its[added]
+        padded = pos is not None and VARIANTS[Choice.POSITIONS][inner[0]][0] == "padded"
+        return np.asarray(_formula(Choice.OUTPUT, returned)(out if padded else out[:n]))
+
+    with np.errstate(all="ignore"):
+        return [output(combination) for combination in tried]
 
 
-def _attend(
-    sizes: Sizes,
-    layout: _Layout,
-    named: dict[str, FloatArray],
-    combinations: IntArray,
-    shape: tuple[int, ...] | None,
-) -> Iterator[tuple[IntArray, FloatArray]]:
-    """As evaluate, for combinations that agree on the projections."""
-    n, rows = len(layout.x), layout.rows
-    roles = _FORMULAS[Choice.ROLES]
-    multiply = np.array([named[role[0]].shape == named[role[1]].shape for role in roles])
-    kept = np.flatnonzero(multiply[combinations[:, Choice.ROLES.value]])
-    if not kept.size:
-        return
-    combinations = combinations[kept]
-    products = np.zeros((len(roles), n, n))
-    for i in np.flatnonzero(multiply):
-        products[i] = named[roles[i][0]] @ named[roles[i][1]].T
-    role, scale, kinds, mask = combinations[:, Choice.ROLES.value : Choice.MASK.value + 1].T
-    scales = np.array([formula(sizes, n) for formula in _FORMULAS[Choice.SCALE]], dtype=np.float64)
-    before, hidden, after = _masks(n)
-    scores = products[role] * scales[scale, 0][:, None, None] * before[mask]  # (c, n, n)
-    scores = np.where(hidden[mask], -np.inf, scores)
-    attention = np.empty_like(scores)
-    for kind in np.unique(kinds):
-        same = kinds == kind
-        attention[same] = _FORMULAS[Choice.SOFTMAX][kind](scores[same])
-    attention *= after[mask] * scales[scale, 1][:, None, None]
-
-    multiplied = _MULTIPLIED[combinations[:, Choice.VALUES.value], role]
-    last = combinations[:, [Choice.RESIDUAL.value, Choice.OUTPUT.value]]
-    for (values, residual, form), members in _groups(np.column_stack([multiplied, last])):
-        value, added = named[_MATRICES[values]], _FORMULAS[Choice.RESIDUAL][residual]
-        returned = _FORMULAS[Choice.OUTPUT][form]
-        if added and named[added].shape != value.shape:
-            continue
-        if shape is not None and returned(np.empty((1, rows, value.shape[1]))).shape[1:] != shape:
-            continue
-        outputs = attention[members] @ value  # (c, n, width)
-        of_output = kinds[members] == _KEYS[Choice.SOFTMAX].index("of output")
-        if of_output.any():
-            outputs[of_output] = softmax(outputs[of_output])
-        if added:
-            outputs = outputs + named[added]
-        yield kept[members], returned(outputs[:, :rows])
+def _formula(choice: Choice, index: int) -> Any:
+    key, mistake = VARIANTS[choice][index]
+    return mistake.variants[key]
 
 
-def _masks(n: int) -> tuple[FloatArray, BoolArray, FloatArray]:
-    """Per variant, (variants, n, n): factor of the scores, keys hidden by -inf, factor of the weights."""
-    made = [formula(n) for formula in _FORMULAS[Choice.MASK]]
-    before, hidden, after = (
-        np.stack([np.broadcast_to(part, (n, n)) for part in of]) for of in zip(*made, strict=True)
-    )
-    return before.astype(np.float64), hidden.astype(bool), after.astype(np.float64)
-
-
-def _groups(labels: IntArray) -> Iterator[tuple[tuple[int, ...], IntArray]]:
-    """Rows of labels (c, k) that are equal: their label and their indices."""
-    if not len(labels):
-        return
-    code = labels @ 32 ** np.arange(labels.shape[1])[::-1]
-    order = np.argsort(code, kind="stable")
-    for members in np.split(order, np.flatnonzero(np.diff(code[order])) + 1):
-        yield tuple(int(label) for label in labels[members[0]]), members
-
-
-def _slopes(combination: tuple[int, ...], call: Gradients, name: str) -> FloatArray:
-    """The gradient of (output * upstream).sum() with respect to one matrix; NaN where nothing comes."""
+def _slopes(combination: Combination, call: Gradients, name: str) -> FloatArray:
+    """The gradient of (output * upstream).sum() with respect to one matrix; NaN if nothing comes."""
     matrix = getattr(call.weights, name)
-    slopes, step = np.full(matrix.shape, np.nan), 1e-5
+    slopes, step = np.zeros(matrix.shape), 1e-5
     for place in np.ndindex(matrix.shape):
-        losses = []
         for sign in (1, -1):
             moved = matrix.astype(np.float64)
             moved[place] += sign * step
-            weights = replace(call.weights, **{name: moved})
-            case = Observation(call.sizes, weights, call.seq, None)
-            for _, outputs in evaluate(case, np.array([combination]), call.upstream.shape):
-                losses.append(float((outputs[0] * call.upstream).sum()))
-        if len(losses) == 2:
-            slopes[place] = (losses[0] - losses[1]) / (2 * step)
+            case = Observation(call.sizes, replace(call.weights, **{name: moved}), call.seq, None)
+            (out,) = outputs(case, [combination])
+            if out is None or out.shape != call.upstream.shape:
+                return np.full(matrix.shape, np.nan)
+            slopes[place] += sign * float((out * call.upstream).sum()) / (2 * step)
     return slopes
+
+
+# --- When no known mistake fits: the first intermediate that can be compared. ---
+
+
+def first_divergence(cases: Sequence[Observation]) -> str:
+    """What departs first, in the first of the cases that tells it, and where to look."""
+    for case in cases:
+        got, expected = case.numbers.shape, (len(case.seq), case.sizes.v_dim)
+        if got != expected:
+            return (
+                f"For a sequence of length {len(case.seq)} your output has the shape {got}; expected "
+                f"{expected}, (seq_len, v_dim). In forward, print the shapes of Q, K, V, scores and weights."
+            )
+    for case in cases:
+        if not np.isfinite(case.numbers).all():
+            return (
+                f"For a sequence of length {len(case.seq)} your output holds NaN or infinity. Look for a "
+                "division by zero, a logarithm of zero, or a row of scores that is masked entirely."
+            )
+    return next(
+        filter(None, map(_compare, cases)),
+        "Compare forward with the NumpyTransformer on one short sequence: print queries, keys, values, "
+        "scores and attention weights, and find the first that differs.",
+    )
+
+
+def _compare(case: Observation) -> str:
+    """ "" if this case's attention weights cannot be worked out, or are right.
+
+    Where a sequence is shorter than v_dim, the values determine the attention weights from the output.
+    """
+    weights, n, output = case.weights, len(case.seq), case.numbers
+    x = case.seq if weights.pos is None else np.concatenate([case.seq, weights.pos[:n]], axis=1)
+    values = x @ weights.Vm  # (n, v_dim)
+    if n < 2 or n >= case.sizes.v_dim or np.linalg.cond(values) > _WORST_CONDITION:
+        return ""
+    attention = output @ np.linalg.pinv(values)  # (n, n)
+    if np.abs(attention @ values - output).max() > _NEAR * max(1.0, float(np.abs(output).max())):
+        return (
+            "Your output's rows are not weighted sums of the values. Look at V = self.Vm(x) first, where x "
+            "is seq with the positions appended, then at what you do after multiplying by V."
+        )
+    scores = (x @ weights.Qm) @ (x @ weights.Km).T / case.sizes.qk_dim**0.5
+    if kept := _kept(attention, softmax(scores)) or _kept(output, softmax(scores) @ values):
+        return (
+            f"Some numbers are 0 and all others {kept:.4g} times the expected ones: that is dropout. "
+            "Remove it from forward: the NumpyTransformer has none."
+        )
+    sums = attention.sum(axis=1)
+    if np.abs(sums - 1).max() > _NEAR:
+        return (
+            f"Your values are right, but on {n} tokens the attention weights of the first query sum to "
+            f"{sums[0]:.4g}, expected 1. Look at the softmax in forward: dim=-1."
+        )
+    factor = _factor(attention, scores)
+    if factor is None:
+        return (
+            "Your values are right; the attention weights differ. Look at the queries, the keys and the "
+            "scores in forward: Q @ K.T / sqrt(qk_dim)."
+        )
+    if abs(factor - 1) < _NEAR:
+        return ""
+    return (
+        f"Your values and your softmax are right; your scores are {factor:.4g} times the expected "
+        "ones. In forward, divide Q @ K.T by the square root of qk_dim."
+    )
+
+
+def _kept(got: FloatArray, expected: FloatArray) -> float:
+    """The factor above 1 of all numbers that are not 0, as dropout leaves them; 0.0 if that is not so."""
+    ratio = got / expected
+    zero = np.abs(ratio) < _NEAR
+    left = ratio[~zero]
+    if not zero.any() or not left.size or np.ptp(left) > 10 * _NEAR:
+        return 0.0
+    return float(left.mean()) if left.mean() > 1 + _NEAR else 0.0
+
+
+def _factor(attention: FloatArray, scores: FloatArray) -> float | None:
+    """The c for which attention is softmax(c * scores), if there is one."""
+    if (attention < _NEAR).any():
+        return None
+    got = np.log(attention)
+    got -= got.mean(axis=1, keepdims=True)
+    expected = scores - scores.mean(axis=1, keepdims=True)
+    if not expected.any():
+        return None
+    factor = float((got * expected).sum() / (expected**2).sum())
+    return factor if np.abs(got - factor * expected).max() < 10 * _NEAR else None

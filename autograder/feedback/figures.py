@@ -19,8 +19,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from autograder import settings
-from autograder.feedback.sequences import token_names
-from reference.tasks import Batch, SequenceTask
+from reference.tasks import TOKEN_NAMES, Batch, SequenceTask
 from reference.transformer import BoolArray, FloatArray, NumpyTransformer
 
 MAX_PNG_BYTES: Final = 42_000
@@ -128,6 +127,42 @@ def panel(
     if cut.shape != values.shape:
         title += f" ({cut.shape[0]} x {cut.shape[1]} of {values.shape[0]} x {values.shape[1]})"
     return Panel(title, cut, tuple(rows[:MAX_ROWS]), tuple(columns[:MAX_COLUMNS]), wrong)
+
+
+def token_names(task: SequenceTask, batch: Batch, index: int) -> list[str]:
+    """The tokens of a sequence as they enter the transformer, CLS in front where there is one."""
+    return (["CLS"] if task.has_cls else []) + [TOKEN_NAMES[token] for token in batch.tokens[index]]
+
+
+def attention_table(task: SequenceTask, transformer: NumpyTransformer, batch: Batch, index: int) -> str:
+    """One line per token: its attention to each token, its output, the expected output."""
+    names = token_names(task, batch, index)
+    weights = transformer.plain_attention(batch.inputs[index])
+    output = transformer.plain_output(batch.inputs[index])
+    skipped = 1 if task.has_cls else 0
+    rows = [["", "", *names, "output", "expected"]]
+    for i in range(skipped, len(names)):
+        expected = _numbers(batch.expected[index, i - skipped])
+        if task.only_sign:
+            expected = {"1": "positive", "-1": "negative"}[expected]
+        lead = [names[i], "attends to" if i == skipped else ""]
+        rows.append([*lead, *map(_number, weights[i]), _numbers(output[i]), expected])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )
+
+
+def _number(value: float) -> str:
+    """A number as short as it can be told apart from a right one: 1, 0.99995, 4.54e-05, NaN."""
+    if np.isnan(value):
+        return "NaN"
+    return f"{value + 0.0:.5g}" if abs(value) >= 0.001 or value == 0 else f"{value:.3g}"
+
+
+def _numbers(row: FloatArray) -> str:
+    return " ".join(map(_number, row))
 
 
 # --- The picture as an element of a message. ---

@@ -11,6 +11,7 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from html import escape
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -51,8 +52,8 @@ class Message:
 
     where: the student's line. said: Python's own words. details: further lines, such as numbers. Each may
     be empty. table: lines whose columns stand below each other. picture: an img element, escaped by who
-    makes it. diagnosis: the short stable name of the mistake that is recognised, "" if none. error: of the
-    student's code, its type and line, by which it is told once.
+    makes it. diagnosis: the short stable name of the mistake that is recognised, "" if none. errors: of
+    the student's code, by type and line, that mending this one is to end: they are told once.
     """
 
     headline: str
@@ -63,7 +64,7 @@ class Message:
     table: str = ""
     picture: str = field(default="", repr=False)
     diagnosis: str = ""
-    error: tuple[str, ...] = ()
+    errors: frozenset[tuple[str, ...]] = frozenset()
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -111,31 +112,31 @@ def with_fallback(make: Callable[[], T], instead: Callable[[], T]) -> T:
 # --- Numbers. ---
 
 
-def agree(got: Array, expected: Array, *, rtol: float, atol: float) -> bool:
-    """Whether every number of got is finite and within atol + rtol * |got| of expected.
+def agree(got: Array, expected: Array) -> bool:
+    """Whether every number of got is finite and within MODEL_ATOL + RTOL * |got| of expected.
 
     Shapes must be the same: nothing is broadcast. The tolerance is relative to got because the
     notebook calls np.allclose(reference, student), whose second argument sets the scale.
     """
     if got.shape != expected.shape or not np.isfinite(got).all():
         return False
-    return bool(np.all(_excess(got, expected, rtol, atol) <= 0))
+    return bool(np.all(_excess(got, expected) <= 0))
 
 
-def difference(got: Array, expected: Array, *, rtol: float, atol: float, show: bool = True) -> str:
+def difference(got: Array, expected: Array, *, show: bool = True) -> str:
     """How got differs from expected, in one or two lines; for arrays that do not `agree`.
 
     The share of numbers, the worst place, the tolerance, as torch.testing has it: a student sees at once
     whether one number or all of them are off. show: False for cases that stay hidden: then neither sizes nor
     places nor counts, by which a program could tell what it was given.
     """
+    allowed = f"(allowed: {settings.RTOL:g} relative plus {settings.MODEL_ATOL:g})."
     if not show:
         if got.shape != expected.shape:
             return "The shape is another."
         if not np.isfinite(got).all():
             return "There are NaN or infinite numbers in it."
-        share = "All" if (_excess(got, expected, rtol, atol) > 0).all() else "Some"
-        return f"{share} numbers are off (allowed: {rtol:g} relative plus {atol:g})."
+        return f"{'All' if (_excess(got, expected) > 0).all() else 'Some'} numbers are off {allowed}"
     if got.shape != expected.shape:
         return f"The shape is {shape_text(got.shape)}, expected {shape_text(expected.shape)}."
     finite = np.isfinite(got)
@@ -145,11 +146,16 @@ def difference(got: Array, expected: Array, *, rtol: float, atol: float, show: b
             f"{_share(int((~finite).sum()), got.size)} NaN or infinite, the first at {place}: "
             "look for a division by zero, or an exp of a very large score."
         )
-    excess = _excess(got, expected, rtol, atol)
+    excess = _excess(got, expected)
     worst = tuple(int(i) for i in np.unravel_index(int(excess.argmax()), excess.shape))
     share = _share(int((~(excess <= 0)).sum()), got.size)
     numbers = f"worst at {list(worst)}: got {got[worst]:.6g}, expected {expected[worst]:.6g}"
-    return f"{share} off; {numbers} (allowed: {rtol:g} relative plus {atol:g})."
+    return f"{share} off; {numbers} {allowed}"
+
+
+def passes(task: SequenceTask, output: FloatArray, expected: FloatArray) -> BoolArray:
+    """(n,): which sequences pass the notebook's own test (`SequenceTask.judge`), by the settings."""
+    return task.judge(output, expected, rtol=settings.RTOL, atol=settings.TASK_ATOL)
 
 
 def shape_text(shape: tuple[int, ...]) -> str:
@@ -157,9 +163,9 @@ def shape_text(shape: tuple[int, ...]) -> str:
     return str(tuple(int(size) for size in shape)) if shape else "a single number"
 
 
-def _excess(got: Array, expected: Array, rtol: float, atol: float) -> Array:
+def _excess(got: Array, expected: Array) -> Array:
     got64 = got.astype(np.float64)
-    excess: Array = np.abs(got64 - expected) - (atol + rtol * np.abs(got64))
+    excess: Array = np.abs(got64 - expected) - (settings.MODEL_ATOL + settings.RTOL * np.abs(got64))
     return excess
 
 
@@ -188,9 +194,7 @@ class Run:
     @property
     def is_right(self) -> bool:
         """Whether the student's output equals the reference's, by the grade's tolerance."""
-        return self.output is not None and agree(
-            self.output, self.expected, rtol=settings.RTOL, atol=settings.MODEL_ATOL
-        )
+        return self.output is not None and agree(self.output, self.expected)
 
 
 def explain_outcome(outcome: Outcome, call: Call, load: Load) -> Message:
@@ -198,6 +202,16 @@ def explain_outcome(outcome: Outcome, call: Call, load: Load) -> Message:
     from autograder.feedback.errors import explain
 
     return with_fallback(lambda: explain(outcome, call, load), lambda: Message(str(outcome)))
+
+
+_NOT_TRIED: Final = (End.USED_UP, End.NOT_RUN)
+_OF_TIME: Final = (*_NOT_TRIED, End.CPU_TIME, End.WALL_TIME)
+"""Endings that hold nothing of the inputs, and for which the inputs need not be the reason."""
+
+
+def _reason(run: Run) -> Any:
+    """Of a refusal or an ending; None for others."""
+    return getattr(run.outcome, "reason", None)
 
 
 @dataclass(frozen=True)
@@ -208,17 +222,39 @@ class RunGroup:
     runs: Sequence[Run]
     show: bool = True
 
-    @property
+    @cached_property
     def wrong(self) -> list[Run]:
         """The runs that are not right."""
         return [run for run in self.runs if not run.is_right]
 
     @property
+    def first(self) -> Run:
+        """The wrong run to tell of: the first that gave nothing, else the first."""
+        return next((run for run in self.wrong if run.output is None), self.wrong[0])
+
+    @cached_property
     def observed(self) -> list[Observation]:
         """What the diagnosis goes by."""
         from autograder.feedback.diagnose import Observation
 
         return [Observation(r.call.sizes, r.call.weights, r.call.seq, r.output) for r in self.runs]
+
+    @property
+    def cases(self) -> str:
+        """How many fail; those that were never tried say nothing of the model."""
+        total, untried = len(self.runs), sum(_reason(run) in _NOT_TRIED for run in self.runs)
+        failed = len(self.wrong) - untried
+        said = [f"{failed} of {total} cases fail"] if failed or not untried else []
+        return ", ".join([*said, *([f"{untried} of {total} were not run"] if untried else [])]) + "."
+
+    @property
+    def count(self) -> str:
+        """How many fail, and the first as a student can rebuild it."""
+        if not self.show:
+            return f"{self.cases} Their inputs are not shown."
+        call = self.first.call
+        sizes = ", ".join(str(value) for value in vars(call.sizes).values())
+        return f"{self.cases} The first: PytorchTransformer({sizes}) on {len(call.seq)} tokens."
 
 
 @dataclass(frozen=True)
@@ -231,7 +267,7 @@ class ModelFeedback:
 
     def told_error(self, outcome: Outcome) -> str:
         """The number of the check whose message tells this error of the student's code, "" if none does."""
-        return next((n for n, message in self.messages.items() if message.error == _error(outcome) != ()), "")
+        return next((n for n, message in self.messages.items() if _error(outcome) in message.errors), "")
 
 
 _TRY_OTHER_SIZES = (
@@ -249,7 +285,7 @@ def explain_model(groups: Sequence[RunGroup], load: Load, *, has_bias: bool) -> 
     with them besides. has_bias: the model's layers have biases, whose numbers nobody knows.
     """
     failing = [group for group in groups if group.wrong]
-    plain = {group.number: Message(_count(group), details=_came(group, load)) for group in failing}
+    plain = {group.number: Message(group.count, details=_came(group, load)) for group in failing}
     return with_fallback(lambda: _explained(groups, load, has_bias), lambda: ModelFeedback(plain))
 
 
@@ -259,21 +295,15 @@ def _explained(groups: Sequence[RunGroup], load: Load, has_bias: bool) -> ModelF
     found = diagnose([case for group in groups for case in group.observed], has_bias=has_bias)
     told: dict[Mistake, str] = {}
     messages: dict[str, Message] = {}
-    for i, group in enumerate(groups):
-        if not group.wrong:
-            continue
-        if found is None or not found.mistakes:  # nothing explains all: what is there in this group alone?
-            alone = diagnose(group.observed, has_bias=has_bias)
-            if alone is not None and alone.mistakes and not i:
-                found = alone
-            messages[group.number] = _message(group, load, alone, told, messages)
-            found = found if found is not None and found.mistakes else None
-        elif found.explains(group.observed):
-            messages[group.number] = _message(group, load, found, told, messages)
-        else:
-            alone = diagnose(group.observed, has_bias=has_bias)
-            messages[group.number] = _message(group, load, alone, told, messages)
-    return ModelFeedback(messages, found)
+    for group in groups:
+        if group.wrong:
+            its = found
+            if its is None or not its.mistakes or not its.explains(group.observed):
+                its = diagnose(group.observed, has_bias=has_bias)  # what is there in this group alone?
+            if group is groups[0] and not (found and found.mistakes):
+                found = its
+            messages[group.number] = _message(group, load, its, told, messages)
+    return ModelFeedback(messages, found if found is not None and found.mistakes else None)
 
 
 def _message(
@@ -292,32 +322,25 @@ def _message(
     seen = sorted({told[mistake] for mistake in shown if mistake in told})
     told.update(dict.fromkeys(new, group.number))
     name = "; ".join(mistake.what for mistake in shown)
-    raised = next((run for run in group.wrong if run.output is None), None)
-    if raised is not None and (found is None or not found.explains(group.observed)):
-        where = ModelFeedback(before).told_error(raised.outcome)
+    also = [f"{mistake.what}. {mistake.do}" for mistake in new]
+    besides = [*(f"Besides, see {number}." for number in seen), group.count]
+    outcome = group.first.outcome
+    if group.first.output is None and not (found is not None and found.explains(group.observed)):
+        where = ModelFeedback(before).told_error(outcome)
         if where and not new:
-            return Message(f"See {where}: {_cases(group)}", diagnosis=name)
-        error = _why(raised, group, load)
-        also = [f"{mistake.what}. {mistake.do}" for mistake in new]
-        also += [f"Besides, see {number}." for number in seen]
-        details = (*error.details, *also, _count(group))
-        return replace(error, details=details, diagnosis=name, error=_error(raised.outcome))
-    if not shown:
-        earlier = next((number for number, message in before.items() if message.headline == _UNEXPLAINED), "")
-        if earlier:
-            return Message(f"See {earlier}: {_cases(group)}")
-        change = found.sentences[-1] if found is not None else ""
-        change = change if group.show else _TRY_OTHER_SIZES
-        return Message(_UNEXPLAINED, change, details=(_count(group), *_came(group, load)))
+            return Message(f"See {where}: {group.cases}", diagnosis=name)
+        error = _raised(group, load)
+        errors = frozenset(_error(run.outcome) for run in group.wrong) - {()}
+        return replace(error, details=(*error.details, *also, *besides), diagnosis=name, errors=errors)
     if not new:
-        return Message(f"See {seen[0]}: {_cases(group)}", diagnosis=name)
-    also = [f"{mistake.what}. {mistake.do}" for mistake in new[1:]]
-    if found is not None:
-        also += found.sentences[len(found.mistakes) :]
-    also += [f"Besides, see {number}." for number in seen]
-    return Message(
-        f"{new[0].what}.", new[0].do, details=(*also, _count(group), *_came(group, load)), diagnosis=name
-    )
+        unexplained = (number for number, message in before.items() if message.headline == _UNEXPLAINED)
+        if where := seen[0] if seen else next(unexplained, ""):
+            return Message(f"See {where}: {group.cases}", diagnosis=name)
+        change = _TRY_OTHER_SIZES if not group.show else found.remark if found is not None else ""
+        return Message(_UNEXPLAINED, change, details=(group.count, *_came(group, load)))
+    remark = [found.remark] if found is not None and found.remark else []
+    details = (*also[1:], *remark, *besides, *_came(group, load))
+    return Message(f"{new[0].what}.", new[0].do, details=details, diagnosis=name)
 
 
 def _error(outcome: Outcome) -> tuple[str, ...]:
@@ -327,15 +350,15 @@ def _error(outcome: Outcome) -> tuple[str, ...]:
     return outcome.type_name, outcome.trace[-1].label, str(outcome.trace[-1].line)
 
 
-def _why(run: Run, group: RunGroup, load: Load) -> Message:
-    """Why a run gave no output; on inputs that are not shown the type alone: the text may hold them."""
-    if group.show or getattr(run.outcome, "reason", None) in _OF_TIME:
-        return explain_outcome(run.outcome, run.call, load)
-    if isinstance(run.outcome, Raised):  # a type of the student's own may have a name made of the input
-        own = not isinstance(getattr(builtins, run.outcome.type_name, None), type)
-        kind = "it raises an error of its own type" if own else f"it raises {run.outcome.type_name}"
-    else:
-        kind = getattr(run.outcome, "reason", End.NOT_RUN).value
+def _raised(group: RunGroup, load: Load) -> Message:
+    """Why a run gave nothing; on inputs that are not shown, by its type alone, since a text may hold them."""
+    outcome, call = group.first.outcome, group.first.call
+    reason = _reason(group.first)
+    if group.show or reason in _OF_TIME:
+        return explain_outcome(outcome, call, load)
+    kind = reason.value if reason else "it raises an error of its own type"  # named after the input, maybe
+    if isinstance(outcome, Raised) and isinstance(getattr(builtins, outcome.type_name, None), type):
+        kind = f"it raises {outcome.type_name}"
     return Message(
         f"Your model fails at other sizes ({kind}).",
         "Look in the class for numbers that fit only the sizes of the notebook's own test, and for "
@@ -343,36 +366,12 @@ def _why(run: Run, group: RunGroup, load: Load) -> Message:
     )
 
 
-_NOT_TRIED: Final = (End.USED_UP, End.NOT_RUN)
-_OF_TIME: Final = (*_NOT_TRIED, End.CPU_TIME, End.WALL_TIME)
-"""Endings that hold nothing of the inputs, and for which the inputs need not be the reason."""
-
-
-def _cases(group: RunGroup) -> str:
-    """How many cases fail; those that were never tried say nothing of the model."""
-    tried = [run for run in group.runs if getattr(run.outcome, "reason", None) not in _NOT_TRIED]
-    failed = sum(not run.is_right for run in tried)
-    not_run = len(group.runs) - len(tried)
-    said = [f"{failed} of {len(group.runs)} cases fail"] if failed or not not_run else []
-    return ", ".join([*said, *([f"{not_run} of {len(group.runs)} were not run"] if not_run else [])]) + "."
-
-
-def _count(group: RunGroup) -> str:
-    """How many cases fail, and the first as a student can rebuild it."""
-    first = next((run for run in group.wrong if run.output is None), group.wrong[0])
-    if not group.show:
-        return f"{_cases(group)} Their inputs are not shown."
-    sizes = ", ".join(str(value) for value in vars(first.call.sizes).values())
-    return f"{_cases(group)} The first: PytorchTransformer({sizes}) on {len(first.call.seq)} tokens."
-
-
 def _came(group: RunGroup, load: Load) -> tuple[str, ...]:
     """What came of the first case that fails."""
-    first = next((run for run in group.wrong if run.output is None), group.wrong[0])
-    if first.output is not None:
-        rtol, atol = settings.RTOL, settings.MODEL_ATOL
-        return (difference(first.output, first.expected, rtol=rtol, atol=atol, show=group.show),)
-    return _why(first, group, load).lines
+    first = group.first
+    if first.output is None:
+        return _raised(group, load).lines
+    return (difference(first.output, first.expected, show=group.show),)
 
 
 # --- Hand-designed matrices. ---

@@ -71,7 +71,7 @@ def test_extra_credit_for_the_optional_part_is_earned_or_absent_but_never_a_red_
 def test_check_and_feedback_agree_when_a_tolerance_is_changed(
     lead: float, rtol: float, atol: float, passes: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from autograder.feedback.sequences import passes_everywhere
+    from autograder.feedback.hand_designed import passes_everywhere
 
     monkeypatch.setattr(settings, "RTOL", rtol)
     monkeypatch.setattr(settings, "TASK_ATOL", atol)

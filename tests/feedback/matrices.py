@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from autograder.feedback.sequences import passes
+from autograder.feedback.messages import passes
 from reference.solutions import SOLUTIONS
 from reference.tasks import COPY_FIRST, IDENTITY, UNIQUE, SequenceTask
 from reference.transformer import BoolArray, NumpyTransformer

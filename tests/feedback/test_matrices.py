@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from autograder.feedback import hand_designed
+from autograder.feedback.hand_designed import ROUND_NUMBERS
 from autograder.feedback.messages import explain_matrices as explain
-from autograder.feedback.sequences import ROUND_NUMBERS
 from reference.solutions import SOLUTIONS
 from reference.tasks import COPY_FIRST, IDENTITY, TASKS, UNIQUE, SequenceTask
 from reference.transformer import NumpyTransformer
