@@ -13,7 +13,7 @@ from autograder.sandbox.host import DEFAULT_LIMITS, ForkServer
 from tests.answers.every import BY_NAME
 from tests.answers.run import log_of
 from tests.answers.upload import LOG, NOTEBOOK, notebook_text
-from tests.checks.run import evidence_of, evidence_of_files, full, result
+from tests.checks.run import evidence_of, evidence_of_files, full, result, with_log
 
 CHECKS = ("2.1", "2.2", "2.3", "2.4", "2.5", "2.6")
 
@@ -226,3 +226,16 @@ def test_of_a_log_alone_layers_that_a_base_class_makes_are_not_said_to_be_missin
     recorded["torch_transformer_init"] = "    def __init__(self, *sizes):\n        super().__init__()\n"
     told = result(evidence_of_files({LOG: json.dumps(recorded)}, fork_server), "2.1")["output"]
     assert "the log does not hold it, your notebook does" in told
+
+
+def test_a_model_that_passed_the_notebook_s_test_by_luck_is_told_how(fork_server: ForkServer) -> None:
+    log = evidence_of("plain", fork_server).submission.log
+    assert log is not None
+    told = result(with_log(evidence_of("no scale", fork_server), model=log.model), "2.2")["output"]
+    assert "The notebook's test may draw qk_dim 1, where no scale is right as well." in told
+
+
+def test_an_error_that_two_groups_meet_is_told_once(fork_server: ForkServer) -> None:
+    evidence = evidence_of("positions added", fork_server)
+    assert "Where: " in result(evidence, "2.3")["output"]
+    assert result(evidence, "2.4")["output"].startswith("See 2.3: ")

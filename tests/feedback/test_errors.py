@@ -293,6 +293,13 @@ IN_FORWARD = {
     "sys.exit": ("out =", "sys.exit()\nout =", "ends the program"),
     "a file": ("out =", "open('/no/such/file')\nout =", "needs a file"),
     "forward in forward": ("out =", "self.forward(seq[:, :3])\nout =", "calls itself without end"),
+    "a layer without self.": ("self.Qm(seq)", "Qm(seq)", "Write self.Qm here"),
+    "pos without self.": (POSITIONS, "pos.weight[:seq_len]", "Write self.pos here"),
+    "an assert of torch's own": (
+        "out =",
+        "nn.MultiheadAttention(3, 2)\nout =",
+        "PyTorch refuses the arguments",
+    ),
     "a missing package": (
         "out =",
         "import not_installed_here\nout =",
@@ -510,3 +517,9 @@ def test_an_unknown_error_says_type_message_and_place():
         "Where: code cell 3, line 7: raise MyError",
         "Python says: MyError: of my own",
     ]
+
+
+def test_what_the_grader_says_of_an_output_s_shape_is_not_shown_as_python_s():
+    told = explain(Raised("ValueError", "the output has the shape (4,), expected (4, 6)", ()))
+    assert told.headline == "The output has the shape (4,); expected (4, 6), (seq_len, v_dim)."
+    assert (told.said, told.where) == ("", "")
