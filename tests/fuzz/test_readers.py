@@ -40,7 +40,7 @@ from autograder.submission.source import class_source, rebuild, same_code
 from autograder.submission.types import CodeFile, Note
 from autograder.text import clean
 
-from ..sandbox.frame_samples import ANSWER, CELLS, MAX_PAYLOAD, MAX_TEXT, MESSAGES, encoded
+from ..sandbox.test_frames import ANSWER, CELLS, MAX_PAYLOAD, MAX_TEXT, MESSAGES, encoded
 from ..submission.samples import CLASS, IMPORTS, log_bytes, log_values, notebook_bytes
 
 _LONGEST = 3000

@@ -12,6 +12,8 @@ from autograder.sandbox import wire
 from autograder.sandbox.calls import (
     Answer,
     Cell,
+    End,
+    Ended,
     LoadReport,
     Place,
     Raised,
@@ -22,7 +24,28 @@ from autograder.sandbox.calls import (
 )
 from autograder.sandbox.wire import FrameError, FrameReader
 
-from .frame_samples import CELLS, LABELS, MAX_PAYLOAD, MAX_TEXT, MESSAGES, RAISED, encoded
+CELLS = (Cell("cell 1", "x = 1\n  y = 2  \n"), Cell("cell 2", ""))
+LABELS = {"cell 1": 0, "cell 2": 1}
+MAX_TEXT = 100
+MAX_PAYLOAD = 10_000
+
+RAISED = Raised("ValueError", "bad", (Place("cell 1", 2, "y = 2"), Place("cell 2", 9, "")))
+REPORT = StatementReport(Place("cell 1", 1, "x = 1"), StatementFate.FAILED, RAISED)
+MESSAGES: tuple[wire.Message, ...] = (
+    RAISED,
+    Refused(Refusal.NOT_A_TENSOR, "a list of 3"),
+    Ended(End.MEMORY, "MemoryError"),
+    LoadReport(
+        (REPORT, StatementReport(Place("cell 2", 3, ""), StatementFate.NOT_RUN)), ("A", "B"), True, ("c",)
+    ),
+)
+ANSWER = Answer({"a": np.eye(3), "b": np.zeros((2, 0), bool)})
+
+
+def encoded(message: wire.Message) -> bytes:
+    """The frame of a message: the load's own index, or that of some call."""
+    index = wire.LOAD_INDEX if isinstance(message, LoadReport) else 3
+    return wire.encode(index, message, LABELS, MAX_TEXT)
 
 
 def decode(data: bytes, index: int = 3) -> object:
