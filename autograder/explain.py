@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from autograder import settings
 from autograder.assignment import CLASS_NAME, Task
@@ -187,7 +188,7 @@ def _same(one: FloatArray, expected: FloatArray) -> bool:
     return one.shape == expected.shape and bool(_right(one, expected).all())
 
 
-def _right(one: FloatArray, expected: FloatArray, atol: float = settings.MODEL_ATOL) -> np.ndarray:
+def _right(one: FloatArray, expected: FloatArray, atol: float = settings.MODEL_ATOL) -> npt.NDArray[np.bool_]:
     return np.isclose(one, expected, rtol=settings.RTOL, atol=atol)
 
 
@@ -243,7 +244,7 @@ def _steps(
     return rows
 
 
-def _heat(matrix: FloatArray, wrong: np.ndarray | None = None) -> list[list[dict[str, Any]]]:
+def _heat(matrix: FloatArray, wrong: npt.NDArray[np.bool_] | None = None) -> list[list[dict[str, Any]]]:
     """The cells of a heatmap: white is zero, blue positive, orange negative, all on the matrix' own scale."""
     finite = np.abs(matrix[np.isfinite(matrix)])
     largest = float(finite.max()) if finite.size and finite.max() > 0 else 1.0

@@ -53,7 +53,7 @@ def _copy_first() -> dict[str, NumpyTransformer]:
     return {
         "one-hot positions": attend(np.eye(4), [30, 0, 0, 0], 1),
         "a flag, pos_dim 1": attend(np.eye(4)[:, :1], [10], 3),
-        "a falling ramp, pos_dim 1": attend(-np.arange(4.0)[:, None], [5], 8),
+        "a falling ramp, pos_dim 1": attend(np.array([[0.0], [-1.0], [-2.0], [-3.0]]), [5], 8),
         "waves, pos_dim 2, rows to spare": attend(waves, [10, 0], 12),
         "positions ask, qk_dim 3": repeated,
     }

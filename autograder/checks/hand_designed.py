@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from gradescope_utils.autograder_utils.decorators import number, tags, visibility, weight
 
 from autograder import settings
@@ -44,7 +45,7 @@ class Verdict:
 
     task: SequenceTask
     transformer: NumpyTransformer
-    right: tuple[np.ndarray, ...]
+    right: tuple[npt.NDArray[np.bool_], ...]
 
     @property
     def share(self) -> float:

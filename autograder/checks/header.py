@@ -9,6 +9,7 @@ from html import unescape
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from autograder.assignment import MATRICES, Task
 from autograder.checks.run import StudentRun
@@ -139,7 +140,7 @@ def _disagreements(evidence: StudentRun) -> list[str]:
     return lines
 
 
-def _same_matrix(recorded: np.ndarray | None, ran: np.ndarray | None) -> bool:
+def _same_matrix(recorded: npt.NDArray[Any] | None, ran: npt.NDArray[Any] | None) -> bool:
     if recorded is None or ran is None:
         return recorded is None  # content has no pos, whatever the code has by that name
     return recorded.shape == ran.shape and bool(np.allclose(recorded, ran, rtol=1e-6, atol=1e-9))

@@ -272,7 +272,7 @@ def train(namespace: Mapping[str, Any], call: Train) -> Answer:
                     parameter.add_(parameter.grad, alpha=-call.learning_rate)
         losses[step] = read_tensor(loss)
     named = dict(model.named_parameters())
-    arrays = {"losses": losses}
+    arrays: Arrays = {"losses": losses}
     for name in LAYERS if call.sizes.pos_dim is None else MATRICES:
         weight = named.get(f"{name}.weight")
         if not isinstance(weight, Tensor):
