@@ -49,9 +49,10 @@ def main() -> None:
         shutil.rmtree(SUBMISSIONS / name, ignore_errors=True)
         upload.write(files, SUBMISSIONS / name)
     if wants_scores:
+        names = [*cases(), "blank"]
         with ForkServer() as sandbox:
-            scores = {name: scores_of(SUBMISSIONS / name, sandbox) for name in cases()}
-            told = {name: told_of(SUBMISSIONS / name, sandbox) for name in cases()}
+            scores = {name: scores_of(SUBMISSIONS / name, sandbox) for name in names}
+            told = {name: told_of(SUBMISSIONS / name, sandbox) for name in names}
         EXPECTED.write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
         TOLD.write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
