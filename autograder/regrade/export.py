@@ -26,8 +26,7 @@ from typing import Final, Union
 from autograder.errors import UsageError
 from autograder.regrade.metadata import Metadata, read_metadata
 from autograder.regrade.types import Entry, Export, Gathered
-from autograder.regrade.uploads import ZIP_DAMAGE
-from autograder.submission.files import kind_of
+from autograder.submission.files import ZIP_DAMAGE, kind_of
 from autograder.text import NAME_LIMIT, clean
 
 METADATA: Final = "submission_metadata.yml"

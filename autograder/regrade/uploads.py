@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import lzma
 import os
 import shutil
 import stat
-import struct
 import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
@@ -26,8 +24,6 @@ from autograder.text import NAME_LIMIT, clean
 
 PLACE: Final = "submission"
 """What an unpacked upload's folder is called: the name that it has on Gradescope."""
-ZIP_DAMAGE: Final = (*files.ZIP_DAMAGE, lzma.LZMAError, struct.error)
-"""What zipfile raises on archives that are damaged or made to deceive."""
 _MAX_BYTES: Final = 2 * MAX_UPLOAD_BYTES
 """Beyond what the grader reads of one upload, the smallest of its files first."""
 _TOO_LARGE: Final = MAX_FILE_BYTES + 1
@@ -132,6 +128,6 @@ def _is_carried(name: str, size: int) -> bool:
 def _told_of(name: str) -> Iterator[None]:
     try:
         yield
-    except ZIP_DAMAGE as error:
+    except files.ZIP_DAMAGE as error:
         why = getattr(error, "strerror", None) or error
         raise UploadError(f"{clean(name, NAME_LIMIT)} of the upload cannot be read: {why}") from error

@@ -26,7 +26,7 @@ from typing import Final
 from autograder.errors import SandboxFault
 from autograder.sandbox.jail.confine import DESCRIPTORS, Layer
 from autograder.sandbox.jail.linux import MACHINE, ON_LINUX, syscall
-from autograder.sandbox.launch import receive_exactly
+from autograder.sandbox.launch import handed_over, receive_exactly
 from autograder.sandbox.worker.server import ENDED, KILL, PROBE, REPORT
 
 _SECONDS: Final = 30.0
@@ -158,29 +158,18 @@ def _file_in(path: Path) -> Path:
 
 def _ask(control: socket.socket, request: bytes) -> bytes:
     """Fork, wait until the fork is gone, and return what it wrote: less than any pipe holds."""
-    request_read, request_write = os.pipe()
-    answer_read, answer_write = os.pipe()
-    try:
-        try:
-            os.write(request_write, request)
-            socket.send_fds(control, [PROBE], [request_read, answer_write])
-        except OSError as error:
-            raise SandboxFault(f"the fork server is gone: {error}") from error
-        finally:
-            os.close(request_read)
-            os.close(answer_write)
+    with handed_over(control, PROBE) as (write_fd, read_fd):
+        with suppress(OSError):  # the fork is gone already: the control socket tells
+            os.write(write_fd, request)
         if not _hears_the_end(control):
             control.sendall(KILL)
             if not _hears_the_end(control):
                 raise SandboxFault("the fork server does not end its child")
-        os.set_blocking(answer_read, False)
+        os.set_blocking(read_fd, False)
         try:
-            return os.read(answer_read, 1 << 12)
+            return os.read(read_fd, 1 << 12)
         except BlockingIOError:
             return b""
-    finally:
-        os.close(request_write)
-        os.close(answer_read)
 
 
 def _hears_the_end(control: socket.socket) -> bool:
