@@ -10,8 +10,8 @@ import pytest
 from autograder.checks.run import StudentRun
 from autograder.sandbox.host import ForkServer
 from autograder.submission.types import ModelRecord, TaskRecord
-from tests.answers.bad import BAD_FILES
 from tests.checks.run import evidence_of, evidence_of_files, full, result, with_log
+from tests.test_grade_bad_input import BAD_FILES
 
 BAD = {bad.name: bad for bad in BAD_FILES}
 

@@ -24,7 +24,8 @@ from autograder.grade import grade
 from autograder.sandbox.host import ForkServer
 from reference.tasks import COPY_FIRST, IDENTITY, SequenceTask
 from reference.transformer import NumpyTransformer
-from tests.answers import bad, wrong_models
+from tests import test_grade_bad_input as bad
+from tests.answers import wrong_models
 from tests.answers.answer import PLAIN_LAYERS, Answer
 from tests.answers.every import WRONG
 from tests.answers.upload import NOTEBOOK, Files, log_and_notebook, notebook_text, write
