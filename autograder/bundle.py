@@ -152,9 +152,8 @@ def try_out(bundle: Path, root: Path, folder: Path) -> float:
         if test.get("status") == "failed"
     ]
     if failed:
-        raise GraderFault(
-            "\n".join([f"nothing was written: {PERFECT} has to pass every check, and fails these.", *failed])
-        )
+        first = f"nothing was written: {PERFECT} has to pass every check, and fails these."
+        raise GraderFault("\n".join([first, *failed, done.stderr.strip()]).rstrip())
     return float(sum(test.get("max_score", 0) for test in tests))
 
 
