@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from autograder.checks.header import header, start
 from autograder.checks.run import StudentRun
@@ -146,7 +146,7 @@ def test_an_np_matrix_is_told_what_the_notebook_makes_of_it(fork_server: ForkSer
 def test_what_older_versions_had_is_told_with_both_versions(fork_server: ForkServer) -> None:
     told = told_of(fork_server, "import numpy as np\nnp.cast['float32'](1)", "import torch\ntorch.gesv(1)")
     assert f"You used NumPy 1; it is graded with NumPy {np.__version__}." in told
-    assert f"another PyTorch than {torch.__version__}, which grades it" in told
+    assert f"another PyTorch than {version('torch')}, which grades it" in told
 
 
 def test_what_the_jail_refuses_is_the_grader_s_rule_not_the_student_s_error(fork_server: ForkServer) -> None:
