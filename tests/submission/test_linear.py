@@ -64,14 +64,19 @@ CASES: dict[str, tuple[Callable[[str], None], Callable[[int], str]]] = {
 @pytest.mark.parametrize("name", CASES)
 def test_twice_as_much_costs_no_more_than_some_times_as_much(name: str) -> None:
     read, made = CASES[name]
-    times = []
-    for size in (SIZE // 2, SIZE):
+
+    def seconds(size: int) -> float:
         text = made(size)
         before = time.process_time()
         read(text)
-        times.append(time.process_time() - before)
-    assert times[1] < MOST
-    assert times[1] < 3.2 * times[0] + 0.5, times
+        return time.process_time() - before
+
+    for _ in range(3):  # of measurements on a busy machine, one may be far off
+        short, long = seconds(SIZE // 2), seconds(SIZE)
+        assert long < MOST
+        if long < 3.2 * short + 0.5:
+            break
+    assert long < 3.2 * short + 0.5
 
 
 def test_a_log_full_of_what_is_no_number_is_told_in_no_time() -> None:
