@@ -32,7 +32,8 @@ _SEE: Final = re.compile(r"\b[Ss]ee (\d\.\d)\b(?: (?:and|to) (\d\.\d)\b)?")
 _HINTS: Final = (
     (
         r"'list' object has no attribute '(shape|ndim|reshape|T)'",
-        "A list is no matrix to the notebook, which logs nothing of that part: write np.array(...).",
+        "A list is no matrix to the notebook, which logs nothing of that part if it meets one: write "
+        "np.array(...).",
     ),
     (
         r"Output shape: expected \((\d+), (\d+)\), got \(\1, 1, \2\)",
@@ -40,7 +41,7 @@ _HINTS: Final = (
     ),
     (
         r"was removed in the NumPy 2\.0 release",
-        "You used NumPy 1; it is graded with NumPy {numpy}.",
+        "If it ran for you, you used NumPy 1; it is graded with NumPy {numpy}.",
     ),
     (
         r"module 'torch[\w.]*' has no attribute",

@@ -125,7 +125,7 @@ class SubmissionLog(Check):
         return f"{what} {difference(record.value, given[-1])} {RERUN}"
 
 
-RERUN = "Run all cells again, download submission_log.json again, and upload both."
+RERUN = "Run all cells again, download submission_log.json again, and upload it with your notebook."
 
 
 def _array_faults(log: Log, section: Section) -> list[str]:

@@ -175,12 +175,13 @@ def _entry(check: TestCase, board: list[dict[str, Any]], limit: int) -> tuple[di
         if (worth := getattr(method, "__weight__", None)) is not None:
             points = _number(worth, f"the points of {number or check.id()}", math.inf)
         hide_errors = str(getattr(method, "__hide_errors__", "") or "")
-        entry["visibility"] = getattr(method, "__visibility__", "")
-        if entry["visibility"] not in ("", *VISIBILITIES):  # Gradescope would take it for visible
+        visibility = getattr(method, "__visibility__", "")
+        if visibility not in ("", *VISIBILITIES):  # Gradescope would take it for visible
             raise GraderFault(
                 f"expected one of {', '.join(VISIBILITIES)} as the visibility of {number or check.id()}, "
-                f"got {entry.pop('visibility')!r}: correct the decorator of {check.id()}"
+                f"got {visibility!r}: correct the decorator of {check.id()}"
             )
+        entry["visibility"] = visibility
         entry["tags"] = [str(tag) for tag in getattr(method, "__tags__", ())]
         verdict, text, printed = _ending(check)
         score = _score(check, verdict, points)

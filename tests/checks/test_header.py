@@ -145,7 +145,7 @@ def test_an_np_matrix_is_told_what_the_notebook_makes_of_it(fork_server: ForkSer
 
 def test_what_older_versions_had_is_told_with_both_versions(fork_server: ForkServer) -> None:
     told = told_of(fork_server, "import numpy as np\nnp.cast['float32'](1)", "import torch\ntorch.gesv(1)")
-    assert f"You used NumPy 1; it is graded with NumPy {np.__version__}." in told
+    assert f"If it ran for you, you used NumPy 1; it is graded with NumPy {np.__version__}." in told
     assert f"another PyTorch than {version('torch')}, which grades it" in told
 
 
