@@ -25,7 +25,7 @@ from typing import Final
 
 from autograder.errors import SandboxFault
 from autograder.sandbox.jail.confine import DESCRIPTORS, Layer
-from autograder.sandbox.jail.linux import MACHINE, ON_LINUX, syscall
+from autograder.sandbox.jail.linux import syscall
 from autograder.sandbox.launch import handed_over, receive_exactly
 from autograder.sandbox.worker.server import ENDED, KILL, PROBE, REPORT
 
@@ -34,8 +34,6 @@ _ROOT: Final = Path(__file__).resolve().parents[2]
 _OF_THE_GRADER: Final = ("autograder/settings.py", "reference/solutions.py")
 """Files of the project that no upload should read."""
 _OF_OTHERS: Final = 0o077
-_PROCESS_VM_READV: Final = {"x86_64": 310, "aarch64": 270}
-_PTRACE: Final = {"x86_64": 101, "aarch64": 117}
 _PTRACE_SEIZE: Final = 0x4206
 _BYTES_READ: Final = 16
 
@@ -259,18 +257,12 @@ def _copy_memory(process: int) -> None:
     here, source = ctypes.create_string_buffer(_BYTES_READ), ctypes.create_string_buffer(_BYTES_READ)
     local = struct.pack("@PN", ctypes.addressof(here), _BYTES_READ)
     remote = struct.pack("@PN", ctypes.addressof(source), _BYTES_READ)
-    _call(_PROCESS_VM_READV, process, local, 1, remote, 1, 0)
+    syscall("process_vm_readv", process, local, 1, remote, 1, 0)
 
 
 def _trace(process: int) -> None:
     """Seize, which does not stop the process, and which ends with this one."""
-    _call(_PTRACE, _PTRACE_SEIZE, process, 0, 0)
-
-
-def _call(numbers: Mapping[str, int], *arguments: bytes | int) -> None:
-    if not ON_LINUX:  # the kernel has no such call, so it cannot be made
-        raise OSError
-    syscall(numbers[MACHINE], *arguments)
+    syscall("ptrace", _PTRACE_SEIZE, process, 0, 0)
 
 
 # --- Where a jail of another user, but no Landlock, is all there is. ---

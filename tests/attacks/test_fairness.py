@@ -10,7 +10,7 @@ import pytest
 
 from autograder.grade import grade
 from autograder.sandbox.calls import Answer
-from autograder.sandbox.jail.confine import Limits, environment_paths, prepare
+from autograder.sandbox.jail.confine import environment_paths, prepare
 
 from .base import CALLS, Files, Row, World, filled, honest, log, program
 from .machines import MACHINES, Machine, fork_server_on
@@ -41,7 +41,7 @@ STYLES: dict[str, Files] = {
         after="torch.save(torch.ones(3), 'weights.pt')\nopen('notes.txt', 'w').write('x')"
     ),
 }
-IN_ROOTS_HOME = prepare(Limits(environment_paths(), 0, 0)).unreachable
+IN_ROOTS_HOME = prepare(environment_paths()).unreachable
 WAYS = {
     "threads": "done = []\nthreads = [threading.Thread(target=done.append, args=(n,)) for n in range(4)]\n"
     "for t in threads: t.start()\nfor t in threads: t.join()\nassert sorted(done) == [0, 1, 2, 3]",

@@ -21,21 +21,24 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from . import linux, seccomp
 from .linux import Lacking
 
-UID_BASE: Final = 61_184
-UID_SPAN: Final = 4_096
+_OPEN_FILES: Final = 64
+_PROCESSES: Final = 64
+"""Threads and processes of the jail's own user."""
+_UID_BASE: Final = 61_184
+_UID_SPAN: Final = 4_096
 """The users of the jails: a range that systemd keeps for users nobody else is, inside 16 bits so that it
 is mapped in the user namespace of a container. The process id picks one, so that two jails share neither
 their signals nor their count of processes."""
 
 _LACKING: Final = "this system does not have it"
 _NOT_ROOT: Final = "only root can do it"
-_OFF: Final = "it was turned off"
 
 
 class Layer(Enum):
@@ -51,32 +54,6 @@ class Layer(Enum):
     NETWORK = "Landlock's rules for TCP"
     SCOPES = "Landlock's rules for signals and abstract sockets"
     SYSTEM_CALLS = "a filter of system calls (seccomp)"
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a jail allows. The switches turn a layer off, for tests and for machines where it does harm.
-
-    readable: files and folders that may be read; nothing can be written anywhere.
-    memory_bytes: address space beyond what is mapped when `confine` is called.
-    cpu_seconds: CPU time of the whole process; SIGXCPU at it, SIGKILL one second later.
-    processes: threads and processes of the jail's own user; not used where it has none of its own.
-    uid: the user to become when root; None: one that the process id picks.
-    """
-
-    readable: tuple[str, ...]
-    memory_bytes: int
-    cpu_seconds: int
-    open_files: int = 64
-    processes: int = 64
-    uid: int | None = None
-    user: bool = True
-    landlock: bool = True
-    system_calls: bool = True
-
-    def uid_for(self, pid: int) -> int:
-        """The user that process pid becomes."""
-        return UID_BASE + pid % UID_SPAN if self.uid is None else self.uid
 
 
 DESCRIPTORS: Final = "/proc/self/fd/"
@@ -97,13 +74,15 @@ _SYSTEM_PATHS: Final = (
 class Plan:
     """What `confine` needs to know and can be found out before the fork.
 
-    rights: what Landlock can refuse here. program: None where system calls cannot be filtered.
-    unreachable: a user without privileges cannot enter a folder above the environment (root's home, say).
+    readable: files and folders that may be read; nothing can be written anywhere. rights: what Landlock can
+    refuse here. program: None where system calls cannot be filtered. unreachable: a user without privileges
+    cannot enter a folder above the environment (root's home, say).
     """
 
     parent: int
-    rights: tuple[int, int, int]
-    program: seccomp.SystemCallFilter | None
+    readable: tuple[str, ...]
+    rights: linux.Rights
+    program: seccomp.Program | None
     unreachable: bool
 
 
@@ -116,19 +95,20 @@ def environment_paths() -> tuple[str, ...]:
     return tuple(dict.fromkeys(str(path) for path in paths if path.exists()))
 
 
-def prepare(limits: Limits) -> Plan:
+def prepare(readable: tuple[str, ...]) -> Plan:
     """Find out what this system offers and compile the filter. Call it in the process that will fork.
 
     Raises PermissionError where nobody but root could import a module, so that uploads would fail by it.
     """
     plan = Plan(
         parent=os.getpid(),
-        rights=linux.handled_rights() if linux.ON_LINUX else _NO_RIGHTS,
+        readable=readable,
+        rights=linux.handled_rights(),
         program=seccomp.compile_filter() if seccomp.is_available() else None,
-        unreachable=any(not _anyone_may_enter(Path(path)) for path in limits.readable),
+        unreachable=any(not _anyone_may_enter(Path(path)) for path in readable),
     )
-    if limits.user and os.geteuid() == 0 and (plan.rights == _NO_RIGHTS or plan.program is None):
-        for folder in filter(os.path.isdir, limits.readable):
+    if os.geteuid() == 0 and (plan.rights == _NO_RIGHTS or plan.program is None):
+        for folder in filter(os.path.isdir, readable):
             if Path(folder).stat().st_mode & 0o005 != 0o005:
                 raise PermissionError(
                     "student code runs as a user of its own, which has to read the Python environment, and "
@@ -148,12 +128,13 @@ def close_all_but(descriptors: Iterable[int]) -> None:
             os.close(descriptor)
 
 
-def confine(limits: Limits, plan: Plan) -> dict[Layer, str]:
+def confine(plan: Plan, memory_bytes: int, cpu_seconds: int) -> dict[Layer, str]:
     """Put this process into the jail, for good; give the layers that did not take hold, each with the reason.
 
     Call it in a fresh fork with one thread, its descriptors arranged, in a session of its own, before
-    any code that is not trusted. plan: from `prepare` in the parent. Linux: about a millisecond. Does not
-    return if the parent is gone. Never raises for a layer that cannot be had.
+    any code that is not trusted. plan: from `prepare` in the parent. memory_bytes: address space beyond what
+    is mapped now. cpu_seconds: of the whole process; SIGXCPU at it, SIGKILL one second later. Linux: about
+    a millisecond. Does not return if the parent is gone. Never raises for a layer that cannot be had.
     """
     missing: dict[Layer, str] = {}
 
@@ -169,40 +150,45 @@ def confine(limits: Limits, plan: Plan) -> dict[Layer, str]:
             return True
         return False
 
-    changes_user = limits.user and os.geteuid() == 0
-    filters = limits.system_calls and plan.program is not None
-    landlock = limits.landlock and plan.rights != _NO_RIGHTS
+    as_root, landlock = os.geteuid() == 0, plan.rights != _NO_RIGHTS
+    with suppress(OSError):  # where a container's memory ends first, the kernel is to kill this process
+        Path("/proc/self/oom_score_adj").write_bytes(b"1000")
+    for which, most in _resource_limits(cpu_seconds, as_root, plan.program is not None).items():
+        take(Layer.RESOURCES, partial(_limit, which, most))
+    take(Layer.RESOURCES, lambda: _limit(resource.RLIMIT_AS, linux.mapped_bytes() + memory_bytes))
     rulesets: list[int] = []
-    take(Layer.RESOURCES, lambda: _limit_resources(limits, changes_user, filters))
     if landlock:
-        take(Layer.FILES, lambda: rulesets.append(linux.open_ruleset(plan.rights, limits.readable)))
-    if changes_user:
-        take(Layer.USER, lambda: _change_user(limits, plan, landlock and filters))
+        take(Layer.FILES, lambda: rulesets.append(linux.open_ruleset(plan.rights, plan.readable)))
+    if as_root:
+        take(Layer.USER, lambda: _change_user(plan, landlock and plan.program is not None))
     else:
-        missing[Layer.USER] = _NOT_ROOT if limits.user else _OFF
-    take(Layer.NO_NEW_PRIVILEGES, seccomp.promise_no_new_privileges)
+        missing[Layer.USER] = _NOT_ROOT
+    take(Layer.NO_NEW_PRIVILEGES, lambda: linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1))
     take(Layer.PARENT_DEATH, lambda: _die_with(plan.parent))
     take(Layer.NOT_DUMPABLE, lambda: linux.prctl(linux.PR_SET_DUMPABLE, 0))
     restricted = bool(rulesets) and take(Layer.FILES, lambda: linux.restrict_self(rulesets[0]))
     for layer, known in zip((Layer.FILES, Layer.NETWORK, Layer.SCOPES), plan.rights, strict=True):
         if not (restricted and known):
-            missing.setdefault(layer, _LACKING if limits.landlock else _OFF)
-    take(Layer.CAPABILITIES, lambda: _give_up_capabilities(plan.unreachable and restricted and filters))
-    if limits.system_calls:
-        take(Layer.SYSTEM_CALLS, lambda: _filter_system_calls(plan))
-    else:
-        missing[Layer.SYSTEM_CALLS] = _OFF
+            missing.setdefault(layer, _LACKING)
+    keeps_reading = plan.unreachable and restricted and plan.program is not None
+    take(Layer.CAPABILITIES, lambda: _give_up_capabilities(keeps_reading))
+    take(Layer.SYSTEM_CALLS, lambda: _filter_system_calls(plan.program))
     return {layer: missing[layer] for layer in Layer if layer in missing}
 
 
-def _change_user(limits: Limits, plan: Plan, keep_capabilities: bool) -> None:
+def uid_of(pid: int) -> int:
+    """The user that process pid becomes."""
+    return _UID_BASE + pid % _UID_SPAN
+
+
+def _change_user(plan: Plan, keep_capabilities: bool) -> None:
     if plan.unreachable and keep_capabilities:
         linux.prctl(linux.PR_SET_KEEPCAPS, 1)
     elif plan.unreachable:
         _hold_environment()
     if not hasattr(os, "setresuid"):
         raise Lacking
-    user = limits.uid_for(os.getpid())
+    user = uid_of(os.getpid())
     os.setgroups([])
     os.setresgid(user, user, user)
     os.setresuid(user, user, user)
@@ -224,10 +210,10 @@ def _give_up_capabilities(but_reading: bool) -> None:
     linux.set_capabilities(next(filter(None, reading), 0))
 
 
-def _filter_system_calls(plan: Plan) -> None:
-    if plan.program is None:
+def _filter_system_calls(program: seccomp.Program | None) -> None:
+    if program is None:
         raise Lacking
-    seccomp.install(plan.program.program_for(os.getpid()))
+    seccomp.install(program)
 
 
 def _hold_environment() -> None:
@@ -273,50 +259,35 @@ def guard_grader() -> None:
 # --- Limits on what a runaway or hostile process may use up. ---
 
 
-def _limit_resources(limits: Limits, own_user: bool, threads_only: bool) -> None:
-    """Set every limit, soft and hard. Raises the last error (OSError, ValueError, Lacking) after trying all.
+def _resource_limits(cpu_seconds: int, own_user: bool, threads_only: bool) -> dict[int, int]:
+    """All but that on memory. own_user: the process will run as a user that no other process runs as.
 
-    own_user: the process will run as a user that no other process runs as.
-    threads_only: it will not be able to start processes, only threads.
+    RLIMIT_NPROC counts all of a user: on Linux its threads, elsewhere processes. A user that has other
+    processes may have hundreds; where the filter of system calls leaves threads only, those meet the limit
+    on memory first (each maps a stack), and no number is needed.
     """
-    with suppress(OSError):  # where a container's memory ends first, the kernel is to kill this process
-        Path("/proc/self/oom_score_adj").write_bytes(b"1000")
-    cpu, mapped = limits.cpu_seconds, linux.mapped_bytes()
-    wanted = {
-        resource.RLIMIT_CORE: (0, 0),
-        resource.RLIMIT_FSIZE: (0, 0),
-        resource.RLIMIT_CPU: (cpu, cpu + 1),
-        resource.RLIMIT_NOFILE: (limits.open_files, limits.open_files),
+    limits = {
+        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_FSIZE: 0,
+        resource.RLIMIT_CPU: cpu_seconds,
+        resource.RLIMIT_NOFILE: _OPEN_FILES,
     }
-    processes = _process_limit(limits, own_user, threads_only)
-    if processes is not None:
-        wanted[resource.RLIMIT_NPROC] = (processes, processes)
-    if mapped is not None:
-        wanted[resource.RLIMIT_AS] = (mapped + limits.memory_bytes, mapped + limits.memory_bytes)
-    failure: Exception | None = None if mapped is not None else Lacking()
-    for which, pair in wanted.items():
-        hard = resource.getrlimit(which)[1]  # only root may raise it
-        try:
-            resource.setrlimit(
-                which, pair if hard == resource.RLIM_INFINITY else (min(pair[0], hard), min(pair[1], hard))
-            )
-        except (OSError, ValueError) as error:
-            failure = error
-    if failure is not None:
-        raise failure
-
-
-def _process_limit(limits: Limits, own_user: bool, threads_only: bool) -> int | None:
-    """The number for RLIMIT_NPROC, which counts all of a user: on Linux its threads, elsewhere processes.
-
-    A user that has other processes may have hundreds; where the filter of system calls leaves threads
-    only, those meet the limit on memory first (each maps a stack), and no number is needed.
-    """
     if own_user:
-        return limits.processes
-    if not linux.ON_LINUX:
-        return 1
-    return None if threads_only else limits.processes + _tasks_of_this_user()
+        limits[resource.RLIMIT_NPROC] = _PROCESSES
+    elif not linux.ON_LINUX:
+        limits[resource.RLIMIT_NPROC] = 1
+    elif not threads_only:
+        limits[resource.RLIMIT_NPROC] = _PROCESSES + _tasks_of_this_user()
+    return limits
+
+
+def _limit(which: int, most: int) -> None:
+    """Set a limit, soft and hard, or keep one that is lower: only root may raise it."""
+    wanted = (most, most + 1 if which == resource.RLIMIT_CPU else most)
+    hard = resource.getrlimit(which)[1]
+    if hard != resource.RLIM_INFINITY:
+        wanted = (min(wanted[0], hard), min(wanted[1], hard))
+    resource.setrlimit(which, wanted)
 
 
 def _tasks_of_this_user() -> int:

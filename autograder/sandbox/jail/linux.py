@@ -29,16 +29,18 @@ PR_SET_NO_NEW_PRIVS: Final = 38
 CAP_DAC_OVERRIDE: Final = 1
 CAP_DAC_READ_SEARCH: Final = 2
 
-_CAPABILITY_VERSION_3: Final = 0x20080522
-
 ON_LINUX: Final = sys.platform.startswith("linux")
 MACHINE: Final = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}.get(
     platform.machine().lower(), ""
 )
 """The architecture, "" if it is neither of those whose system calls are known here."""
 
-_CAPSET: Final = {"x86_64": 126, "aarch64": 91}
-_CAPGET: Final = {"x86_64": 125, "aarch64": 90}
+_NUMBERS: Final = {
+    "": {},
+    "x86_64": {"ptrace": 101, "capget": 125, "capset": 126, "process_vm_readv": 310, "seccomp": 317},
+    "aarch64": {"capget": 90, "capset": 91, "ptrace": 117, "process_vm_readv": 270, "seccomp": 277},
+}[MACHINE] | {"landlock_create_ruleset": 444, "landlock_add_rule": 445, "landlock_restrict_self": 446}
+"""Landlock's are the same on every architecture."""
 
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 
@@ -47,23 +49,22 @@ class Lacking(Exception):
     """This system does not have what was asked for."""
 
 
-def syscall(number: int, *args: ctypes.Array[ctypes.c_char] | bytes | int | None) -> int:
+def syscall(name: str, *args: ctypes.Array[ctypes.c_char] | bytes | int | None) -> int:
     """The result of a system call. Integers are passed as C longs."""
-    if not ON_LINUX:
+    if not ON_LINUX or name not in _NUMBERS:
         raise Lacking
-    plain = [ctypes.c_long(arg) if isinstance(arg, int) else arg for arg in args]
-    return checked(_libc.syscall(ctypes.c_long(number), *plain))
+    plain = [ctypes.c_long(arg) if isinstance(arg, int) else arg for arg in (_NUMBERS[name], *args)]
+    return _checked(_libc.syscall(*plain))
 
 
 def prctl(option: int, value: int) -> None:
     """prctl(option, value, 0, 0, 0)."""
     if not ON_LINUX:
         raise Lacking
-    rest = [ctypes.c_ulong(arg) for arg in (value, 0, 0, 0)]
-    checked(_libc.prctl(ctypes.c_int(option), *rest))
+    _checked(_libc.prctl(ctypes.c_int(option), *(ctypes.c_ulong(arg) for arg in (value, 0, 0, 0))))
 
 
-def checked(result: int) -> int:
+def _checked(result: int) -> int:
     """The result, unless it is -1: then the error, raised."""
     if result == -1:
         code = ctypes.get_errno()
@@ -71,83 +72,73 @@ def checked(result: int) -> int:
     return result
 
 
-def mapped_bytes() -> int | None:
-    """Address space that this process maps, in bytes; None where the kernel does not tell."""
+def mapped_bytes() -> int:
+    """Address space that this process maps, in bytes. Raises Lacking where the kernel does not tell."""
     try:
         return int(Path("/proc/self/statm").read_bytes().split()[0]) * mmap.PAGESIZE
     except OSError:
-        return None
+        raise Lacking from None
+
+
+_THIS_PROCESS: Final = struct.pack("=Ii", 0x20080522, 0)
+"""struct __user_cap_header_struct, of version 3. Its data are two of __user_cap_data_struct: the low and the
+high words of what is effective, permitted, inheritable."""
 
 
 def permitted_capabilities() -> int:
     """The permitted capabilities of this process, bit n for capability n."""
-    header, data = _capability_buffers(0)
-    syscall(_numbered(_CAPGET), header, data)
-    words = memoryview(data).cast("B").cast("I")
-    return words[1] | words[4] << 32
+    data = ctypes.create_string_buffer(24)
+    syscall("capget", _THIS_PROCESS, data)
+    _, low, _, _, high, _ = struct.unpack("=6I", data.raw)
+    return int(low | high << 32)
 
 
 def set_capabilities(bits: int) -> None:
     """Have exactly these capabilities, permitted and effective, none inheritable."""
-    header, data = _capability_buffers(bits)
-    syscall(_numbered(_CAPSET), header, data)
-
-
-def _capability_buffers(bits: int) -> tuple[ctypes.Array[ctypes.c_char], ctypes.Array[ctypes.c_char]]:
-    """struct __user_cap_header_struct and two struct __user_cap_data_struct (effective, permitted, 0)."""
     low, high = bits & 0xFFFFFFFF, bits >> 32
-    words = (low, low, 0, high, high, 0)
-    header = _CAPABILITY_VERSION_3.to_bytes(4, sys.byteorder) + bytes(4)
-    data = b"".join(word.to_bytes(4, sys.byteorder) for word in words)
-    return ctypes.create_string_buffer(header, 8), ctypes.create_string_buffer(data, 24)
-
-
-def _numbered(numbers: dict[str, int]) -> int:
-    if MACHINE not in numbers:
-        raise Lacking
-    return numbers[MACHINE]
+    syscall("capset", _THIS_PROCESS, struct.pack("=6I", low, low, 0, high, high, 0))
 
 
 # --- Landlock. ---
 
-_CREATE_RULESET: Final = 444
-_ADD_RULE: Final = 445
-_RESTRICT_SELF: Final = 446
-"""The same on every architecture."""
-
 _PATH_BENEATH: Final = 1
 _READ_FILE: Final = 1 << 2
 _READ_DIR: Final = 1 << 3
-_WORDS: Final = ("files", "network", "scopes")
-"""The 64-bit fields of struct landlock_ruleset_attr, in order."""
+
+Rights = tuple[int, int, int]
+"""Bits for files, for the network, for scopes: struct landlock_ruleset_attr."""
 
 
-def handled_rights() -> tuple[int, int, int]:
-    """Every right this kernel can refuse: bits for files, for the network, for scopes. All 0: no Landlock."""
+def handled_rights() -> Rights:
+    """Every right this kernel can refuse; all 0: no Landlock."""
     found = [0, 0, 0]
-    for field in range(len(_WORDS)):
-        bit = 1
-        while bit < 1 << 63:
+    for field in range(3):
+        for bit in range(63):
             trial = [0, 0, 0]
-            trial[field] = bit
+            trial[field] = 1 << bit
             try:
                 os.close(_create_ruleset(trial))
-            except OSError:
+            except (OSError, Lacking):
                 break
-            found[field] |= bit
-            bit <<= 1
+            found[field] |= 1 << bit
     return found[0], found[1], found[2]
 
 
-def open_ruleset(rights: tuple[int, int, int], readable: Iterable[str]) -> int:
+def open_ruleset(rights: Rights, readable: Iterable[str]) -> int:
     """A descriptor of the rules: all of rights refused, but reading what is readable. Raises OSError.
 
     Paths that are not there are passed over.
     """
     ruleset = _create_ruleset(rights)
     try:
-        for path in readable:
-            _allow_reading(ruleset, path)
+        for path in filter(os.path.exists, readable):  # a Path costs more than the whole rule
+            access = _READ_FILE | _READ_DIR if os.path.isdir(path) else _READ_FILE  # noqa: PTH112 the same
+            descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
+            try:
+                rule = struct.pack("=Qi", access, descriptor)
+                syscall("landlock_add_rule", ruleset, _PATH_BENEATH, rule, 0)
+            finally:
+                os.close(descriptor)
     except BaseException:
         os.close(ruleset)
         raise
@@ -157,24 +148,11 @@ def open_ruleset(rights: tuple[int, int, int], readable: Iterable[str]) -> int:
 def restrict_self(ruleset: int) -> None:
     """Put this thread, and all it starts, under the rules, for good. Needs no_new_privs. Raises OSError."""
     try:
-        syscall(_RESTRICT_SELF, ruleset, 0)
+        syscall("landlock_restrict_self", ruleset, 0)
     finally:
         os.close(ruleset)
 
 
 def _create_ruleset(rights: Iterable[int]) -> int:
     attributes = struct.pack("=QQQ", *rights)
-    return syscall(_CREATE_RULESET, attributes, len(attributes), 0)
-
-
-def _allow_reading(ruleset: int, path: str) -> None:
-    try:
-        descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
-    except OSError:
-        return
-    try:
-        is_folder = os.path.isdir(path)  # noqa: PTH112  (a Path costs more than the whole rule)
-        access = _READ_FILE | _READ_DIR if is_folder else _READ_FILE
-        syscall(_ADD_RULE, ruleset, _PATH_BENEATH, struct.pack("=Qi", access, descriptor), 0)
-    finally:
-        os.close(descriptor)
+    return syscall("landlock_create_ruleset", attributes, len(attributes), 0)

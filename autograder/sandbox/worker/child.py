@@ -14,14 +14,14 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from mmap import mmap
 from typing import Any, Final, NoReturn
 
 from autograder.sandbox import wire
 from autograder.sandbox.calls import Answer, Call, Outcome, Refusal, Refused, TaskMatrices
 from autograder.sandbox.isolation import Targets, is_readable, try_all
-from autograder.sandbox.jail.confine import Limits, Plan, close_all_but, confine
+from autograder.sandbox.jail.confine import Plan, close_all_but, confine
 from autograder.sandbox.wire import Request
 from autograder.sandbox.worker import model, torch_import, values
 from autograder.sandbox.worker.loader import Loader, Program
@@ -38,12 +38,11 @@ _leave = os._exit
 
 @dataclass(frozen=True)
 class Jail:
-    """What the fork server found out about this machine, once. memory_bytes, cpu_seconds: the request's.
+    """What the fork server found out about this machine, once.
 
     progress: memory that it shares with the child, for the number of the statement that runs.
     """
 
-    limits: Limits
     plan: Plan
     progress: mmap
 
@@ -66,9 +65,8 @@ def probe(request_fd: int, answer_fd: int, jail: Jail) -> NoReturn:
     try:
         arrange(request_fd, answer_fd)
         targets = Targets(**json.loads(os.read(REQUEST, _PROBE_REQUEST_BYTES)))
-        limits = replace(jail.limits, memory_bytes=_PROBE_MEMORY_BYTES, cpu_seconds=_PROBE_CPU_SECONDS)
         readable = [number for number, path in enumerate(sys.path) if is_readable(path)]
-        missing = confine(limits, jail.plan)
+        missing = confine(jail.plan, _PROBE_MEMORY_BYTES, _PROBE_CPU_SECONDS)
         os.write(ANSWER, try_all(targets, missing, [sys.path[number] for number in readable]))
     finally:
         os._exit(0)
@@ -118,7 +116,7 @@ def _answer_all(request: Request, jail: Jail) -> None:
     labels = {cell.label: number for number, cell in enumerate(request.cells)}
     limits = request.limits
     max_text = limits.text
-    confine(replace(jail.limits, memory_bytes=limits.memory, cpu_seconds=request.cpu_seconds), jail.plan)
+    confine(jail.plan, limits.memory, request.cpu_seconds)
     if any(torch_import.META_DEVICE in cell.source for cell in request.cells):
         torch_import.complete()
     model.seed_all(0)

@@ -50,7 +50,7 @@ class _Server:
         self._control = control
         self._child = 0
         gc.disable()  # importing torch makes a million objects, and no garbage
-        from autograder.sandbox.jail.confine import Limits, environment_paths, guard_grader, prepare
+        from autograder.sandbox.jail.confine import environment_paths, guard_grader, prepare
         from autograder.sandbox.worker.torch_import import import_torch
 
         guard_grader()
@@ -58,10 +58,9 @@ class _Server:
         from autograder.sandbox.worker import child, model, stubs
 
         model.prewarm()
-        limits = Limits(readable=environment_paths(), memory_bytes=0, cpu_seconds=0)
         self._runs = {FORK: child.run, PROBE: child.probe}
         self._progress = mmap.mmap(-1, 8)  # shared with the child: what it wrote outlives it
-        self._jail = child.Jail(limits, prepare(limits), self._progress)
+        self._jail = child.Jail(prepare(environment_paths()), self._progress)
         _become_subreaper()
         stubs.install()
         _hide(root)

@@ -11,7 +11,7 @@ import subprocess
 import pytest
 
 from autograder.sandbox.jail.linux import Lacking
-from autograder.sandbox.jail.seccomp import compile_filter
+from autograder.sandbox.jail.seccomp import assemble, compile_filter
 from autograder.sandbox.jail.syscalls import AARCH64, NEWEST, X86_64
 
 ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
@@ -45,7 +45,7 @@ def headers_say(machine: str) -> dict[str, int]:
 def verdict(machine: str, number: int, *arguments: int, arch: int | None = None) -> int:
     """What the program answers, by an interpreter of the few BPF instructions it is made of."""
     data = struct.pack("<IIQ6Q", number, arch or ARCH[machine], 0, *(*arguments, *[0] * 6)[:6])
-    program = list(struct.iter_unpack("=HBBI", compile_filter(machine).program_for(PID)))
+    program = list(struct.iter_unpack("=HBBI", assemble(compile_filter(machine), PID)))
     accumulator, at = 0, 0
     while True:
         code, if_true, if_false, constant = program[at]
