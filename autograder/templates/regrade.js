@@ -263,12 +263,14 @@ const field = (value) => {
   const text = String(value ?? "");
   return `"${(/^[\s\u200c\u200d]*[=+\-@]/.test(text.normalize("NFKC")) && !/^-?[\d.]+$/.test(text) ? "'" : "") + text.replaceAll('"', '""')}"`;
 };
+const comments = (row) => row.tests.filter((test) => test.now !== null && test.now < test.max && test.newText >= 0)
+  .map((test) => `${data.tests[test.test]} (${points(test.now)} of ${points(test.max)})\n${data.texts[test.newText]}`).join("\n\n");
 function csv() {
-  const heads = ["id", "name", "sid", "email", "handed in", "before", "now", "change", ...data.tests, "status", "mistakes"];
+  const heads = ["id", "name", "sid", "email", "handed in", "before", "now", "change", ...data.tests, "status", "mistakes", "comments"];
   const lines = state.visible.flatMap((row) => (row.people.length ? row.people : [[row.folder, "", ""]]).map((one) => [
     row.id, ...one, row.created, points(row.before), points(row.now), points(row.change),
     ...data.tests.map((_, index) => points(row.tests.find((test) => test.test === index)?.now ?? null)),
-    row.status, row.diagnoses.map((index) => data.mistakes[index]).join("; "),
+    row.status, row.diagnoses.map((index) => data.mistakes[index]).join("; "), comments(row),
   ]));
   return "\ufeff" + [heads, ...lines].map((line) => line.map(field).join(",")).join("\r\n") + "\r\n";
 }

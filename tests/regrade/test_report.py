@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
 from dataclasses import replace
@@ -293,8 +295,14 @@ def test_what_changed_is_told_apart_verdict_points_and_message(small: Path, tmp_
 
 @in_a_browser
 def test_a_filtered_view_goes_along_as_a_list_and_as_csv(small: Path, tmp_path: Path) -> None:
-    told = drive(small, tmp_path, "set('text', 'dana'); told.list = list(); told.csv = csv()")
+    told = drive(
+        small,
+        tmp_path,
+        "set('text', 'dana'); told.list = list(); told.csv = csv(); set('text', '313'); told.lost = csv()",
+    )
     assert told["list"] == "314\t=Dana"
+    comments = next(csv.DictReader(io.StringIO(told["lost"])))["comments"]
+    assert comments == "2.2 check (2 of 10)\nnew words"
     head, line, end = told["csv"].split("\r\n")
     assert head.startswith('\ufeff"id","name","sid","email"')
     assert line.startswith('"314","\'=Dana","004","s4@uni.example"')
