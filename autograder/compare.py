@@ -20,7 +20,7 @@ from autograder.assignment import TASK_FACTS, Task
 from autograder.checks.hand_designed import find_matrices
 from autograder.checks.run import StudentRun
 from autograder.errors import SandboxFault, UsageError
-from autograder.feedback.figures import draw, read_out, run_panels
+from autograder.feedback.figures import draw, panels, read_out
 from autograder.grade import read, run_student_code
 from autograder.pages import image, submission_page, there, write_page
 from autograder.progress import progress
@@ -221,12 +221,16 @@ def _part(name: Task, hand: NumpyTransformer | None, why_no_hand: str, learned: 
         both.insert(0, ("Designed by hand", "Designed by hand", hand, ["–", "–"]))
     batch = task.batch([setting.shown])
     spelled = batch.spell(0)
-    rows = [run_panels(task, transformer, batch, 0) for _, _, transformer, _ in both]
-    first = next(i for i, panel in enumerate(rows[0]) if panel.title == "keys")
+    matrices, steps = [], []
+    for _, _, transformer, _ in both:
+        its_matrices, made, (_, weights), (output, _) = panels(task, transformer, batch, 0)
+        matrices.append(its_matrices)
+        steps.append((*made, weights, output))
     headings = (*(text for _, text, _, _ in both), *(f"{label}, on {spelled}" for label, _, _, _ in both))
-    drawn = draw((*(row[:first] for row in rows), *(row[first:] for row in rows)), headings=headings)
+    drawn = draw((*matrices, *steps), headings=headings)
     words = [
-        f"{label}: {'; '.join(map(read_out, row))}." for (label, *_), row in zip(both, rows, strict=True)
+        f"{label}: {'; '.join(map(read_out, (*its_matrices, *made)))}."
+        for (label, *_), its_matrices, made in zip(both, matrices, steps, strict=True)
     ]
     alternative = f"{setting.title}, on the sequence {spelled}. {' '.join(words)}"
     return {

@@ -13,12 +13,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from html import escape
+from itertools import chain, repeat
+from math import ceil
 from typing import Final
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from autograder import settings
+from autograder.assignment import LAYERS
 from reference.tasks import TOKEN_NAMES, Batch, SequenceTask
 from reference.transformer import BoolArray, FloatArray, NumpyTransformer
 
@@ -27,22 +30,20 @@ MAX_PNG_BYTES: Final = 42_000
 MAX_ALT: Final = 2000
 MAX_NUMBERS: Final = 24
 """Of a matrix that the text alternative reads out."""
-MAX_COLUMNS: Final = 96
-MAX_ROWS: Final = 40
+MAX_ROWS, MAX_COLUMNS = 40, 96
 """What is beyond is left out of the picture, and said in the title."""
 NARROW: Final = 368
 """Width of a picture in a message: all of it, and every number, is legible in a window of 400 pixels."""
 
-Colour = tuple[int, int, int]
-POSITIVE: Final[Colour] = (23, 78, 150)
-NEGATIVE: Final[Colour] = (176, 70, 6)
+_POSITIVE, _NEGATIVE = (23, 78, 150), (176, 70, 6)
 _WHITE, _TEXT, _SOFT, _EDGE = (255, 255, 255), (0, 0, 0), (70, 70, 70), (190, 190, 190)
 _COLOURS: Final = 48
 """Of the picture's palette: both ramps, and the grey edges of letters."""
 
 # All sizes are in pixels of the page; the picture has `scale` times as many.
-_GAP, _MARGIN, _TITLE_HEIGHT, _LABEL_HEIGHT, _ROW_HEIGHT, _LOW_ROW_HEIGHT = 18, 8, 20, 15, 22, 12
-_TITLE, _LABEL, _NUMBER = 13, 12, 12
+_GAP, _MARGIN, _HEADING_HEIGHT, _TITLE_HEIGHT, _LABEL_HEIGHT = 18, 8, 26, 20, 15
+_ROW_HEIGHT, _LOW_ROW_HEIGHT = 22, 12
+_HEADING, _TITLE, _SMALL = 15, 13, 12
 _MANY: Final = 16
 """Rows from which on they are low; columns from which on cells hold no numbers."""
 
@@ -56,8 +57,8 @@ class Panel:
 
     title: str
     values: FloatArray
-    rows: tuple[str, ...]
-    columns: tuple[str, ...] = ()
+    rows: Sequence[str]
+    columns: Sequence[str] = ()
     wrong: BoolArray | None = None
 
 
@@ -77,56 +78,29 @@ def panels(
     task: SequenceTask, transformer: NumpyTransformer, batch: Batch, index: int
 ) -> tuple[tuple[Panel, ...], ...]:
     """The matrices, what they make of one sequence step by step, and the output beside the expected one."""
-    *matrices, keys, queries, values, scores, weights, output = _inside(task, transformer, batch, index)
-    title = "expected sign" if task.only_sign else "expected output"
-    expected = panel(title, batch.expected[index], output.rows)
-    return (tuple(matrices), (keys, queries, values), (scores, weights), (output, expected))
-
-
-def run_panels(
-    task: SequenceTask, transformer: NumpyTransformer, batch: Batch, index: int
-) -> tuple[Panel, ...]:
-    """The panels of one sequence in one row, as the notebook's own figure has them."""
-    return tuple(p for p in _inside(task, transformer, batch, index) if p.title != "scores")
-
-
-def _inside(task: SequenceTask, transformer: NumpyTransformer, batch: Batch, index: int) -> tuple[Panel, ...]:
-    """Km, Qm, Vm, pos if there is one, keys, queries, values, scores, attention weights, output."""
     seq, names, skipped = batch.inputs[index], token_names(task, batch, index), 1 if task.has_cls else 0
-    attention = transformer.forward(seq)
+    attention, pos = transformer.forward(seq), transformer.pos
     dims = [f"d{i}" for i in range(transformer.pos_dim)]
     into = ["A", "B", "C", "CLS"][: task.input_dim] + dims
-    pos = transformer.pos
     places = names if pos is None else [f"{name} p{i}" for i, name in enumerate(names)]
-    output = transformer.plain_output(seq)[skipped:]
+    output, expected = transformer.plain_output(seq)[skipped:], batch.expected[index]
     judged = np.sign(output) if task.only_sign else output
-    right = np.isclose(judged, batch.expected[index], rtol=settings.RTOL, atol=settings.TASK_ATOL)
+    right = np.isclose(judged, expected, rtol=settings.RTOL, atol=settings.TASK_ATOL)
+    matrices = [Panel(name, getattr(transformer, name), into) for name in LAYERS]
+    if pos is not None:
+        matrices.append(Panel("pos", pos, [f"p{i}" for i in range(len(pos))], dims))
     return (
-        panel("Km", transformer.Km, into),
-        panel("Qm", transformer.Qm, into),
-        panel("Vm", transformer.Vm, into),
-        *(() if pos is None else (panel("pos", pos, [f"p{i}" for i in range(len(pos))], dims),)),
-        panel("keys", attention.keys, places),
-        panel("queries", attention.queries, places),
-        panel("values", attention.values, places),
-        panel("scores", attention.scores, places, names),
-        panel("attention weights", transformer.plain_attention(seq), places, names),
-        panel("output", output, names[skipped:], wrong=~right),
+        tuple(matrices),
+        tuple(Panel(name, getattr(attention, name), places) for name in ("keys", "queries", "values")),
+        (
+            Panel("scores", attention.scores, places, names),
+            Panel("attention weights", transformer.plain_attention(seq), places, names),
+        ),
+        (
+            Panel("output", output, names[skipped:], wrong=~right),
+            Panel(f"expected {'sign' if task.only_sign else 'output'}", expected, names[skipped:]),
+        ),
     )
-
-
-def panel(
-    title: str,
-    values: FloatArray,
-    rows: Sequence[str],
-    columns: Sequence[str] = (),
-    wrong: BoolArray | None = None,
-) -> Panel:
-    """A panel of these values, cut to what a picture can hold."""
-    cut = values[:MAX_ROWS, :MAX_COLUMNS]
-    if cut.shape != values.shape:
-        title += f" ({cut.shape[0]} x {cut.shape[1]} of {values.shape[0]} x {values.shape[1]})"
-    return Panel(title, cut, tuple(rows[:MAX_ROWS]), tuple(columns[:MAX_COLUMNS]), wrong)
 
 
 def token_names(task: SequenceTask, batch: Batch, index: int) -> list[str]:
@@ -141,17 +115,15 @@ def attention_table(task: SequenceTask, transformer: NumpyTransformer, batch: Ba
     output = transformer.plain_output(batch.inputs[index])
     skipped = 1 if task.has_cls else 0
     rows = [["", "", *names, "output", "expected"]]
-    for i in range(skipped, len(names)):
-        expected = _numbers(batch.expected[index, i - skipped])
+    for i, right in enumerate(batch.expected[index], skipped):
+        expected = " ".join(map(_number, right))
         if task.only_sign:
-            expected = {"1": "positive", "-1": "negative"}[expected]
+            expected = "positive" if right > 0 else "negative"
         lead = [names[i], "attends to" if i == skipped else ""]
-        rows.append([*lead, *map(_number, weights[i]), _numbers(output[i]), expected])
+        rows.append([*lead, *map(_number, weights[i]), " ".join(map(_number, output[i])), expected])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    )
+    padded = ([cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in rows)
+    return "\n".join("  " + "  ".join(row).rstrip() for row in padded)
 
 
 def _number(value: float) -> str:
@@ -161,20 +133,15 @@ def _number(value: float) -> str:
     return f"{value + 0.0:.5g}" if abs(value) >= 0.001 or value == 0 else f"{value:.3g}"
 
 
-def _numbers(row: FloatArray) -> str:
-    return " ".join(map(_number, row))
-
-
 # --- The picture as an element of a message. ---
 
 
 def picture(task: SequenceTask, transformer: NumpyTransformer, batch: Batch, index: int) -> str:
     """An img element, on one line, with its words. Raises ValueError if it cannot be made small enough."""
     rows = panels(task, transformer, batch, index)
-    lines = [line for row in rows for line in _wrapped(row)]
-    drawn = draw(lines, aligned=False)
+    drawn = draw(rows, width=NARROW)
     if len(drawn.png) > MAX_PNG_BYTES:
-        drawn = draw(lines, aligned=False, scale=1)
+        drawn = draw(rows, width=NARROW, scale=1)
     if len(drawn.png) > MAX_PNG_BYTES:
         raise ValueError(f"a picture of {len(drawn.png)} bytes cannot be shown")
     told = "; ".join(read_out(panel) for row in rows for panel in row)
@@ -187,14 +154,10 @@ def picture(task: SequenceTask, transformer: NumpyTransformer, batch: Batch, ind
 
 def read_out(panel: Panel) -> str:
     """A small matrix row by row, a large one by its size."""
-    height, width = panel.values.shape
     if panel.values.size > MAX_NUMBERS:
-        return f"{panel.title}: {height} rows of {width} numbers"
-    rows = (
-        f"{name} [{', '.join(cell_text(value) for value in values)}]"
-        for name, values in zip(panel.rows, panel.values, strict=True)
-    )
-    return f"{panel.title}: " + ", ".join(rows)
+        return "{}: {} rows of {} numbers".format(panel.title, *panel.values.shape)
+    rows = zip(panel.rows, panel.values, strict=True)
+    return f"{panel.title}: " + ", ".join(f"{name} [{', '.join(map(cell_text, row))}]" for name, row in rows)
 
 
 def cell_text(value: float) -> str:
@@ -211,187 +174,128 @@ def cell_text(value: float) -> str:
     return f"{mantissa}e{int(exponent)}"
 
 
-# --- Colours. ---
-
-
-@dataclass(frozen=True)
-class _Scale:
-    """From a number's size to a share of its colour, as a logarithm: attention of 1 shows beside a key of 60.
-
-    largest: drawn in the full colour.
-    """
-
-    largest: float
-
-    @property
-    def _unit(self) -> float:
-        return min(0.1, self.largest / 10)
-
-    def share(self, value: float) -> float:
-        """0 for zero, 1 for the largest number and for what is infinite."""
-        if not np.isfinite(value):
-            return 1.0
-        return min(1.0, float(np.log1p(abs(value) / self._unit) / np.log1p(self.largest / self._unit)))
-
-    def size(self, share: float) -> float:
-        """The number of that share, to one digit."""
-        return float(f"{self._unit * np.expm1(share * np.log1p(self.largest / self._unit)):.1g}")
-
-    def colour(self, value: float) -> Colour:
-        """White for zero and NaN."""
-        full = POSITIVE if value > 0 else NEGATIVE
-        share = 0.0 if np.isnan(value) else self.share(value)
-        share = 0.08 + 0.92 * share if share > 1e-6 else 0.0
-        red, green, blue = (round(255 + share * (channel - 255)) for channel in full)
-        return red, green, blue
-
-
-def _scale_of(lines: Sequence[Sequence[Panel]]) -> tuple[_Scale, Panel]:
-    """The scale of all panels, and its legend, as a panel of its own."""
-    numbers = np.concatenate([panel.values.ravel() for line in lines for panel in line])
-    numbers = numbers[np.isfinite(numbers)]
-    scale = _Scale(float(np.abs(numbers).max(initial=0.0)) or 1.0)
-    above = [scale.size(1 / 3), scale.size(2 / 3), scale.largest]
-    signs = ([-v for v in above[::-1]] if (numbers < 0).any() else []) + [0.0] + above
-    outlined = any(panel.wrong is not None and panel.wrong.any() for line in lines for panel in line)
-    title = "colours" + (" (outlined: not as expected)" if outlined else "")
-    return scale, Panel(title, np.array([signs]), ("",))
-
-
-# --- Drawing. ---
-
-
-@dataclass(frozen=True)
-class _Layout:
-    """Sizes of one panel; width is that of cells and title. edges: of its columns, from 0 on.
-
-    numbers: whether its cells hold any.
-    """
-
-    label_width: float
-    edges: tuple[float, ...]
-    row_height: int
-    numbers: bool
-    width: float
-    height: float
+# --- Drawing: each panel is an image of its own, and the page holds them all. ---
 
 
 def draw(
-    lines: Sequence[Sequence[Panel]],
-    *,
-    headings: Sequence[str] = (),
-    aligned: bool = True,
-    scale: int = 2,
+    rows: Sequence[Sequence[Panel]], *, headings: Sequence[str] = (), width: int | None = None, scale: int = 2
 ) -> Drawn:
-    """Lines of panels with their legend. headings: one above each line, or none. aligned: in columns."""
-    colours, legend = _scale_of(lines)
-    lines, headings = [*lines, (legend,)], [*headings, ""] if headings else []
-    layouts = [[_layout(panel) for panel in line] for line in lines]
-    heading = _TITLE_HEIGHT + 6 if headings else 0
-    starts = [list(_starts(layouts if aligned else [line], line)) for line in layouts]
-    ends = [
-        at + panel.width
-        for row, line in zip(starts, layouts, strict=True)
-        for at, panel in zip(row, line, strict=True)
-    ]
-    ends += [_MARGIN + _width(text, _TITLE + 2) for text in headings]
-    heights = [max(panel.height for panel in line) + heading + _GAP for line in layouts]
-    width, height = round(max(ends) + _MARGIN), round(2 * _MARGIN + sum(heights) - _GAP)
-    image = Image.new("RGB", (width * scale, height * scale), _WHITE)
-    pen = _Pen(ImageDraw.Draw(image), scale)
-    y = float(_MARGIN)
-    for number, line in enumerate(lines):
-        if headings:
-            pen.text(_MARGIN, y, headings[number], _TITLE + 2, _TEXT)
-        for panel, layout, x in zip(line, layouts[number], starts[number], strict=True):
-            _draw_panel(pen, panel, layout, x, y + heading, colours)
-        y += heights[number]
+    """Rows of panels, and the legend of their colours. headings: one above each row, or none.
+
+    width: a row that is wider goes on below; None: no row does, and their panels stand in columns.
+    """
+    legend, largest = _legend(rows)
+    images = [[_image(panel, largest, scale) for panel in row] for row in (*rows, (legend,))]
+    lines = images if width is None else [line for row in images for line in _wrapped(row, width, scale)]
+    left, gap, y = _MARGIN * scale, _GAP * scale, _MARGIN * scale
+    placed: list[tuple[Image.Image, tuple[int, int]]] = []
+    for line, heading in zip(lines, chain(headings, repeat("")), strict=False):
+        if heading:
+            placed.append((_words(heading, scale), (left, y)))
+            y += _HEADING_HEIGHT * scale
+        x = left
+        for i, image in enumerate(line):
+            placed.append((image, (x, y)))
+            column = [image] if width else [other[i] for other in lines if i < len(other)]
+            x += max(each.width for each in column) + gap
+        y += max(image.height for image in line) + gap
+    right = max(x + image.width for image, (x, _) in placed)
+    page = Image.new("RGB", (right + left, y - gap + left), _WHITE)
+    for image, corner in placed:
+        page.paste(image, corner)
     data = io.BytesIO()
-    image.quantize(_COLOURS, dither=Image.Dither.NONE).save(data, "PNG", optimize=True)
-    return Drawn(data.getvalue(), width, height)
+    page.quantize(_COLOURS, dither=Image.Dither.NONE).save(data, "PNG", optimize=True)
+    return Drawn(data.getvalue(), page.width // scale, page.height // scale)
 
 
-def _wrapped(row: Sequence[Panel]) -> Iterator[list[Panel]]:
-    """The row in lines that are narrow enough for a message."""
-    line: list[Panel] = []
-    for panel in row:
-        *_, last = _starts([[_layout(each) for each in [*line, panel]]], [_layout(p) for p in [*line, panel]])
-        if line and last + _layout(panel).width + _MARGIN > NARROW:
+def _wrapped(row: Sequence[Image.Image], width: int, scale: int) -> Iterator[list[Image.Image]]:
+    """The row in lines that are narrow enough."""
+    line: list[Image.Image] = []
+    for image in row:
+        needed = sum(each.width + _GAP * scale for each in line) + image.width + 2 * _MARGIN * scale
+        if line and needed > width * scale:
             yield line
             line = []
-        line.append(panel)
+        line.append(image)
     yield line
 
 
-def _starts(lines: Sequence[Sequence[_Layout]], line: Sequence[_Layout]) -> Iterator[float]:
-    """Where the cells of each panel of a line begin; the labels stand left of them."""
-    x = float(_MARGIN)
-    for i in range(len(line)):
-        column = [other[i] for other in lines if i < len(other)]
-        x += max(panel.label_width for panel in column)
-        yield x
-        x += max(panel.width for panel in column) + _GAP
+def _legend(rows: Sequence[Sequence[Panel]]) -> tuple[Panel, float]:
+    """What the colours of all panels stand for, and the number that is drawn in the full colour."""
+    numbers = np.concatenate([panel.values.ravel() for row in rows for panel in row])
+    numbers = numbers[np.isfinite(numbers)]
+    largest = float(np.abs(numbers).max(initial=0.0)) or 1.0
+    unit = _unit(largest)
+    thirds = unit * np.expm1(np.array([1 / 3, 2 / 3]) * np.log1p(largest / unit))
+    above = [*(float(f"{number:.1g}") for number in thirds), largest]
+    signs = ([-v for v in above[::-1]] if (numbers < 0).any() else []) + [0.0] + above
+    outlined = any(panel.wrong is not None and panel.wrong.any() for row in rows for panel in row)
+    title = f"colours{' (outlined: not as expected)' if outlined else ''}"
+    return Panel(title, np.array([signs]), ("",)), largest
 
 
-def _layout(panel: Panel) -> _Layout:
-    rows, columns = panel.values.shape
-    label_width = max(_width(name, _LABEL) for name in panel.rows) + 6
-    row_height = _ROW_HEIGHT if rows <= _MANY else _LOW_ROW_HEIGHT
-    inner = NARROW - 2 * _MARGIN - label_width
-    texts = [[cell_text(value) for value in column] for column in panel.values.T[:_MANY]]
-    needed = [max(24.0, *(_width(text, _NUMBER) + 8 for text in column)) for column in texts]
-    numbers = rows <= _MANY and columns <= _MANY and (sum(needed) <= inner or columns == 1)
-    cells = needed if numbers else [min(24.0, inner / columns)] * columns
-    edges = tuple(np.cumsum([0.0, *cells]).tolist())
-    width = max(edges[-1], _width(panel.title, _TITLE))
-    height = _TITLE_HEIGHT + (_LABEL_HEIGHT if panel.columns else 0) + row_height * rows
-    return _Layout(label_width, edges, row_height, numbers, width, height)
+def _unit(largest: float) -> float:
+    """The number below which the colour grows in proportion, above as a logarithm: attention of 1 shows
+    beside a key of 60."""
+    return min(0.1, largest / 10)
 
 
-@dataclass(frozen=True)
-class _Pen:
-    """Draws in pixels of the page."""
-
-    target: ImageDraw.ImageDraw
-    scale: int
-
-    def text(self, x: float, y: float, text: str, size: int, colour: Colour, anchor: str = "la") -> None:
-        at = x * self.scale, y * self.scale
-        self.target.text(at, text, fill=colour, font=_font(size * self.scale), anchor=anchor)
-
-    def box(self, corners: Sequence[float], fill: Colour | None, edge: Colour, width: float = 0.5) -> None:
-        """A cell, from left and top to right and bottom; edges of neighbours coincide."""
-        scaled = [round(v * self.scale) for v in corners]
-        self.target.rectangle(scaled, fill=fill, outline=edge, width=max(1, round(width * self.scale)))
+def _shares(values: FloatArray, largest: float) -> FloatArray:
+    """Of the full colour: 0 for zero and NaN, 1 for the largest number and for what is infinite."""
+    unit = _unit(largest)
+    with np.errstate(over="ignore"):
+        shares = np.log1p(np.abs(values) / unit) / np.log1p(largest / unit)
+    return np.asarray(np.nan_to_num(np.minimum(1.0, shares)))
 
 
-def _draw_panel(pen: _Pen, panel: Panel, layout: _Layout, left: float, y: float, colours: _Scale) -> None:
-    """left: of the cells; the labels stand left of it."""
-    pen.text(left, y, panel.title, _TITLE, _TEXT)
-    top = y + _TITLE_HEIGHT
-    if panel.columns:
-        widest = max(_width(name, _LABEL) for name in panel.columns)
-        step = max(1, int(np.ceil((widest + 2) / layout.edges[1])))
-        for j in range(0, len(panel.columns), step):
-            centre = left + (layout.edges[j] + layout.edges[j + 1]) / 2
-            pen.text(centre, top, panel.columns[j], _LABEL, _SOFT, "ma")
-        top += _LABEL_HEIGHT
-    outlined = []
-    for (i, j), value in np.ndenumerate(panel.values):
-        x, right, cell_top = left + layout.edges[j], left + layout.edges[j + 1], top + i * layout.row_height
-        corners = (x, cell_top, right, cell_top + layout.row_height)
-        middle = ((x + right) / 2, cell_top + layout.row_height / 2)
-        if j == 0 and i % (1 if layout.row_height == _ROW_HEIGHT else 2) == 0:
-            pen.text(left - 6, middle[1], panel.rows[i], _LABEL, _SOFT, "rm")
-        colour = colours.colour(float(value))
-        pen.box(corners, colour, _EDGE)
-        if layout.numbers or np.isnan(value):
-            ink = _WHITE if colours.share(float(value)) > 0.6 and not np.isnan(value) else _TEXT
-            pen.text(*middle, cell_text(value) if layout.numbers else "×", _NUMBER, ink, "mm")
-        if panel.wrong is not None and panel.wrong[i, j]:
-            outlined.append(corners)
-    for corners in outlined:  # last, so that no neighbour's edge is drawn over them
-        pen.box(corners, None, _TEXT, 2)
+def _image(panel: Panel, largest: float, scale: int) -> Image.Image:
+    """The panel: title, labels, and a cell for each number, with the number in it where there is room."""
+    values, title, wrong = panel.values[:MAX_ROWS, :MAX_COLUMNS], panel.title, panel.wrong
+    rows, columns = values.shape
+    if values.shape != panel.values.shape:
+        title += " ({} x {} of {} x {})".format(*values.shape, *panel.values.shape)
+    left = ceil(max(_width(name, _SMALL) for name in panel.rows)) + 6
+    room = NARROW - 2 * _MARGIN - 1 - left
+    widths = [max(24.0, *(_width(cell_text(v), _SMALL) + 8 for v in column)) for column in values.T[:_MANY]]
+    numbers = rows <= _MANY and columns <= _MANY and (sum(widths) <= room or columns == 1)
+    if not numbers:
+        widths = [min(24.0, room / columns)] * columns
+    edges = left + np.cumsum([0.0, *widths])
+    top = _TITLE_HEIGHT + (_LABEL_HEIGHT if panel.columns else 0)
+    every, height = (1, _ROW_HEIGHT) if rows <= _MANY else (2, _LOW_ROW_HEIGHT)
+    right = ceil(max(edges[-1], left + _width(title, _TITLE)))
+    image = Image.new("RGB", ((right + 1) * scale, (top + rows * height + 1) * scale), _WHITE)
+    pen = ImageDraw.Draw(image)
+
+    def write(x: float, y: float, text: str, anchor: str, colour: tuple[int, ...], size: int) -> None:
+        pen.text((x * scale, y * scale), text, fill=colour, font=_font(size * scale), anchor=anchor)
+
+    write(left, 0, title, "la", _TEXT, _TITLE)
+    widest = max((_width(name, _SMALL) for name in panel.columns), default=0.0)
+    for j in range(0, len(panel.columns[:columns]), ceil((widest + 2) / widths[0])):
+        write(edges[j : j + 2].mean(), _TITLE_HEIGHT, panel.columns[j], "ma", _SOFT, _SMALL)
+    for i in range(0, rows, every):
+        write(left - 6, top + (i + 0.5) * height, panel.rows[i], "rm", _SOFT, _SMALL)
+    shares = _shares(values, largest)  # (rows, columns)
+    full = np.where(values[..., None] > 0, _POSITIVE, _NEGATIVE)  # (rows, columns, 3)
+    tints = np.where(shares > 1e-6, 0.08 + 0.92 * shares, 0.0)[..., None] * (full - 255)
+    outlined = np.zeros(values.shape, dtype=bool) if wrong is None else wrong[:MAX_ROWS, :MAX_COLUMNS]
+    for i, j in [*np.argwhere(~outlined), *np.argwhere(outlined)]:  # no neighbour's edge over an outline
+        box = edges[j], top + i * height, edges[j + 1], top + (i + 1) * height
+        edge, thick = (_TEXT, 2 * scale) if outlined[i, j] else (_EDGE, 1)
+        colour = tuple(np.rint(255 + tints[i, j]).astype(int).tolist())
+        pen.rectangle([round(at * scale) for at in box], fill=colour, outline=edge, width=thick)
+        if numbers or np.isnan(values[i, j]):
+            ink = _WHITE if shares[i, j] > 0.6 else _TEXT
+            middle = edges[j : j + 2].mean(), top + (i + 0.5) * height
+            write(*middle, cell_text(values[i, j]) if numbers else "×", "mm", ink, _SMALL)
+    return image
+
+
+def _words(heading: str, scale: int) -> Image.Image:
+    image = Image.new("RGB", (ceil(_width(heading, _HEADING)) * scale, _HEADING_HEIGHT * scale), _WHITE)
+    ImageDraw.Draw(image).text((0, 0), heading, fill=_TEXT, font=_font(_HEADING * scale))
+    return image
 
 
 @cache

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from autograder.feedback import figures
-from autograder.feedback.figures import NARROW, cell_text, draw, panel, panels, picture
+from autograder.feedback.figures import NARROW, Panel, cell_text, draw, panels, picture
 from autograder.feedback.hand_designed import shortest_failure
 from autograder.feedback.messages import explain_matrices as explain
 from autograder.settings import MAX_OUTPUT_BYTES
@@ -114,10 +114,10 @@ def test_a_picture_holds_every_matrix_that_the_assignment_shows(task: SequenceTa
 def test_rows_are_labelled_by_tokens_and_positions() -> None:
     transformer = next(iter(SOLUTIONS[UNIQUE.name].values()))
     (Km, _, _, pos), (keys, *_), (scores, _), _ = panels(UNIQUE, transformer, UNIQUE.all_sequences()[1], 1)
-    assert Km.rows == ("A", "B", "C", "CLS", "d0", "d1", "d2", "d3")
-    assert pos.rows == ("p0", "p1", "p2", "p3", "p4")
-    assert keys.rows == ("CLS p0", "A p1", "B p2")
-    assert scores.columns == ("CLS", "A", "B")
+    assert Km.rows == ["A", "B", "C", "CLS", "d0", "d1", "d2", "d3"]
+    assert pos.rows == ["p0", "p1", "p2", "p3", "p4"]
+    assert keys.rows == ["CLS p0", "A p1", "B p2"]
+    assert scores.columns == ["CLS", "A", "B"]
 
 
 def test_a_picture_is_the_same_bytes_each_time() -> None:
@@ -125,7 +125,7 @@ def test_a_picture_is_the_same_bytes_each_time() -> None:
 
 
 def test_a_picture_is_a_png_of_twice_the_size_on_the_page() -> None:
-    drawn = draw(((panel("Km", np.eye(3), ["A", "B", "C"]),),))
+    drawn = draw(((Panel("Km", np.eye(3), ["A", "B", "C"]),),))
     image = Image.open(io.BytesIO(drawn.png))
     image.load()
     assert image.size == (2 * drawn.width, 2 * drawn.height)
@@ -138,7 +138,7 @@ def cells(drawn: figures.Drawn) -> np.ndarray:
 
 
 def of_column(*values: float) -> list[tuple[int, ...]]:
-    column = panel("Km", np.array(values)[:, None], [""] * len(values))
+    column = Panel("Km", np.array(values)[:, None], [""] * len(values))
     return [tuple(colour) for colour in cells(draw([[column]], scale=1))[: len(values)].tolist()]
 
 
