@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Union
+from typing import Any, Final, Union
 
 import numpy as np
 import numpy.typing as npt
 
-from autograder.assignment import CLASS_NAME, LAYERS, MATRICES, Task
+from autograder.assignment import CLASS_NAME, MATRICES, Task
 
 FloatArray = npt.NDArray[np.floating[Any]]
 
@@ -285,8 +285,8 @@ def met_time_limit(load: LoadReport | Ended | None, outcomes: Iterable[Outcome])
     """Whether a program, in loading or in a call, was stopped for its time."""
     if isinstance(load, LoadReport) and any(each.fate is StatementFate.STOPPED for each in load.statements):
         return True
-    endings = [item for item in (load, *outcomes) if isinstance(item, Ended)]
-    return any(ending.reason in (End.CPU_TIME, End.WALL_TIME, End.USED_UP) for ending in endings)
+    too_late = (End.CPU_TIME, End.WALL_TIME, End.USED_UP)
+    return any(isinstance(each, Ended) and each.reason in too_late for each in (load, *outcomes))
 
 
 @dataclass(frozen=True)
@@ -297,38 +297,42 @@ class Transcript:
     outcomes: tuple[Outcome, ...]
 
 
-def accepts(call: Call, answer: Answer) -> bool:
+# --- The form of an answer. ---
+
+_FORMS: Final[dict[type, dict[str, tuple[int | None, ...] | None]]] = {
+    Forward: {"output": None, "operations": (2,), "lines": (None, 3)},
+    Gradients: dict.fromkeys(MATRICES),
+    RecordedOutput: {"shape": (None,), "output": None, "older": None},
+    TaskMatrices: dict.fromkeys(MATRICES),
+    Train: dict.fromkeys(("losses", *MATRICES)),
+}
+"""By name, what an array holds: counts (int64) in this shape, None in it: any length; or None: floats."""
+_OPTIONAL: Final = {"older", "pos"}
+_ENTRIES: Final = ("trainable ", "frozen ", "buffer ", "alias ")
+
+
+def accepts(call: Call, answer: Answer, max_items: int) -> bool:
     """Whether an answer has the form that its call asks for: names, dtypes, dimensions.
 
     The student's code shares a process with what sends answers: one of another form is no fault of the
-    grader's, but garbage in the channel.
+    grader's, but garbage in the channel. max_items: numbers in a matrix of `TaskMatrices`.
     """
-    arrays = dict(answer.arrays)
+    arrays = answer.arrays
     if isinstance(call, Describe):
-        kinds = ("trainable ", "frozen ", "buffer ", "alias ")
-        return all(name.startswith(kinds) and _integers(array) for name, array in arrays.items())
-    if isinstance(call, Forward):
-        if set(arrays) != {"output", "operations", "lines"}:
-            return False
-        lines = arrays["lines"]
-        right_lines = lines.ndim == 2 and lines.shape[1] == 3 and _integers(lines.reshape(-1))
-        return _floats(arrays["output"]) and _integers(arrays["operations"], 2) and right_lines
-    if isinstance(call, RecordedOutput):
-        shape = arrays.pop("shape", None)
-        right_names = {"output"} <= set(arrays) <= {"output", "older"}
-        return shape is not None and _integers(shape) and right_names and _floats(*arrays.values())
-    if isinstance(call, Train):
-        losses = arrays.pop("losses", None)
-        if losses is None or losses.shape != (len(call.lengths),) or not _floats(losses):
-            return False
-    needed = LAYERS if isinstance(call, TaskMatrices) else ()
-    return set(needed) <= set(arrays) <= set(MATRICES) and _floats(*arrays.values())
+        return all(name.startswith(_ENTRIES) and _holds(array, (None,)) for name, array in arrays.items())
+    forms = _FORMS[type(call)]
+    needed = set() if isinstance(call, Gradients) else forms.keys() - _OPTIONAL
+    if not needed <= arrays.keys() <= forms.keys():
+        return False
+    if isinstance(call, Train) and arrays["losses"].shape != (len(call.lengths),):
+        return False
+    if isinstance(call, TaskMatrices) and any(array.size > max_items for array in arrays.values()):
+        return False
+    return all(_holds(array, forms[name]) for name, array in arrays.items())
 
 
-def _integers(array: npt.NDArray[Any], length: int | None = None) -> bool:
-    right_length = array.ndim == 1 and length in (None, len(array))
-    return array.dtype == np.int64 and right_length and bool((array >= 0).all())
-
-
-def _floats(*arrays: npt.NDArray[Any]) -> bool:
-    return all(array.dtype.kind == "f" for array in arrays)
+def _holds(array: npt.NDArray[Any], form: tuple[int | None, ...] | None) -> bool:
+    if form is None:
+        return array.dtype.kind == "f"
+    right_shape = len(form) == array.ndim and all(map(lambda n, has: n in (None, has), form, array.shape))
+    return array.dtype == np.int64 and right_shape and bool((array >= 0).all())

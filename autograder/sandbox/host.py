@@ -29,22 +29,13 @@ from autograder.sandbox.calls import (
     Moment,
     Outcome,
     RunLimits,
-    TaskMatrices,
     Transcript,
     accepts,
 )
 from autograder.sandbox.isolation import Isolation, probe
-from autograder.sandbox.launch import Launched, cpu_seconds_of, handed_over, launch, receive_exactly
-from autograder.sandbox.wire import (
-    LOAD_INDEX,
-    Frame,
-    FrameError,
-    FrameReader,
-    Request,
-    decode,
-    encode_order,
-)
-from autograder.sandbox.worker.server import ENDED, FORK, HELLO, KILL, REPORT, STARTED
+from autograder.sandbox.launch import Launched, cpu_seconds_of, handed_over, hear, launch, receive_exactly
+from autograder.sandbox.wire import LOAD_INDEX, Frame, FrameError, Request, decode, encode_order, take_frame
+from autograder.sandbox.worker.server import ENDED, FORK, HELLO, KILL, STARTED
 
 _START_SECONDS: Final = 300.0
 """How long torch may take to import: from a cold disk, on half a CPU, it may be a minute."""
@@ -70,11 +61,6 @@ class Allowance:
         cpu_left: float = settings.UPLOAD_CPU_SECONDS,
     ) -> None:
         self.wall_left, self.cpu_left = self._wall, self._cpu = wall_left, cpu_left
-
-    def use(self, wall: float, cpu: float) -> None:
-        """So much of it is gone."""
-        self.wall_left -= wall
-        self.cpu_left -= cpu
 
     def end_at(self, wall: float = 0.0, cpu: float = 0.0) -> Ended | None:
         """What a call comes to once so much more uses up the time; None while there is more."""
@@ -149,12 +135,10 @@ class ForkServer:
         control = launched.control
         try:
             if not self._ready:
-                control.settimeout(_START_SECONDS)
-                tag, length, *_ = REPORT.unpack(receive_exactly(control, REPORT.size))
+                tag, length, *_ = hear(control, _START_SECONDS)
                 if tag != HELLO:
                     text = receive_exactly(control, length).decode("utf-8", "replace")
                     raise SandboxFault(f"the fork server cannot start: {text}")
-                control.settimeout(None)
                 self._ready = True
             yield control
         except BaseException:
@@ -229,7 +213,7 @@ class _Attempt:
         self._allowance = allowance
         self._begun = time.monotonic()
         self._unsent = memoryview(encode_order(request))
-        self._frames = FrameReader(request.limits.answer)
+        self._came = bytearray()
         self._received = 0
         self._child = 0
         self._gone = False
@@ -259,10 +243,10 @@ class _Attempt:
     def _begin_phase(self) -> None:
         """Loading, or a call: each has its own limits."""
         loading = self.load is None
-        limit = self._limits.load_cpu if loading else self._limits.call_cpu
-        self._cpu_limit = cpu_seconds_of(self._child) + limit * (_LOAD_GRACE if loading else 1.0)
+        self._limit = self._limits.load_cpu if loading else self._limits.call_cpu
+        self._cpu_limit = cpu_seconds_of(self._child) + self._limit * (_LOAD_GRACE if loading else 1.0)
         allowed = self._begun + self._allowance.wall_left
-        self._deadline = min(time.monotonic() + limit * self._limits.wall_factor, allowed)
+        self._deadline = min(time.monotonic() + self._limit * self._limits.wall_factor, allowed)
 
     def _wait(self) -> None:
         """Until the fork server reports, more of the request can go out, or it is time for a look."""
@@ -292,28 +276,28 @@ class _Attempt:
         except BlockingIOError:
             return False
         self._open = bool(data)
-        if not data or self._finished:
+        if self._finished:
             return self._open
         self._received += len(data)
-        self._frames.feed(data)
+        self._came += data
         try:
             if self._received > _ANSWERS_TOGETHER * self._limits.answer:
                 raise FrameError("more than all answers together can be")
-            while not self._complete and (frame := self._frames.next()) is not None:
+            while not self._complete and (frame := take_frame(self._came, self._limits.answer)) is not None:
                 self._accept(frame)
         except FrameError as error:
             self.end = Ended(End.GARBAGE, str(error))
-        return True
+        return self._open
 
     def _accept(self, frame: Frame) -> None:
-        expected = LOAD_INDEX if self.load is None else len(self.outcomes)
-        if frame.index != expected:
+        if frame.index != (LOAD_INDEX if self.load is None else len(self.outcomes)):
             raise FrameError("a frame came out of turn")
         message = decode(frame, self._cells, self._limits.text)
         if isinstance(message, LoadReport):
             self.load = message
         else:
-            if isinstance(message, Answer) and not self._is_answer(self._calls[expected], message):
+            call = self._calls[frame.index]
+            if isinstance(message, Answer) and not accepts(call, message, self._limits.items):
                 raise FrameError("the answer has not the form of its call")
             self.outcomes.append(message)
         if not self._complete:
@@ -321,21 +305,13 @@ class _Attempt:
             self._send()
         self._begin_phase()
 
-    def _is_answer(self, call: Call, answer: Answer) -> bool:
-        small = all(array.size <= self._limits.items for array in answer.arrays.values())
-        return accepts(call, answer) and (small or not isinstance(call, TaskMatrices))
-
     def _check_limits(self) -> None:
         cpu, now = cpu_seconds_of(self._child), time.monotonic()
         self.end = self._allowance.end_at(now - self._begun, cpu)
         if self.end is None and cpu > self._cpu_limit:
-            self.end = self._limit_met(End.CPU_TIME)
+            self.end = Ended(End.CPU_TIME, f"{self._limit:g} s")
         elif self.end is None and now >= self._deadline:
-            self.end = self._limit_met(End.WALL_TIME, self._limits.wall_factor)
-
-    def _limit_met(self, reason: End, factor: float = 1.0) -> Ended:
-        limit = self._limits.load_cpu if self.load is None else self._limits.call_cpu
-        return Ended(reason, f"{limit * factor:g} s")
+            self.end = Ended(End.WALL_TIME, f"{self._limit * self._limits.wall_factor:g} s")
 
     def _end_child(self) -> None:
         """Kill, and wait for the fork server to say that the child is gone."""
@@ -343,22 +319,18 @@ class _Attempt:
             self._control.sendall(KILL)
         except OSError as error:
             raise SandboxFault(f"the fork server is gone: {error}") from error
-        deadline = time.monotonic() + _DEATH_SECONDS
         while not self._gone:
-            ready, _, _ = select.select([self._control], [], [], max(0.0, deadline - time.monotonic()))
-            if not ready:
-                raise SandboxFault("the fork server does not end its child")
-            self._hear()
+            self._hear(_DEATH_SECONDS)
 
-    def _hear(self) -> None:
+    def _hear(self, seconds: float | None = None) -> None:
         """One report of the fork server."""
-        report = REPORT.unpack(receive_exactly(self._control, REPORT.size))
-        tag, pid, status, cpu_seconds, peak_kib, self.statement = report
+        tag, pid, status, cpu_seconds, peak_kib, self.statement = hear(self._control, seconds)
         if tag == STARTED:
             self._child = pid
         elif tag == ENDED:
             self._gone = True
-            self._allowance.use(time.monotonic() - self._begun, cpu_seconds)
+            self._allowance.wall_left -= time.monotonic() - self._begun
+            self._allowance.cpu_left -= cpu_seconds
             while not self._finished and self._receive():
                 pass
             if not self._finished:
@@ -368,7 +340,7 @@ class _Attempt:
 
     def _autopsy(self, status: int, cpu_seconds: float, peak_kib: int) -> Ended:
         """How a child ended that the host did not end."""
-        if self._frames.pending:
+        if self._came:
             return Ended(End.GARBAGE, "the last frame is cut short")
         if os.WIFEXITED(status):
             return Ended(End.EXIT, f"exit status {os.WEXITSTATUS(status)}")
@@ -379,7 +351,7 @@ class _Attempt:
         if number == signal.SIGXCPU and (used_up := self._allowance.end_at()) is not None:
             return used_up
         if number == signal.SIGXCPU or (number == signal.SIGKILL and cpu_seconds >= self._cpu_limit):
-            return self._limit_met(End.CPU_TIME)
+            return Ended(End.CPU_TIME, f"{self._limit:g} s")
         if number == signal.SIGKILL and peak_kib * 1024 > self._limits.memory // 2:
             return Ended(End.MEMORY, "killed by the system, which was out of memory")
         return Ended(End.SIGNAL, name)

@@ -26,8 +26,8 @@ from typing import Final
 from autograder.errors import SandboxFault
 from autograder.sandbox.jail.confine import DESCRIPTORS, Layer
 from autograder.sandbox.jail.linux import syscall
-from autograder.sandbox.launch import handed_over, receive_exactly
-from autograder.sandbox.worker.server import ENDED, KILL, PROBE, REPORT
+from autograder.sandbox.launch import handed_over, hear
+from autograder.sandbox.worker.server import ENDED, KILL, PROBE
 
 _SECONDS: Final = 30.0
 _ROOT: Final = Path(__file__).resolve().parents[2]
@@ -172,7 +172,7 @@ def _ask(control: socket.socket, request: bytes) -> bytes:
 
 def _hears_the_end(control: socket.socket) -> bool:
     while select.select([control], [], [], _SECONDS)[0]:
-        if REPORT.unpack(receive_exactly(control, REPORT.size))[0] == ENDED:
+        if hear(control)[0] == ENDED:
             return True
     return False
 

@@ -13,9 +13,10 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from autograder.errors import SandboxFault
+from autograder.sandbox.worker.server import REPORT
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _END_SECONDS: Final = 10.0
@@ -102,6 +103,12 @@ def handed_over(control: socket.socket, order: bytes) -> Iterator[tuple[int, int
     finally:
         os.close(request_write)
         os.close(answer_read)
+
+
+def hear(control: socket.socket, seconds: float | None = None) -> tuple[Any, ...]:
+    """The fork server's next `REPORT`. Raises SandboxFault if none comes within so many seconds."""
+    control.settimeout(seconds)
+    return REPORT.unpack(receive_exactly(control, REPORT.size))
 
 
 def receive_exactly(control: socket.socket, count: int) -> bytes:

@@ -6,9 +6,9 @@ else is ever unpickled. Layout: u64 length of what follows, and that.
 
 Answers are strict, binary, and read as if an enemy had written them. A frame is a header (magic, kind, index
 of the call, length of the payload) and a payload of exactly that length. One frame of kind LOAD comes first,
-then one per call, in the order of the calls. Lengths are exact, counts capped, dtypes whitelisted, and no
-character of a text acts. Places are sent as cell number and line only: the host takes label and text from its
-own copy of the program.
+then one per call, in the order of the calls. A payload is the fields of one message, each read as its type
+says. Lengths are exact, counts capped, dtypes whitelisted, and no character of a text acts. Places are sent
+as cell number and line only: the host takes label and text from its own copy of the program.
 `FrameError` is all that reading an answer ever raises.
 """
 
@@ -18,10 +18,9 @@ import io
 import math
 import pickle
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
-from typing import Any, Final, NamedTuple, Union
+from typing import Any, Final, Union, get_args, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
@@ -111,53 +110,54 @@ class Frame:
     payload: bytes
 
 
-class FrameReader:
-    """Cuts a stream into frames. Holds at most one frame and what came with it."""
-
-    def __init__(self, max_payload: int) -> None:
-        self._max_payload = max_payload
-        self._buffer = bytearray()
-
-    def feed(self, data: bytes) -> None:
-        """Take what the pipe gave."""
-        self._buffer += data
-
-    def next(self) -> Frame | None:
-        """The next whole frame, None if there is none yet; FrameError if there never will be."""
-        if not MAGIC.startswith(self._buffer[: len(MAGIC)]):
-            raise FrameError("no frame begins here")
-        if len(self._buffer) < HEADER.size:
-            return None
-        _, kind, index, length = HEADER.unpack_from(self._buffer)
-        if not LOAD <= kind <= ENDED or (kind == LOAD) != (index == LOAD_INDEX):
-            raise FrameError("unknown kind of frame")
-        if length > self._max_payload:
-            raise FrameError("the frame is too long")
-        end = HEADER.size + length
-        if len(self._buffer) < end:
-            return None
-        payload = bytes(self._buffer[HEADER.size : end])
-        del self._buffer[:end]
-        return Frame(kind, index, payload)
-
-    @property
-    def pending(self) -> int:
-        """Bytes that came and are no whole frame."""
-        return len(self._buffer)
+def take_frame(came: bytearray, max_payload: int) -> Frame | None:
+    """Take a whole frame off what came; None if there is none yet, FrameError if there never will be."""
+    if not MAGIC.startswith(came[: len(MAGIC)]):
+        raise FrameError("no frame begins here")
+    if len(came) < HEADER.size:
+        return None
+    _, kind, index, length = HEADER.unpack_from(came)
+    if kind not in _KINDS or (kind == LOAD) != (index == LOAD_INDEX):
+        raise FrameError("unknown kind of frame")
+    if length > max_payload:
+        raise FrameError("the frame is too long")
+    end = HEADER.size + length
+    if len(came) < end:
+        return None
+    payload = bytes(came[HEADER.size : end])
+    del came[:end]
+    return Frame(kind, index, payload)
 
 
-# --- What frames hold: each form says how its values are written, and how they are read. ---
+# --- Messages: what each field of one is written as, and how it is read. ---
 
 DTYPES: Final[tuple[np.dtype[Any], ...]] = tuple(
     np.dtype(code) for code in ("<f2", "<f4", "<f8", "<i8", "<i4", "|u1", "|b1")
 )
 MAX_DIMENSIONS: Final = 8
 MAX_ARRAYS: Final = 1024
-MAX_PLACES: Final = 16
-MAX_STATEMENTS: Final = 2000
 MAX_LINE_LENGTH: Final = 200
 
 Message = Union[LoadReport, Outcome]
+
+_KINDS: Final[dict[int, type[Message]]] = {
+    LOAD: LoadReport,
+    ANSWER: Answer,
+    RAISED: Raised,
+    REFUSED: Refused,
+    ENDED: Ended,
+}
+_FIELDS: Final = {cls: get_type_hints(cls) for cls in (LoadReport, StatementReport, Raised, Refused, Ended)}
+"""The records: by class, the types of its fields."""
+_CHOICES: Final[dict[type, tuple[object, ...]]] = {
+    bool: (False, True),
+    StatementFate: tuple(StatementFate),
+    Refusal: tuple(Refusal),
+    End: (End.MEMORY,),
+}
+_Named = tuple[str, npt.NDArray[Any]]
+_MOST: Final = {str: MAX_ARRAYS, _Named: MAX_ARRAYS, StatementReport: 2000, Place: 16, Raised: 1}
+"""How many there may be where a type says "several" or "or None"; of more, the first are written."""
 
 
 def source_lines(source: str) -> list[str]:
@@ -171,167 +171,110 @@ def can_be_sent(answer: Answer) -> bool:
     return len(arrays) <= MAX_ARRAYS and all(array.ndim <= MAX_DIMENSIONS for array in arrays)
 
 
-class _Writer(NamedTuple):
-    """What writing needs beside the value: number of each cell by its label."""
-
-    labels: Mapping[str, int]
-    max_text: int
-
-
-class _Reader:
-    def __init__(self, payload: bytes, cells: Sequence[Cell], max_text: int) -> None:
-        self.rest = memoryview(payload)
-        self.cells = cells
-        self.max_text = max_text
-        self._lines: dict[int, list[str]] = {}
-
-    def take(self, count: int) -> memoryview:
-        if count > len(self.rest):
-            raise FrameError("the frame is too short")
-        taken, self.rest = self.rest[:count], self.rest[count:]
-        return taken
-
-    def numbers(self, form: str) -> tuple[int, ...]:
-        layout = struct.Struct("<" + form)
-        return layout.unpack(self.take(layout.size))
-
-    def number(self, form: str, below: int) -> int:
-        (value,) = self.numbers(form)
-        if value >= below:
-            raise FrameError("a number is out of range")
-        return value
-
-    def lines(self, cell: int) -> list[str]:
-        """Split once, however many statements of a cell fail."""
-        if cell not in self._lines:
-            self._lines[cell] = source_lines(self.cells[cell].source)
-        return self._lines[cell]
-
-
-class _Form(NamedTuple):
-    write: Callable[[Any, _Writer], bytes]
-    read: Callable[[_Reader], Any]
-
-
-def _one_of(*values: object) -> _Form:
-    return _Form(lambda value, _: bytes([values.index(value)]), lambda r: values[r.number("B", len(values))])
-
-
-def _several(item: _Form, count: str, most: int) -> _Form:
-    """As a tuple; of more than most, the first are written."""
-
-    def write(values: Sequence[Any], to: _Writer) -> bytes:
-        parts = [item.write(value, to) for value in islice(values, most)]
-        return struct.pack("<" + count, len(parts)) + b"".join(parts)
-
-    return _Form(write, lambda r: tuple(item.read(r) for _ in range(r.number(count, most + 1))))
-
-
-def _or_none(item: _Form) -> _Form:
-    some = _several(item, "B", 1)
-    return _Form(
-        lambda value, to: some.write([] if value is None else [value], to),
-        lambda r: next(iter(some.read(r)), None),
-    )
-
-
-def _record(make: Callable[..., Any], **fields: _Form) -> _Form:
-    return _Form(
-        lambda value, to: b"".join(form.write(getattr(value, name), to) for name, form in fields.items()),
-        lambda r: make(**{name: form.read(r) for name, form in fields.items()}),
-    )
-
-
-def _write_text(text: str, to: _Writer) -> bytes:
-    cut = text[: to.max_text].encode("utf-8", "replace")[: to.max_text]
-    whole = cut.decode("utf-8", "ignore").encode("utf-8")
-    return struct.pack("<H", len(whole)) + whole
-
-
-def _read_text(r: _Reader) -> str:
-    try:
-        text = str(r.take(r.number("H", r.max_text + 1)), "utf-8")
-    except UnicodeDecodeError as error:
-        raise FrameError("a text is not UTF-8") from error
-    return text if text.isprintable() else clean(text, r.max_text, lines=True)
-
-
-def _write_place(place: Place, to: _Writer) -> bytes:
-    return struct.pack("<HI", to.labels[place.label], place.line)
-
-
-def _read_place(r: _Reader) -> Place:
-    number = r.number("H", len(r.cells))
-    (line,) = r.numbers("I")
-    lines = r.lines(number)
-    text = lines[line - 1].strip()[:MAX_LINE_LENGTH] if 1 <= line <= len(lines) else ""
-    return Place(r.cells[number].label, line, text)
-
-
-def _write_array(array: npt.NDArray[Any], _: _Writer) -> bytes:
-    head = struct.pack(f"<BB{array.ndim}Q", DTYPES.index(array.dtype), array.ndim, *array.shape)
-    return head + array.tobytes()
-
-
-def _read_array(r: _Reader) -> npt.NDArray[Any]:
-    dtype = DTYPES[r.number("B", len(DTYPES))]
-    shape = r.numbers(f"{r.number('B', MAX_DIMENSIONS + 1)}Q")
-    data = np.frombuffer(r.take(math.prod(shape) * dtype.itemsize), dtype)
-    if dtype == np.bool_:  # any byte but 0 and 1 is not a bool
-        data = data.view(np.uint8) != 0
-    try:
-        return data.reshape(shape).copy()
-    except (ValueError, OverflowError) as error:  # empty, but of a giant's shape
-        raise FrameError("a dimension is out of range") from error
-
-
-_TEXT: Final = _Form(_write_text, _read_text)
-_TEXTS: Final = _several(_TEXT, "I", MAX_ARRAYS)
-_PLACE: Final = _Form(_write_place, _read_place)
-_NAMED: Final = _Form(
-    lambda item, to: _write_text(item[0], to) + _write_array(item[1], to),
-    lambda r: (_read_text(r), _read_array(r)),
-)
-_ARRAYS: Final = _several(_NAMED, "I", MAX_ARRAYS)
-_RAISED: Final = _record(Raised, type_name=_TEXT, message=_TEXT, trace=_several(_PLACE, "B", MAX_PLACES))
-_STATEMENT: Final = _record(
-    StatementReport, place=_PLACE, fate=_one_of(*StatementFate), error=_or_none(_RAISED)
-)
-_FORMS: Final[dict[int, tuple[type[Message], _Form]]] = {
-    LOAD: (
-        LoadReport,
-        _record(
-            LoadReport,
-            statements=_several(_STATEMENT, "I", MAX_STATEMENTS),
-            classes=_TEXTS,
-            definitions_only=_one_of(False, True),
-            absent=_TEXTS,
-        ),
-    ),
-    ANSWER: (
-        Answer,
-        _Form(
-            lambda answer, to: _ARRAYS.write(tuple(answer.arrays.items()), to),
-            lambda r: Answer(dict(_ARRAYS.read(r))),
-        ),
-    ),
-    RAISED: (Raised, _RAISED),
-    REFUSED: (Refused, _record(Refused, reason=_one_of(*Refusal), detail=_TEXT)),
-    ENDED: (Ended, _record(Ended, reason=_one_of(End.MEMORY), detail=_TEXT)),
-}
-
-
 def encode(index: int, message: Message, labels: Mapping[str, int], max_text: int) -> bytes:
     """The frame of a message. labels: number of each cell by its label."""
-    kind, form = next((kind, form) for kind, (cls, form) in _FORMS.items() if isinstance(message, cls))
-    payload = form.write(message, _Writer(labels, max_text))
+
+    def write(kind: Any, value: Any) -> bytes:
+        if kind is str:
+            cut = value[:max_text].encode("utf-8", "replace")[:max_text]
+            whole = cut.decode("utf-8", "ignore").encode("utf-8")
+            return b"".join((struct.pack("<H", len(whole)), whole))
+        if kind is Place:
+            return struct.pack("<HI", labels[value.label], value.line)
+        if kind is _Named:
+            name, array = value
+            head = struct.pack(f"<BB{array.ndim}Q", DTYPES.index(array.dtype), array.ndim, *array.shape)
+            return b"".join((write(str, name), head, array.tobytes()))
+        if kind is Answer:
+            return write(tuple[_Named, ...], tuple(value.arrays.items()))
+        if kind in _CHOICES:
+            return bytes([_CHOICES[kind].index(value)])
+        if kind in _FIELDS:
+            return b"".join(write(form, getattr(value, name)) for name, form in _FIELDS[kind].items())
+        item = get_args(kind)[0]
+        several = value if isinstance(value, tuple) else () if value is None else (value,)
+        parts = [write(item, each) for each in several[: _MOST[item]]]
+        return struct.pack("<I", len(parts)) + b"".join(parts)
+
+    kind, form = next((kind, form) for kind, form in _KINDS.items() if isinstance(message, form))
+    payload = write(form, message)
     return HEADER.pack(MAGIC, kind, index, len(payload)) + payload
 
 
 def decode(frame: Frame, cells: Sequence[Cell], max_text: int) -> Message:
     """The message of a frame; FrameError for everything that is not exactly one."""
     reader = _Reader(frame.payload, cells, max_text)
-    message: Message = _FORMS[frame.kind][1].read(reader)
+    message: Message = reader.read(_KINDS[frame.kind])
     if reader.rest:
         raise FrameError("the frame is too long for what it holds")
     return message
+
+
+class _Reader:
+    def __init__(self, payload: bytes, cells: Sequence[Cell], max_text: int) -> None:
+        self.rest = memoryview(payload)
+        self._cells = cells
+        self._max_text = max_text
+        self._lines: dict[int, list[str]] = {}
+
+    def read(self, kind: Any) -> Any:
+        """A value of this type, from what `encode` writes of one."""
+        if kind is str:
+            return self._text()
+        if kind is Place:
+            return self._place()
+        if kind is _Named:
+            return self._text(), self._array()
+        if kind is Answer:
+            return Answer(dict(self.read(tuple[_Named, ...])))
+        if kind in _CHOICES:
+            return _CHOICES[kind][self._number("B", len(_CHOICES[kind]))]
+        if kind in _FIELDS:
+            return kind(**{name: self.read(form) for name, form in _FIELDS[kind].items()})
+        item, others = get_args(kind)
+        several = tuple(self.read(item) for _ in range(self._number("I", _MOST[item] + 1)))
+        return several if others is Ellipsis else next(iter(several), None)
+
+    def _take(self, count: int) -> memoryview:
+        if count > len(self.rest):
+            raise FrameError("the frame is too short")
+        taken, self.rest = self.rest[:count], self.rest[count:]
+        return taken
+
+    def _numbers(self, form: str) -> tuple[int, ...]:
+        layout = struct.Struct("<" + form)
+        return layout.unpack(self._take(layout.size))
+
+    def _number(self, form: str, below: int) -> int:
+        (value,) = self._numbers(form)
+        if value >= below:
+            raise FrameError("a number is out of range")
+        return value
+
+    def _text(self) -> str:
+        try:
+            text = str(self._take(self._number("H", self._max_text + 1)), "utf-8")
+        except UnicodeDecodeError as error:
+            raise FrameError("a text is not UTF-8") from error
+        return text if text.isprintable() else clean(text, self._max_text, lines=True)
+
+    def _place(self) -> Place:
+        number = self._number("H", len(self._cells))
+        (line,) = self._numbers("I")
+        cell = self._cells[number]
+        if number not in self._lines:  # split once, however many statements of a cell fail
+            self._lines[number] = source_lines(cell.source)
+        lines = self._lines[number]
+        text = lines[line - 1].strip()[:MAX_LINE_LENGTH] if 1 <= line <= len(lines) else ""
+        return Place(cell.label, line, text)
+
+    def _array(self) -> npt.NDArray[Any]:
+        dtype = DTYPES[self._number("B", len(DTYPES))]
+        shape = self._numbers(f"{self._number('B', MAX_DIMENSIONS + 1)}Q")
+        data = np.frombuffer(self._take(math.prod(shape) * dtype.itemsize), dtype)
+        if dtype == np.bool_:  # any byte but 0 and 1 is not a bool
+            data = data.view(np.uint8) != 0
+        try:
+            return data.reshape(shape).copy()
+        except (ValueError, OverflowError) as error:  # empty, but of a giant's shape
+            raise FrameError("a dimension is out of range") from error

@@ -32,7 +32,7 @@ from autograder.results.schema import validate
 from autograder.sandbox import wire
 from autograder.sandbox.calls import Answer, Ended, LoadReport, Raised, Refused
 from autograder.sandbox.host import DEFAULT_LIMITS, ForkServer
-from autograder.sandbox.wire import FrameError, FrameReader
+from autograder.sandbox.wire import FrameError, take_frame
 from autograder.submission.choose import collect
 from autograder.submission.log import read_log
 from autograder.submission.notebook import read_notebook, read_script
@@ -254,18 +254,18 @@ def archive(data: bytes) -> Ending:
 def frame(data: bytes) -> Ending:
     """What a child answers, in pieces whose length the first byte tells; what is held stays bounded."""
     step, stream = 1 + data[0] if data else 1, data[1:]
-    reader = FrameReader(MAX_PAYLOAD)
+    came = bytearray()
     for start in range(0, len(stream), step):
-        reader.feed(stream[start : start + step])
+        came += stream[start : start + step]
         try:
-            while (found := reader.next()) is not None:
+            while (found := take_frame(came, MAX_PAYLOAD)) is not None:
                 message = wire.decode(found, CELLS, MAX_TEXT)
                 assert isinstance(message, (LoadReport, Answer, Raised, Refused, Ended))
         except FrameError:
             return Ending.NAMED_ERROR
-        assert reader.pending <= wire.HEADER.size + MAX_PAYLOAD
+        assert len(came) <= wire.HEADER.size + MAX_PAYLOAD
     # The host takes what is left when the pipe ends for garbage.
-    return Ending.NAMED_ERROR if reader.pending else Ending.VALID
+    return Ending.NAMED_ERROR if came else Ending.VALID
 
 
 def pipeline(data: bytes) -> Ending:

@@ -15,6 +15,7 @@ from autograder.sandbox.calls import (
     RecordedOutput,
     Sizes,
     TaskMatrices,
+    Train,
     Weights,
     accepts,
 )
@@ -25,6 +26,8 @@ FORWARD = Forward(SIZES, Weights(MATRIX, MATRIX, np.ones((2, 4))), np.ones((2, 2
 GRADIENTS = Gradients(SIZES, FORWARD.weights, FORWARD.seq, np.ones((2, 4)))
 RECORDED = RecordedOutput(1, SIZES, 3)
 MATRICES = TaskMatrices(Task.CONTENT)
+TRAIN = Train(SIZES, 1, 0.1, (2, 1), np.ones((2, 2, 2)), np.ones((2, 2, 4)))
+LEARNED = {"Km": MATRIX, "Qm": MATRIX, "Vm": MATRIX}
 NUMBERS = np.array([1, 2], dtype=np.int64)
 COUNTED = {"operations": NUMBERS, "lines": np.zeros((2, 3), dtype=np.int64)}
 
@@ -38,10 +41,11 @@ COUNTED = {"operations": NUMBERS, "lines": np.zeros((2, 3), dtype=np.int64)}
         (RECORDED, {"shape": NUMBERS, "output": np.ones(2)}),
         (RECORDED, {"shape": NUMBERS, "output": np.ones(2), "older": np.ones(2)}),
         (MATRICES, {"Km": MATRIX, "Qm": MATRIX, "Vm": MATRIX, "pos": MATRIX}),
+        (TRAIN, {"losses": np.ones(2), **LEARNED}),
     ],
 )
 def test_what_the_worker_sends_has_the_form(call: Call, arrays: dict[str, np.ndarray]) -> None:
-    assert accepts(call, Answer(arrays))
+    assert accepts(call, Answer(arrays), max_items=6)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +65,10 @@ def test_what_the_worker_sends_has_the_form(call: Call, arrays: dict[str, np.nda
         pytest.param(RECORDED, {"output": np.ones(2)}, id="no shape"),
         pytest.param(MATRICES, {"Km": MATRIX, "Qm": MATRIX}, id="no Vm"),
         pytest.param(MATRICES, {"Km": MATRIX, "Qm": MATRIX, "Vm": NUMBERS > 0}, id="a matrix of bools"),
+        pytest.param(MATRICES, {"Km": MATRIX, "Qm": MATRIX, "Vm": np.ones((7, 1))}, id="too large a matrix"),
+        pytest.param(TRAIN, {"losses": np.ones(3), **LEARNED}, id="more losses than steps"),
+        pytest.param(TRAIN, {"losses": np.ones(2), "Km": MATRIX, "Qm": MATRIX}, id="learned, but no Vm"),
     ],
 )
 def test_a_forged_answer_has_not(call: Call, arrays: dict[str, np.ndarray]) -> None:
-    assert not accepts(call, Answer(arrays))
+    assert not accepts(call, Answer(arrays), max_items=6)

@@ -22,7 +22,7 @@ from autograder.sandbox.calls import (
     StatementFate,
     StatementReport,
 )
-from autograder.sandbox.wire import FrameError, FrameReader
+from autograder.sandbox.wire import FrameError, take_frame
 
 CELLS = (Cell("cell 1", "x = 1\n  y = 2  \n"), Cell("cell 2", ""))
 LABELS = {"cell 1": 0, "cell 2": 1}
@@ -49,12 +49,11 @@ def encoded(message: wire.Message) -> bytes:
 
 
 def decode(data: bytes, index: int = 3) -> object:
-    reader = FrameReader(MAX_PAYLOAD)
-    reader.feed(data)
-    frame = reader.next()
+    came = bytearray(data)
+    frame = take_frame(came, MAX_PAYLOAD)
     assert frame is not None
     assert frame.index in (index, wire.LOAD_INDEX)
-    assert reader.pending == 0
+    assert not came
     return wire.decode(frame, CELLS, MAX_TEXT)
 
 
@@ -81,13 +80,13 @@ def test_a_text_is_cut_at_a_whole_character() -> None:
 
 
 def test_a_frame_that_comes_in_single_bytes_is_read() -> None:
-    reader = FrameReader(MAX_PAYLOAD)
+    came = bytearray()
     data = wire.encode(3, RAISED, LABELS, MAX_TEXT)
     for byte in data[:-1]:
-        reader.feed(bytes([byte]))
-        assert reader.next() is None
-    reader.feed(data[-1:])
-    assert reader.next() is not None
+        came.append(byte)
+        assert take_frame(came, MAX_PAYLOAD) is None
+    came += data[-1:]
+    assert take_frame(came, MAX_PAYLOAD) is not None
 
 
 def answer(payload: bytes) -> bytes:
@@ -127,9 +126,9 @@ def test_two_thousand_failing_statements_of_a_long_cell_are_read_in_one_pass() -
     cell = Cell("cell 1", "fail()\n" * 40_000)
     failed = Raised("NameError", "fail", (Place("cell 1", 39_999, ""),))
     reports = [StatementReport(Place("cell 1", n, ""), StatementFate.FAILED, failed) for n in range(1, 2001)]
-    reader = FrameReader(1_000_000)
-    reader.feed(wire.encode(wire.LOAD_INDEX, LoadReport(tuple(reports), (), False), {"cell 1": 0}, MAX_TEXT))
-    frame = reader.next()
+    load = LoadReport(tuple(reports), (), False)
+    came = bytearray(wire.encode(wire.LOAD_INDEX, load, {"cell 1": 0}, MAX_TEXT))
+    frame = take_frame(came, 1_000_000)
     assert frame is not None
     with within(2):
         report = wire.decode(frame, [cell], MAX_TEXT)
