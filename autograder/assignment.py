@@ -41,21 +41,28 @@ class Task(Enum):
 
 @dataclass(frozen=True)
 class TaskFacts:
-    """token_dim: width of a token. longest: rows of the longest sequence, CLS included; pos needs as many.
+    """What tells a task from the others.
 
-    record_seed: seed under which the notebook draws the sequence whose output it records; None: it does not.
+    generator: the notebook's function that draws its test cases. token_dim: width of a token. v_dim: columns
+    of Vm; None: any. longest: rows of the longest sequence, CLS included; pos, if has_pos, needs as many.
+    optional: it may be left undone, and solved without positions. record_seed: seed under which the notebook
+    draws the sequence whose output it records; None: it does not.
     """
 
+    generator: str
     token_dim: int
+    v_dim: int | None
     longest: int
-    record_seed: int | None
+    has_pos: bool
+    optional: bool = False
+    record_seed: int | None = None
 
 
 TASK_FACTS: Final[Mapping[Task, TaskFacts]] = MappingProxyType(
     {
-        Task.CONTENT: TaskFacts(token_dim=3, longest=6, record_seed=1997),
-        Task.POSITION: TaskFacts(token_dim=3, longest=4, record_seed=2017),
-        Task.UNIQUE: TaskFacts(token_dim=4, longest=5, record_seed=None),
+        Task.CONTENT: TaskFacts("generate_test_cases_identity", 3, 3, 6, has_pos=False, record_seed=1997),
+        Task.POSITION: TaskFacts("generate_test_cases_first", 3, 3, 4, has_pos=True, record_seed=2017),
+        Task.UNIQUE: TaskFacts("generate_test_cases_unique", 4, None, 5, has_pos=True, optional=True),
     }
 )
 

@@ -165,6 +165,33 @@ def one_more(folder: Path) -> None:
     assert (results["score"], check(results, "3.3")["score"]) == (105, 5)
 
 
+def one_more_task(folder: Path) -> None:
+    upload = folder / "tests" / "submissions" / "perfect"
+    notebook = upload / "q_hand_transformer.ipynb"
+    cells = json.loads(notebook.read_bytes())
+    cells["cells"].append({**cells["cells"][-1], "cell_type": "code", "source": NEW_TASK})
+    notebook.write_text(json.dumps(cells), encoding="utf-8")
+    results = graded(folder, "perfect")
+    assert (results["score"], check(results, "6.2")["score"]) == (130, 20)
+    notebook.write_text(json.dumps(cells).replace("Km = 40 *", "Km = -40 *"), encoding="utf-8")
+    wrong = check(graded(folder, "perfect"), "6.2")
+    assert wrong["score"] < 10
+    assert "the scores have the wrong sign" in wrong["output"]
+
+
+NEW_TASK = """\
+Km = 40 * np.array([[0, 0, 0, 1]]).T
+Qm = np.array([[1, 1, 1, 0]]).T
+Vm = np.eye(4, 3)
+pos = np.arange(4.0)[:, None]
+
+def generate_test_cases_last(tokens, max_len):
+    seq = random.choices(tokens, k=np.random.randint(1, max_len))
+    return np.array(seq), np.array([seq[-1]] * len(seq))
+
+for i in range(10):
+    seq, expected = generate_test_cases_last(list(np.eye(3)), 5)
+"""
 EFFECTS: dict[str, Callable[[Path], None]] = {
     "Points": points,
     "Hide a check until the due date": hidden,
@@ -175,6 +202,7 @@ EFFECTS: dict[str, Callable[[Path], None]] = {
     "The log alone": log_alone,
     "A leaderboard": board,
     "Add a check": one_more,
+    "Add a task": one_more_task,
 }
 
 

@@ -72,26 +72,28 @@ def check_shapes(task: Task, matrices: Matrices) -> Matrices | str:
         return fault(name, f"has shape {array.shape}", f"{expected} was expected{looks}")
 
     given = {"Km": matrices.Km, "Qm": matrices.Qm, "Vm": matrices.Vm}
-    pos = None if task is Task.CONTENT else matrices.pos
+    facts = TASK_FACTS[task]
+    pos = matrices.pos if facts.has_pos else None
     if pos is not None:
         given["pos"] = pos
-    elif task is Task.POSITION:
-        return fault("pos", "is not there", "a matrix of shape (4 or more, pos_dim) was expected")
+    elif facts.has_pos and not facts.optional:
+        expected = f"a matrix of shape ({facts.longest} or more, pos_dim) was expected"
+        return fault("pos", "is not there", expected)
     for name, array in given.items():
         if array.ndim != 2:
             return misfit(name, array, "a matrix with two dimensions")
-    total = input_dim = TASK_FACTS[task].token_dim
+    total = input_dim = facts.token_dim
     sizes = f"{total}"
     if pos is not None:
         rows, pos_dim = pos.shape
-        least = TASK_FACTS[task].longest
-        if rows < least or not (pos_dim or task is Task.UNIQUE):
+        least = facts.longest
+        if rows < least or not (pos_dim or facts.optional):
             with_cls = ", CLS included" if task is Task.UNIQUE else ""
             expected = f"({least} or more, pos_dim), one row for each place in a sequence{with_cls},"
             return misfit("pos", pos, expected, turned=pos_dim >= least)
         total += pos_dim
         sizes = f"{input_dim} + pos_dim = {total}"
-    wanted = {"Km": None, "Qm": None, "Vm": None if task is Task.UNIQUE else _TOKEN_DIM}
+    wanted = {"Km": None, "Qm": None, "Vm": facts.v_dim}
     for name, columns in wanted.items():
         rows, came = given[name].shape
         if rows != total or came != (columns or max(came, 1)):

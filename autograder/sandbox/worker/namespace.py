@@ -194,7 +194,7 @@ class Snapshots:
     def answer(self, task: Task) -> Outcome:
         """The task's matrices, or why there are none."""
         state = self._state(task) or {}
-        wanted = LAYERS if task is Task.CONTENT else MATRICES
+        wanted = MATRICES if TASK_FACTS[task].has_pos else LAYERS
         missing = [name for name in wanted if name not in state]
         if missing:
             missing = [name for name in missing if name != "pos"] or missing
@@ -228,8 +228,9 @@ class Snapshots:
 
 def _fits(task: Task, state: State) -> bool:
     """Whether shapes alone allow that these are the task's matrices."""
-    rows = TASK_FACTS[task].token_dim
-    if task is not Task.CONTENT:
+    facts = TASK_FACTS[task]
+    rows = facts.token_dim
+    if facts.has_pos:
         pos = state.get("pos")
         if not isinstance(pos, np.ndarray) or pos.ndim != 2:
             return False
@@ -238,7 +239,7 @@ def _fits(task: Task, state: State) -> bool:
     if any(not isinstance(m, np.ndarray) or m.ndim != 2 or m.shape[0] != rows for m in matrices):
         return False
     Vm = matrices[2]
-    return task is Task.UNIQUE or (isinstance(Vm, np.ndarray) and Vm.shape[1] == 3)
+    return isinstance(Vm, np.ndarray) and facts.v_dim in (None, Vm.shape[1])
 
 
 def _same(state: State, other: State | None) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final
 
-from autograder.assignment import LOG_KEYS, LOG_NAME, Section, Task
+from autograder.assignment import LOG_KEYS, LOG_NAME, TASK_FACTS, Section, Task
 from autograder.sandbox.calls import Cell
 from autograder.sandbox.wire import source_lines
 
@@ -21,11 +21,7 @@ MAX_SYNTAX_ERRORS: Final = 3
 _DEFINITIONS: Final = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _BLOCKS: Final = (ast.If, ast.Try, ast.With)
 _CONTINUES: Final = (" ", "\t", "\f", "#", ")", "]", "}", "\n", "\r", "else:", "elif ", "except", "finally:")
-_GENERATORS: Final = {
-    "generate_test_cases_identity": Task.CONTENT,
-    "generate_test_cases_first": Task.POSITION,
-    "generate_test_cases_unique": Task.UNIQUE,
-}
+_GENERATORS: Final = {facts.generator: task for task, facts in TASK_FACTS.items()}
 _TEST: Final = "test"
 _SCOPES: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 
@@ -103,7 +99,7 @@ def markers(node: ast.stmt, used: Uses) -> dict[Task, Strength]:
     if isinstance(node, ast.FunctionDef):
         return {_GENERATORS[node.name]: Strength.DEFINED} if node.name in _GENERATORS else {}
     found = {_GENERATORS[name]: Strength.CALLED for name in used.called & _GENERATORS.keys()}
-    for task in (Task.CONTENT, Task.POSITION):
+    for task in Task:
         if any(key.startswith(task.value) for key in used.keys):
             found[task] = Strength.STORED
     return found
