@@ -245,7 +245,7 @@ def mean_loss(task: SequenceTask, transformer: NumpyTransformer) -> float:
     """The mean squared error over every sequence of the task; NaN where the plain exp breaks."""
     skipped = 1 if task.has_cls else 0
     errors = [
-        np.square(transformer.plain_output(batch.inputs)[:, skipped:] - batch.expected).mean(axis=(1, 2))
+        np.square(transformer.plain(batch.inputs).output[:, skipped:] - batch.expected).mean(axis=(1, 2))
         for batch in task.all_sequences()
     ]
     return float(np.concatenate(errors).mean())

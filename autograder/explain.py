@@ -203,7 +203,7 @@ def _of_sequence(number: str, name: Task, matrices: Matrices) -> Iterator[dict[s
     ]
     for batch, index in wrong[:1]:
         seq = batch.inputs[index]
-        student = vars(judged.transformer.forward(seq)) | {"output": judged.transformer.plain_output(seq)}
+        student = vars(judged.transformer.forward(seq)) | {"output": judged.transformer.plain(seq).output}
         reference = vars(next(iter(SOLUTIONS[name.value].values())).forward(seq))
         lines = [
             f"The sequence {batch.spell(index)}; {every.sum()} of {every.size} sequences are "

@@ -45,9 +45,9 @@ class SequenceTask:
     """A task of the assignment.
 
     name: the tag of its rubric section. max_len: of a sequence, CLS not counted. pos_rows: the rows
-    that pos needs, None if the task has no positions. has_cls: the 4th one-hot stands in front, and
-    its output is ignored. only_sign: the sign of an output counts, not its size. target: tokens
-    (n, L) to expected (n, L, v_dim).
+    that pos needs, None if the task has no positions. target: tokens (n, L) to expected (n, L, v_dim).
+    has_cls: the 4th one-hot stands in front, and its output is ignored. only_sign: the sign of an output
+    counts, not its size.
     """
 
     name: str
@@ -55,9 +55,9 @@ class SequenceTask:
     v_dim: int
     max_len: int
     pos_rows: int | None
-    has_cls: bool
-    only_sign: bool
     target: Callable[[IntArray], FloatArray]
+    has_cls: bool = False
+    only_sign: bool = False
 
     def batch(self, tokens: npt.ArrayLike) -> Batch:
         """The batch of these sequences; tokens: (n, L)."""
@@ -129,34 +129,20 @@ def _all_sequences(task: SequenceTask) -> tuple[Batch, ...]:
 
 
 IDENTITY = SequenceTask(
-    name="attention_by_content",
-    input_dim=3,
-    v_dim=3,
-    max_len=6,
-    pos_rows=None,
-    has_cls=False,
-    only_sign=False,
-    target=_same_tokens,
+    "attention_by_content", input_dim=3, v_dim=3, max_len=6, pos_rows=None, target=_same_tokens
 )
 COPY_FIRST = SequenceTask(
-    name="attention_by_position",
-    input_dim=3,
-    v_dim=3,
-    max_len=4,
-    pos_rows=4,
-    has_cls=False,
-    only_sign=False,
-    target=_first_token_everywhere,
+    "attention_by_position", input_dim=3, v_dim=3, max_len=4, pos_rows=4, target=_first_token_everywhere
 )
 UNIQUE = SequenceTask(
-    name="unique_tokens",
+    "unique_tokens",
     input_dim=4,
     v_dim=1,
     max_len=4,
     pos_rows=5,
+    target=_sign_of_uniqueness,
     has_cls=True,
     only_sign=True,
-    target=_sign_of_uniqueness,
 )
 TASKS: Mapping[str, SequenceTask] = MappingProxyType(
     {task.name: task for task in (IDENTITY, COPY_FIRST, UNIQUE)}

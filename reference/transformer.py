@@ -9,8 +9,8 @@ overflow, give NaN and never a warning.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -47,54 +47,17 @@ class Gradients:
     pos: FloatArray | None
 
 
-class ExpBreak(Enum):
-    """How exp(scores) / sum(exp(scores)) breaks in float64."""
-
-    OVERFLOW = "overflow"  # a score or the sum is past what exp can hold, about 709.78
-    UNDERFLOW = "underflow"  # exp of every score rounds to zero: all are below about -745.13
-
-
 @dataclass(frozen=True)
-class WorstBreak:
-    """The query that a message should name. index: into the arrays of `Overflow`.
+class Break:
+    """A query for which the assignment's plain exp gives no weights that sum to 1.
 
-    score: the query's largest score; NaN if the score itself could not be computed.
+    index: of the query, into (seq_len,). score: its largest; NaN if it could not be computed. overflows: an
+    exp or their sum is past the largest float, from about 709.78 on; else all exps are zero, below -745.13.
     """
 
     index: tuple[int, ...]
     score: float
-    reason: ExpBreak
-
-
-@dataclass(frozen=True, eq=False)
-class Overflow:
-    """Where the assignment's plain exp breaks; all arrays have one item per query, (seq_len,).
-
-    largest_scores: of each query. overflows, underflows: which queries break, and how.
-    """
-
-    largest_scores: FloatArray
-    overflows: BoolArray
-    underflows: BoolArray
-
-    @property
-    def broken(self) -> BoolArray:
-        """The queries for which the plain formula gives no weights that sum to 1."""
-        return self.overflows | self.underflows
-
-    def worst(self) -> WorstBreak | None:
-        """The broken query farthest out, an overflow before an underflow; None if nothing breaks."""
-        if self.overflows.any():
-            # A score that is NaN comes from a product past the largest float: nothing is farther out.
-            rank = np.where(np.isnan(self.largest_scores), np.inf, self.largest_scores)
-            return self._at(np.where(self.overflows, rank, -np.inf), ExpBreak.OVERFLOW)
-        if self.underflows.any():
-            return self._at(np.where(self.underflows, -self.largest_scores, -np.inf), ExpBreak.UNDERFLOW)
-        return None
-
-    def _at(self, rank: FloatArray, reason: ExpBreak) -> WorstBreak:
-        index = tuple(int(i) for i in np.unravel_index(int(np.argmax(rank)), rank.shape))
-        return WorstBreak(index, float(self.largest_scores[index]), reason)
+    overflows: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,49 +113,35 @@ class NumpyTransformer:
 
     def forward(self, seq: npt.ArrayLike) -> Attention:
         """The forward pass, stable for scores of any finite size. Raises ValueError on a wrong shape."""
-        with np.errstate(all="ignore"):
-            inputs, queries, keys, values, scores = self._scores(seq)
-            exps = np.exp(scores - scores.max(axis=-1, keepdims=True))  # (seq_len, seq_len), largest is 1
-            weights = exps / exps.sum(axis=-1, keepdims=True)
-            output = weights @ values  # (seq_len, seq_len) @ (seq_len, v_dim)
-        return Attention(inputs, queries, keys, values, scores, weights, output)
+        return self._attend(seq, lambda scores: _plain(scores - scores.max(axis=-1, keepdims=True)))
 
-    def plain_output(self, seq: npt.ArrayLike) -> FloatArray:
-        """(seq_len, v_dim): the assignment's own formula, exp of the scores over their sum, unstabilised.
+    def plain(self, seq: npt.ArrayLike) -> Attention:
+        """The assignment's own formula, exp of the scores over their sum, unstabilised.
 
         It breaks where the notebook breaks: NaN if an exp is infinite or all are zero, zeros if only
         the sum is infinite.
         """
-        with np.errstate(all="ignore"):
-            _, _, _, values, scores = self._scores(seq)
-            return np.asarray(_plain(scores) @ values)  # (seq_len, seq_len) @ (seq_len, v_dim)
+        return self._attend(seq, _plain)
 
-    def plain_attention(self, seq: npt.ArrayLike) -> FloatArray:
-        """(seq_len queries, seq_len keys): the attention weights of `plain_output`."""
-        with np.errstate(all="ignore"):
-            return _plain(self._scores(seq)[-1])
+    def sharp(self, seq: npt.ArrayLike) -> Attention:
+        """The limit of infinitely sharp attention: keys that tie for a query's maximum share it equally."""
+        return self._attend(seq, _sharp)
 
-    def overflow(self, seq: npt.ArrayLike) -> Overflow:
-        """Where `plain_output` breaks, and how."""
+    def worst_break(self, seq: npt.ArrayLike) -> Break | None:
+        """Where `plain` breaks: the query farthest out, an overflow before an underflow; None if nowhere."""
+        scores = self.plain(seq).scores
         with np.errstate(all="ignore"):
-            scores = self._scores(seq)[-1]
             totals = np.exp(scores).sum(axis=-1)  # (seq_len,)
-        return Overflow(scores.max(axis=-1), ~np.isfinite(totals), totals == 0)
-
-    def sharp_output(self, seq: npt.ArrayLike, tie_rtol: float = TIE_RTOL) -> FloatArray:
-        """(seq_len, v_dim): the output in the limit of infinitely sharp attention.
-
-        The keys whose score ties for a query's maximum share its attention equally.
-        """
-        with np.errstate(all="ignore"):
-            _, _, _, values, scores = self._scores(seq)
-            chosen = _sharp(scores, tie_rtol).astype(np.float64)
-            return np.asarray((chosen / chosen.sum(axis=-1, keepdims=True)) @ values)
-
-    def sharp_attention(self, seq: npt.ArrayLike) -> BoolArray:
-        """(seq_len queries, seq_len keys): the keys that share a query's attention once it is sharp."""
-        with np.errstate(all="ignore"):
-            return _sharp(self._scores(seq)[-1], TIE_RTOL)
+        largest = scores.max(axis=-1)  # (seq_len,)
+        # A score that is NaN comes from a product past the largest float: nothing is farther out.
+        above = np.where(np.isnan(largest), np.inf, largest)
+        overflows = ~np.isfinite(totals)
+        for broken, rank in ((overflows, above), (totals == 0, -largest)):
+            if broken.any():
+                worst = np.argmax(np.where(broken, rank, -np.inf))
+                index = tuple(int(i) for i in np.unravel_index(worst, broken.shape))
+                return Break(index, float(largest[index]), broken is overflows)
+        return None
 
     def gradients(self, seq: npt.ArrayLike, upstream: npt.ArrayLike) -> Gradients:
         """Gradients of (output * upstream).sum(); upstream has the output's shape. A batch is summed."""
@@ -216,16 +165,16 @@ class NumpyTransformer:
         pos[: d_inputs.shape[-2]] = _over_batch(d_inputs[..., self.input_dim :])
         return Gradients(Km, Qm, Vm, pos)
 
-    def _scores(
-        self, seq: npt.ArrayLike
-    ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
-        """Inputs, queries, keys, values, scores, as in `Attention`."""
-        inputs = self._with_positions(np.asarray(seq, dtype=np.float64))
-        queries = inputs @ self.Qm  # (seq_len, total_dim) @ (total_dim, qk_dim)
-        keys = inputs @ self.Km  # (seq_len, total_dim) @ (total_dim, qk_dim)
-        values = inputs @ self.Vm  # (seq_len, total_dim) @ (total_dim, v_dim)
-        scores = queries @ keys.mT / np.sqrt(self.qk_dim)  # (seq_len, qk_dim) @ (qk_dim, seq_len)
-        return inputs, queries, keys, values, scores
+    def _attend(self, seq: npt.ArrayLike, weigh: Callable[[FloatArray], FloatArray]) -> Attention:
+        with np.errstate(all="ignore"):
+            inputs = self._with_positions(np.asarray(seq, dtype=np.float64))
+            queries = inputs @ self.Qm  # (seq_len, total_dim) @ (total_dim, qk_dim)
+            keys = inputs @ self.Km  # (seq_len, total_dim) @ (total_dim, qk_dim)
+            values = inputs @ self.Vm  # (seq_len, total_dim) @ (total_dim, v_dim)
+            scores = queries @ keys.mT / np.sqrt(self.qk_dim)  # (seq_len, qk_dim) @ (qk_dim, seq_len)
+            weights = weigh(scores)  # (seq_len, seq_len)
+            output = weights @ values  # (seq_len, seq_len) @ (seq_len, v_dim)
+        return Attention(inputs, queries, keys, values, scores, weights, output)
 
     def _with_positions(self, seq: FloatArray) -> FloatArray:
         """(seq_len, total_dim)."""
@@ -248,9 +197,10 @@ def _plain(scores: FloatArray) -> FloatArray:
     return np.asarray(exps / exps.sum(axis=-1, keepdims=True))
 
 
-def _sharp(scores: FloatArray, tie_rtol: float) -> BoolArray:
-    slack = tie_rtol * np.abs(scores).max(axis=-1, keepdims=True)
-    return np.asarray(scores >= scores.max(axis=-1, keepdims=True) - slack)
+def _sharp(scores: FloatArray) -> FloatArray:
+    slack = TIE_RTOL * np.abs(scores).max(axis=-1, keepdims=True)
+    chosen = (scores >= scores.max(axis=-1, keepdims=True) - slack).astype(np.float64)
+    return np.asarray(chosen / chosen.sum(axis=-1, keepdims=True))
 
 
 def _matrix(name: str, value: Any) -> FloatArray:

@@ -62,7 +62,7 @@ class Verdict:
     def lands(self) -> bool:
         """In the limit of sharp attention every sequence would be right: it lands on the right tokens."""
         return all(
-            passes(self.task, self.transformer.sharp_output(batch.inputs), batch.expected).all()
+            passes(self.task, self.transformer.sharp(batch.inputs).output, batch.expected).all()
             for batch in self.task.all_sequences()
         )
 
@@ -87,7 +87,7 @@ def find_matrices(run: StudentRun, task: Task) -> Found:
 def judge(task: Task, matrices: Matrices) -> Verdict:
     """Run matrices, whose shapes fit, on every sequence of the task, in batches."""
     its, transformer = TASKS[task.value], _transformer(matrices)
-    outputs = ((transformer.plain_output(batch.inputs), batch.expected) for batch in its.all_sequences())
+    outputs = ((transformer.plain(batch.inputs).output, batch.expected) for batch in its.all_sequences())
     return Verdict(its, transformer, tuple(passes(its, *pair) for pair in outputs))
 
 

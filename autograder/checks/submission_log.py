@@ -177,7 +177,7 @@ def _task_record(record: TaskRecord | None, section: Section, task: Task, seed: 
         return f"{section.value}: not compared, because it holds NaN or infinity (see 1.2)."
     drawn = drawn_sequence(TASKS[task.value], seed)
     transformer = NumpyTransformer(shaped.Km, shaped.Qm, shaped.Vm, shaped.pos)
-    expected = transformer.plain_output(drawn.inputs[0]).reshape(-1)
+    expected = transformer.plain(drawn.inputs[0]).output.reshape(-1)
     if agree(record.output, expected):
         return ""
     return (

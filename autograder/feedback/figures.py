@@ -83,7 +83,7 @@ def panels(
     dims = [f"d{i}" for i in range(transformer.pos_dim)]
     into = ["A", "B", "C", "CLS"][: task.input_dim] + dims
     places = names if pos is None else [f"{name} p{i}" for i, name in enumerate(names)]
-    output, expected = transformer.plain_output(seq)[skipped:], batch.expected[index]
+    output, expected = transformer.plain(seq).output[skipped:], batch.expected[index]
     judged = np.sign(output) if task.only_sign else output
     right = np.isclose(judged, expected, rtol=settings.RTOL, atol=settings.TASK_ATOL)
     matrices = [Panel(name, getattr(transformer, name), into) for name in LAYERS]
@@ -94,7 +94,7 @@ def panels(
         tuple(Panel(name, getattr(attention, name), places) for name in ("keys", "queries", "values")),
         (
             Panel("scores", attention.scores, places, names),
-            Panel("attention weights", transformer.plain_attention(seq), places, names),
+            Panel("attention weights", transformer.plain(seq).attention_weights, places, names),
         ),
         (
             Panel("output", output, names[skipped:], wrong=~right),
@@ -111,8 +111,8 @@ def token_names(task: SequenceTask, batch: Batch, index: int) -> list[str]:
 def attention_table(task: SequenceTask, transformer: NumpyTransformer, batch: Batch, index: int) -> str:
     """One line per token: its attention to each token, its output, the expected output."""
     names = token_names(task, batch, index)
-    weights = transformer.plain_attention(batch.inputs[index])
-    output = transformer.plain_output(batch.inputs[index])
+    attention = transformer.plain(batch.inputs[index])
+    weights, output = attention.attention_weights, attention.output
     skipped = 1 if task.has_cls else 0
     rows = [["", "", *names, "output", "expected"]]
     for i, right in enumerate(batch.expected[index], skipped):

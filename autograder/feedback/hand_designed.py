@@ -17,7 +17,7 @@ from autograder import settings
 from autograder.assignment import MATRICES
 from autograder.feedback.messages import Message, passes, with_fallback
 from reference.tasks import TOKEN_NAMES, Batch, SequenceTask
-from reference.transformer import BoolArray, ExpBreak, FloatArray, NumpyTransformer
+from reference.transformer import BoolArray, FloatArray, NumpyTransformer
 
 ALLOWED: Final = "0.000001 %"
 """Of a query's attention: the notebook allows 1e-8 where 0 is expected."""
@@ -126,7 +126,7 @@ def _attention_findings(task: SequenceTask, transformer: NumpyTransformer) -> li
     broken = _break_finding(task, transformer)
     lands = all(
         not np.isfinite(transformer.forward(batch.inputs).scores).all()
-        or passes(task, transformer.sharp_output(batch.inputs), batch.expected).all()
+        or passes(task, transformer.sharp(batch.inputs).output, batch.expected).all()
         for batch in task.all_sequences()
     )
     if broken is not None and (lands or sharpening(task, transformer, shrink=True) is not None):
@@ -139,7 +139,7 @@ def _attention_findings(task: SequenceTask, transformer: NumpyTransformer) -> li
 
 def _break_finding(task: SequenceTask, transformer: NumpyTransformer) -> Finding | None:
     """Where the assignment's plain exp breaks, first among the shortest; with the factor that mends it."""
-    broken = ((batch, transformer.overflow(batch.inputs).worst()) for batch in task.all_sequences())
+    broken = ((batch, transformer.worst_break(batch.inputs)) for batch in task.all_sequences())
     batch, worst = next(((batch, worst) for batch, worst in broken if worst is not None), (None, None))
     if batch is None or worst is None:
         return None
@@ -148,7 +148,7 @@ def _break_finding(task: SequenceTask, transformer: NumpyTransformer) -> Finding
     if divisor is not None:
         do = f"Divide Km by {divisor:g}: with that, their attention passes on every sequence."
     spelled = batch.spell(worst.index[0])
-    if worst.reason is ExpBreak.OVERFLOW:
+    if worst.overflows:
         came = f"one reaches {worst.score:.4g}" if np.isfinite(worst.score) else "one is no number any more"
         what = (
             f"Your scores are too large: on {spelled} {came}, and exp() of more than about 709 is "
@@ -188,7 +188,7 @@ def _sharpness(task: SequenceTask, transformer: NumpyTransformer) -> Finding | N
 
 
 def _last_place(task: SequenceTask, transformer: NumpyTransformer) -> Finding | None:
-    attended = [transformer.sharp_attention(batch.inputs) for batch in task.all_sequences()[1:]]
+    attended = [transformer.sharp(batch.inputs).attention_weights > 0 for batch in task.all_sequences()[1:]]
     if not all(_only(each, each.shape[-1] - 1) for each in attended):
         return None
     turned = scaled(transformer, -1)
@@ -242,7 +242,7 @@ def _token_blind(matrix: FloatArray) -> FloatArray:
 
 
 def _by_content(task: SequenceTask, transformer: NumpyTransformer) -> Finding | None:
-    attended = transformer.sharp_attention(_TOKENS[None])[0]  # (token asking, token attended to)
+    attended = transformer.sharp(_TOKENS[None]).attention_weights[0] > 0  # (token asking, attended to)
     if attended.all():
         return _uniform(transformer)
     parts = []
@@ -271,7 +271,7 @@ def _uniform(transformer: NumpyTransformer) -> Finding:
 def _by_position(task: SequenceTask, transformer: NumpyTransformer) -> Finding | None:
     if transformer.pos is None or task.pos_rows is None:
         return None
-    attended = [transformer.sharp_attention(batch.inputs) for batch in task.all_sequences()[1:]]
+    attended = [transformer.sharp(batch.inputs).attention_weights > 0 for batch in task.all_sequences()[1:]]
     if all(each.all() for each in attended):
         return _uniform(transformer)
     equal = _equal_rows(transformer.pos[: task.pos_rows])
@@ -392,7 +392,7 @@ def _sign_finding(task: SequenceTask, transformer: NumpyTransformer) -> Finding 
 
 
 def _unique_attend_to_themselves(transformer: NumpyTransformer, batch: Batch) -> bool:
-    attended = transformer.sharp_attention(batch.inputs)[:, 1:, 1:]  # without CLS
+    attended = transformer.sharp(batch.inputs).attention_weights[:, 1:, 1:] > 0  # without CLS
     unique = batch.expected[..., 0] > 0  # (n, L)
     return bool(np.diagonal(attended, axis1=1, axis2=2)[unique].all())
 
@@ -403,7 +403,7 @@ def _unique_attend_to_themselves(transformer: NumpyTransformer, batch: Batch) ->
 def passes_everywhere(task: SequenceTask, transformer: NumpyTransformer) -> bool:
     """Whether every sequence is right."""
     return all(
-        passes(task, transformer.plain_output(batch.inputs), batch.expected).all()
+        passes(task, transformer.plain(batch.inputs).output, batch.expected).all()
         for batch in task.all_sequences()
     )
 

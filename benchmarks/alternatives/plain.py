@@ -122,7 +122,7 @@ class Homework(unittest.TestCase):
             ("attention_by_content", by_content(self.log), IDENTITY, CONTENT_SEED),
             ("attention_by_position", by_position(self.log), COPY_FIRST, POSITION_SEED),
         ):
-            output = transformer.plain_output(drawn_sequence(task, seed).inputs)
+            output = transformer.plain(drawn_sequence(task, seed).inputs).output
             np.testing.assert_allclose(self.log[section], output.ravel(), RTOL, ATOL)
         random.seed(MODEL_SEED), np.random.seed(MODEL_SEED), torch.manual_seed(MODEL_SEED)
         value = self.model(7, 4, 3, 2, 9)(torch.randn(8, 7)).detach().numpy().ravel()[2:7]
@@ -215,7 +215,7 @@ class Homework(unittest.TestCase):
         """The matrices solve a task on every sequence."""
         for batch in task.all_sequences():
             right = task.judge(
-                transformer.plain_output(batch.inputs), batch.expected, rtol=RTOL, atol=TASK_ATOL
+                transformer.plain(batch.inputs).output, batch.expected, rtol=RTOL, atol=TASK_ATOL
             )
             if not right.all():
                 self.fail(f"{(~right).sum()} of {len(right)} sequences are wrong")

@@ -63,7 +63,7 @@ def log_of_design(task: str, design: NumpyTransformer) -> StudentRun:
     def flat(array: np.ndarray) -> np.ndarray:
         return np.asarray(array, dtype=np.float64).reshape(-1)
 
-    output = design.plain_output(drawn_sequence(TASKS[task], SEEDS[task]).inputs[0])
+    output = design.plain(drawn_sequence(TASKS[task], SEEDS[task]).inputs[0]).output
     pos = None if design.pos is None else flat(design.pos)
     record = TaskRecord(flat(output), flat(design.Qm), flat(design.Km), flat(design.Vm), pos)
     places = {"content": None, "position": None, task.removeprefix("attention_by_"): record}

@@ -21,7 +21,7 @@ I3 = np.eye(3)
 def judged(task: SequenceTask, transformer: NumpyTransformer) -> tuple[BoolArray, ...]:
     """Which sequences pass, as the checks judge them."""
     return tuple(
-        passes(task, transformer.plain_output(batch.inputs), batch.expected) for batch in task.all_sequences()
+        passes(task, transformer.plain(batch.inputs).output, batch.expected) for batch in task.all_sequences()
     )
 
 

@@ -24,7 +24,7 @@ def passes(task, model) -> list[bool]:
     return [
         bool(ok)
         for batch in task.all_sequences()
-        for ok in task.judge(model.plain_output(batch.inputs), batch.expected, **NOTEBOOK)
+        for ok in task.judge(model.plain(batch.inputs).output, batch.expected, **NOTEBOOK)
     ]
 
 
@@ -36,7 +36,7 @@ def test_a_solution_is_right_on_every_sequence(task, model):
 @pytest.mark.parametrize(("task", "model"), EVERY_SOLUTION)
 def test_a_solution_stays_far_from_the_limits_of_exp(task, model):
     for batch in task.all_sequences():
-        assert np.abs(model.overflow(batch.inputs).largest_scores).max() < 300
+        assert np.abs(model.forward(batch.inputs).scores.max(axis=-1)).max() < 300
 
 
 @pytest.mark.parametrize(("task", "model"), EVERY_SOLUTION)
@@ -45,16 +45,17 @@ def test_a_solution_that_is_too_soft_still_attends_to_the_right_tokens(task, mod
     if task is not UNIQUE:  # where any number with the right sign will do
         assert not all(passes(task, soft))
     for batch in task.all_sequences():
-        assert task.judge(soft.sharp_output(batch.inputs), batch.expected, **NOTEBOOK).all()
+        assert task.judge(soft.sharp(batch.inputs).output, batch.expected, **NOTEBOOK).all()
 
 
 @pytest.mark.parametrize(("task", "model"), EVERY_SOLUTION)
 def test_scores_a_thousand_times_as_large_fail_exactly_where_exp_breaks(task, model):
     large = NumpyTransformer(model.Km * 1000, model.Qm, model.Vm, model.pos)
     batch = task.all_sequences()[-1]
-    broken = large.overflow(batch.inputs).broken[:, task.has_cls :].any(axis=-1)
+    sums = large.plain(batch.inputs).attention_weights.sum(axis=-1)
+    broken = ~np.isclose(sums, 1)[:, task.has_cls :].all(axis=-1)
     np.testing.assert_array_equal(
-        task.judge(large.plain_output(batch.inputs), batch.expected, **NOTEBOOK), ~broken
+        task.judge(large.plain(batch.inputs).output, batch.expected, **NOTEBOOK), ~broken
     )
     assert task.judge(large.forward(batch.inputs).output, batch.expected, **NOTEBOOK).all()
 
@@ -78,7 +79,7 @@ def test_the_plain_output_and_the_verdict_are_the_notebook_s_at_any_sharpness(ta
     for model in SOLUTIONS[task.name].values():
         model = NumpyTransformer(model.Km * sharpness, model.Qm, model.Vm, model.pos)
         batch = task.all_sequences()[3]
-        theirs, ours = notebook_outputs(model, batch.inputs), model.plain_output(batch.inputs)
+        theirs, ours = notebook_outputs(model, batch.inputs), model.plain(batch.inputs).output
         np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-300)
         kept = np.sign(theirs[:, 1:]) if task is UNIQUE else theirs
         verdicts = [np.allclose(o, e, rtol=1e-3) for o, e in zip(kept, batch.expected, strict=True)]
@@ -93,7 +94,7 @@ def recorded(task, seed: int, log):
     pos_dim = flat["V"].size // 3 - 3
     pos = np.reshape(log[f"{task.name}_pos"], (-1, pos_dim)) if pos_dim else None
     matrices = [flat[key].reshape(3 + pos_dim, -1) for key in "KQV"]
-    output = NumpyTransformer(*matrices, pos).plain_output(drawn_sequence(task, seed).inputs)
+    output = NumpyTransformer(*matrices, pos).plain(drawn_sequence(task, seed).inputs).output
     return np.array(log[task.name]), output
 
 
