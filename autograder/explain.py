@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from autograder import settings
 from autograder.assignment import CLASS_NAME, Task
-from autograder.checks.hand_designed import find_matrices, judge
+from autograder.checks.hand_designed import Verdict, find_matrices, judge
 from autograder.checks.pytorch_transformer import NUMBERS
 from autograder.checks.run import StudentRun
 from autograder.compare import compare
@@ -25,44 +24,40 @@ from autograder.grade import grade, run_student_code
 from autograder.pages import submission_page, there, write_page
 from autograder.sandbox.calls import Answer, Cell, Forward, Outcome, Raised
 from autograder.sandbox.host import ForkServer
-from autograder.submission.types import Matrices
 from autograder.text import NAME_LIMIT, clean
 from reference.solutions import SOLUTIONS
-from reference.tasks import TASKS
-from reference.transformer import Attention, FloatArray, NumpyTransformer
+from reference.transformer import Attention, BoolArray, FloatArray, NumpyTransformer
 
 _STEPS: Final = ("queries", "keys", "values", "scores", "attention_weights", "output")
 _SEQUENCES: Final = {"3.2": Task.CONTENT, "4.2": Task.POSITION, "5.1": Task.UNIQUE}
 _MAX_ROWS, _MAX_COLUMNS = 12, 16
 """What is beyond of a matrix is left out of the page."""
-_MAX_KEPT: Final = 400
-"""Matrices that one forward pass is watched making."""
+_MAX_KEPT: Final = 100_000
+"""Numbers of the matrices that one forward pass is watched making."""
 _RECORDER: Final = f"""
-import torch as _torch
-from torch.utils._python_dispatch import TorchDispatchMode as _Mode
-
 def _recording(forward):
+    import torch
+    from torch.utils._python_dispatch import TorchDispatchMode
+
     def recorded(self, *arguments, **named):
         kept = []
-        class Recorder(_Mode):
+
+        class Recorder(TorchDispatchMode):
             def __torch_dispatch__(mode, function, types, args=(), kwargs=None):
                 made = function(*args, **(kwargs or {{}}))
                 for one in made if isinstance(made, (tuple, list)) else (made,):
-                    if isinstance(one, _torch.Tensor) and one.is_floating_point() and len(kept) < {_MAX_KEPT}:
-                        kept.append(one.detach().clone())
+                    if isinstance(one, torch.Tensor) and one.is_floating_point() and one.dim() > 1:
+                        rows, columns = one.shape[-2:]
+                        if one.numel() == rows * columns <= 4096 and len(kept) < {_MAX_KEPT}:
+                            kept.extend((rows, columns, *one.double().flatten().tolist()))
                 return made
+
         try:
             with Recorder():
-                kept.append(forward(self, *arguments, **named).detach())
+                forward(self, *arguments, **named)
         except Exception:
             pass  # what came before it was made, and is shown
-        flat = []
-        for one in kept:
-            while one.dim() > 2 and one.shape[0] == 1:
-                one = one[0]
-            if one.dim() == 2 and one.numel() <= 4096:
-                flat += [float(one.shape[0]), float(one.shape[1]), *one.double().flatten().tolist()]
-        return _torch.tensor(flat, dtype=_torch.float64)
+        return torch.tensor(kept, dtype=torch.float64)
     return recorded
 
 {CLASS_NAME}.forward = _recording({CLASS_NAME}.forward)
@@ -119,15 +114,14 @@ def explain(upload: Path, fork_server: ForkServer, *, only: str = "", steps: int
 def _comparisons(run: StudentRun, fork_server: ForkServer) -> Iterator[dict[str, Any]]:
     """The first failing case of each check of the model, the first failing sequence of each task."""
     program = run.submission.program
-    for group, number in NUMBERS.items() if program is not None and run.outcomes else ():
-        wrong = next((one for one in run.forward[group] if not one.is_right), None)
-        if wrong is not None and program is not None:
-            cells = (*program.cells, Cell("the grader's recorder", _RECORDER))
+    cells = () if program is None else (*program.cells, Cell("the grader's recorder", _RECORDER))
+    for group, number in NUMBERS.items() if cells else ():
+        for wrong in [one for one in run.forward[group] if not one.is_right][:1]:
             (watched,) = fork_server.run(cells, (wrong.call,)).outcomes
             yield _of_model(number, wrong.call, wrong.outcome, watched)
     for number, task in _SEQUENCES.items():
-        if (run.submission.log or run.outcomes) and (matrices := find_matrices(run, task).matrices):
-            yield from _of_sequence(number, task, matrices)
+        if (matrices := find_matrices(run, task).matrices) is not None:
+            yield from _of_sequence(number, judge(task, matrices))
 
 
 def _of_model(number: str, call: Forward, outcome: Outcome, watched: Outcome) -> dict[str, Any]:
@@ -169,18 +163,17 @@ def _matched(
     Looked for from the end, each before the one after it: scores come before weights, weights before output.
     """
     found = {"output": output if output is not None and output.ndim == 2 else None}
+    steps = [getattr(reference, name) for name in _STEPS]
     for name in ("attention_weights", "scores", "values", "keys", "queries"):
-        expected = getattr(reference, name)
-        weights = found.get("attention_weights") if name == "scores" else None
-        places = [at for at, one in enumerate(made) if weights is None or not _same(one, weights)]
-        equal = [at for at in places if _same(made[at], expected)]
-        others = [getattr(reference, step) for step in _STEPS]
-        fit = [at for at in places if made[at].shape == expected.shape]
-        alike = [at for at in fit if not any(_same(made[at], other) for other in others)]
-        at = (equal or alike or [-1])[-1]
-        found[name] = made[at] if at >= 0 else None
-        if at >= 0 and name in ("attention_weights", "scores"):
-            made = made[:at]
+        expected, best = getattr(reference, name), -1
+        for at, one in enumerate(made):
+            right = _same(one, expected)
+            fits = one.shape == expected.shape and not any(_same(one, step) for step in steps)
+            if right or (fits and (best < 0 or not _same(made[best], expected))):
+                best = at
+        found[name] = made[best] if best >= 0 else None
+        if best >= 0 and name in ("attention_weights", "scores"):
+            made = [one for one in made[:best] if not _same(one, made[best])]
     return found
 
 
@@ -188,33 +181,31 @@ def _same(one: FloatArray, expected: FloatArray) -> bool:
     return one.shape == expected.shape and bool(_right(one, expected).all())
 
 
-def _right(one: FloatArray, expected: FloatArray, atol: float = settings.MODEL_ATOL) -> npt.NDArray[np.bool_]:
+def _right(one: FloatArray, expected: FloatArray, atol: float = settings.MODEL_ATOL) -> BoolArray:
     return np.isclose(one, expected, rtol=settings.RTOL, atol=atol)
 
 
-def _of_sequence(number: str, name: Task, matrices: Matrices) -> Iterator[dict[str, Any]]:
+def _of_sequence(number: str, judged: Verdict) -> Iterator[dict[str, Any]]:
     """The first sequence on which hand-designed matrices are wrong, beside one of the right answers."""
-    judged = judge(name, matrices)
-    every = np.concatenate(judged.right)
-    wrong = [
-        (batch, int(np.argmin(right)))
-        for batch, right in zip(judged.task.all_sequences(), judged.right, strict=True)
-        if not right.all()
-    ]
-    for batch, index in wrong[:1]:
+    task, every = judged.task, np.concatenate(judged.right)
+    for batch, right in zip(task.all_sequences(), judged.right, strict=True):
+        if right.all():
+            continue
+        index = int(np.argmin(right))
         seq = batch.inputs[index]
         student = vars(judged.transformer.forward(seq)) | {"output": judged.transformer.plain(seq).output}
-        reference = vars(next(iter(SOLUTIONS[name.value].values())).forward(seq))
+        reference = vars(next(iter(SOLUTIONS[task.name].values())).forward(seq))
         lines = [
             f"The sequence {batch.spell(index)}; {every.sum()} of {every.size} sequences are "
             "right. Other queries, keys and scores may be right, too: what counts is the output."
         ]
-        if TASKS[name.value].has_cls:
+        if task.has_cls:
             lines.append("The output's first row, that of CLS, is left out: nobody looks at it.")
             student, reference = ({**one, "output": one["output"][1:]} for one in (student, reference))
         steps = _steps(reference, student, ("output",), settings.TASK_ATOL)
         title = f"{number}: the first failing sequence"
         yield {"number": number, "title": title, "lines": lines, "steps": steps}
+        return
 
 
 def _steps(
@@ -227,15 +218,13 @@ def _steps(
     rows: list[dict[str, Any]] = []
     for name in _STEPS:
         expected, got = reference[name], student.get(name)
-        wrong = np.ones(expected.shape, dtype=bool)
-        if got is not None and got.shape == expected.shape:
-            wrong = ~_right(got, expected, atol)
-        differs = name in judged and bool(wrong.any())
+        right = got is not None and got.shape == expected.shape and _right(got, expected, atol)
+        differs = name in judged and not np.all(right)
         rows.append(
             {
                 "name": name.replace("_", " "),
                 "reference": _heat(expected),
-                "student": None if got is None else _heat(got, wrong if differs else None),
+                "student": None if got is None else _heat(got, right if differs else True),
                 "missing": "no matrix of {} rows and {} columns is made here".format(*expected.shape),
                 "differs": differs,
                 "first": differs and not any(row["differs"] for row in rows),
@@ -244,19 +233,12 @@ def _steps(
     return rows
 
 
-def _heat(matrix: FloatArray, wrong: npt.NDArray[np.bool_] | None = None) -> list[list[dict[str, Any]]]:
-    """The cells of a heatmap: white is zero, blue positive, orange negative, all on the matrix' own scale."""
-    finite = np.abs(matrix[np.isfinite(matrix)])
-    largest = float(finite.max()) if finite.size and finite.max() > 0 else 1.0
-    return [
-        [
-            {
-                "text": f"{value:.3g}",
-                "tint": "46 111 187" if value > 0 else "217 119 37",
-                "much": round(0.55 * min(1.0, abs(value) / largest), 2) if np.isfinite(value) else 0,
-                "wrong": bool(wrong is not None and wrong.shape == matrix.shape and wrong[i, j]),
-            }
-            for j, value in enumerate(row[:_MAX_COLUMNS])
-        ]
-        for i, row in enumerate(matrix[:_MAX_ROWS])
-    ]
+def _heat(matrix: FloatArray, right: BoolArray | bool = True) -> list[list[tuple[Any, ...]]]:
+    """Each cell of a heatmap, text, tint, its share, and whether it is right: white is zero, blue positive,
+    orange negative, all on the matrix' own scale."""
+    largest = np.abs(matrix[np.isfinite(matrix)]).max(initial=0.0) or 1.0
+    shares = np.where(np.isfinite(matrix), 0.55 * np.abs(matrix) / largest, 0.0).round(2)
+    tints = np.where(matrix > 0, "46 111 187", "217 119 37")
+    texts = np.vectorize("{:.3g}".format, otypes=[object])(matrix)
+    cut = (each[:_MAX_ROWS, :_MAX_COLUMNS] for each in np.broadcast_arrays(texts, tints, shares, right))
+    return [list(zip(*row, strict=True)) for row in zip(*cut, strict=True)]

@@ -7,7 +7,7 @@ Arrays of the cached batches are read-only.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
@@ -88,16 +88,22 @@ class SequenceTask:
         return np.asarray(np.isclose(got, np.asarray(expected), rtol=rtol, atol=atol).all(axis=(-2, -1)))
 
 
-@cache
-def drawn_sequence(task: SequenceTask, seed: int) -> Batch:
-    """A batch of one: the sequence that the notebook draws for the task after seeding with seed. Cached.
+def drawn_sequences(task: SequenceTask, seed: int) -> Iterator[Batch]:
+    """What the notebook draws for the task after seeding with seed: batches of one sequence, without end.
 
     The notebook seeds the global generators of random and numpy; here, generators of the same kind
     give the same draws and leave the global ones alone.
     """
-    seq_len = int(np.random.RandomState(seed).randint(1, task.max_len + 1))
-    tokens = random.Random(seed).choices(range(len(TOKEN_NAMES)), k=seq_len)  # noqa: S311 - the notebook's
-    return task.batch([tokens])
+    lengths, tokens = np.random.RandomState(seed), random.Random(seed)  # noqa: S311 - the notebook's
+    while True:
+        seq_len = int(lengths.randint(1, task.max_len + 1))
+        yield task.batch([tokens.choices(range(len(TOKEN_NAMES)), k=seq_len)])
+
+
+@cache
+def drawn_sequence(task: SequenceTask, seed: int) -> Batch:
+    """The first of `drawn_sequences`. Cached."""
+    return next(drawn_sequences(task, seed))
 
 
 def _same_tokens(tokens: IntArray) -> FloatArray:

@@ -147,9 +147,8 @@ class TaskMatrices:
 class Train:
     """Train a model built under seed by plain SGD on the mean squared error, one sequence a step.
 
-    lengths: of each step's sequence; inputs (steps, longest, input_dim) and targets (steps, longest -
-    ignored, v_dim) hold it first, then padding. ignored: rows of the output in front that have no target.
-    reference: the grader's own model instead of the student's.
+    sequences: of each step, inputs (seq_len, input_dim), and targets (at most seq_len, v_dim) of as many rows
+    of the output, its last ones. reference: the grader's own model instead of the student's.
 
     Answer: "losses" float64 (steps,), and the weights after the last step, as of `TaskMatrices`.
     """
@@ -157,10 +156,7 @@ class Train:
     sizes: Sizes
     seed: int
     learning_rate: float
-    lengths: tuple[int, ...]
-    inputs: FloatArray
-    targets: FloatArray
-    ignored: int = 0
+    sequences: tuple[tuple[FloatArray, FloatArray], ...]
     reference: bool = False
 
 
@@ -324,7 +320,7 @@ def accepts(call: Call, answer: Answer, max_items: int) -> bool:
     needed = set() if isinstance(call, Gradients) else forms.keys() - _OPTIONAL
     if not needed <= arrays.keys() <= forms.keys():
         return False
-    if isinstance(call, Train) and arrays["losses"].shape != (len(call.lengths),):
+    if isinstance(call, Train) and arrays["losses"].shape != (len(call.sequences),):
         return False
     if isinstance(call, TaskMatrices) and any(array.size > max_items for array in arrays.values()):
         return False

@@ -13,7 +13,7 @@ import torch
 
 from autograder.__main__ import main
 from autograder.assignment import Task
-from autograder.compare import SETTINGS, learn, sizes_of, training
+from autograder.compare import SHOWN, learn, sizes_of, training
 from autograder.sandbox.calls import Cell
 from autograder.sandbox.host import ForkServer
 from reference.solutions import SOLUTIONS
@@ -40,37 +40,33 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_content_is_trained_on_the_sequences_that_the_notebook_draws() -> None:
-    call = training(Task.CONTENT, SETTINGS[Task.CONTENT].usual, 30, reference=False)
+    call = training(Task.CONTENT, sizes_of(Task.CONTENT, None), 30)
     random.seed(227)
     np.random.seed(227)
     for step in range(30):
         length = np.random.randint(1, 7)
         expected = np.eye(3)[random.choices(range(3), k=length)]
-        assert call.lengths[step] == length
-        np.testing.assert_array_equal(call.inputs[step, :length], expected)
-        np.testing.assert_array_equal(call.targets[step, :length], expected)
+        np.testing.assert_array_equal(call.sequences[step], (expected, expected))
 
 
 def test_position_goes_on_after_the_sequence_that_the_notebook_recorded() -> None:
-    call = training(Task.POSITION, SETTINGS[Task.POSITION].usual, 30, reference=False)
+    call = training(Task.POSITION, sizes_of(Task.POSITION, None), 30)
     random.seed(2017)
     np.random.seed(2017)
     for step in range(-1, 30):
         length = np.random.randint(1, 5)
         expected = np.eye(3)[random.choices(range(3), k=length)]
         if step >= 0:
-            np.testing.assert_array_equal(call.inputs[step, :length], expected)
-            np.testing.assert_array_equal(
-                call.targets[step, :length], np.broadcast_to(expected[0], (length, 3))
-            )
+            inputs, targets = call.sequences[step]
+            np.testing.assert_array_equal(inputs, expected)
+            np.testing.assert_array_equal(targets, np.broadcast_to(expected[0], (length, 3)))
 
 
 def test_unique_tokens_have_cls_in_front_and_no_target_for_it() -> None:
-    call = training(Task.UNIQUE, SETTINGS[Task.UNIQUE].usual, 30, reference=False)
-    assert call.ignored == 1
-    assert (call.inputs[:, 0, 3] == 1).all()
-    assert set(call.targets.reshape(-1)) == {-1.0, 0.0, 1.0}
-    assert max(call.lengths) == 5
+    call = training(Task.UNIQUE, sizes_of(Task.UNIQUE, None), 30)
+    assert all(inputs[0, 3] == 1 and len(inputs) == len(targets) + 1 for inputs, targets in call.sequences)
+    assert {sign for _, targets in call.sequences for sign in targets.flat} == {-1.0, 1.0}
+    assert max(len(inputs) for inputs, _ in call.sequences) == 5
 
 
 @pytest.mark.parametrize("task", list(Task))
@@ -83,7 +79,7 @@ def test_the_model_has_the_sizes_of_the_hand_designed_matrices(task: Task) -> No
 
 def test_training_ends_where_the_notebooks_own_loop_ends(fork_server: ForkServer) -> None:
     steps = 40
-    learned = learn(fork_server, [Cell("cell 1", MODEL)], Task.CONTENT, SETTINGS[Task.CONTENT].usual, steps)
+    learned = learn(fork_server, [Cell("cell 1", MODEL)], Task.CONTENT, sizes_of(Task.CONTENT, None), steps)
     namespace: dict[str, type[torch.nn.Module]] = {}
     exec(MODEL, namespace)
     random.seed(227)
@@ -98,7 +94,7 @@ def test_training_ends_where_the_notebooks_own_loop_ends(fork_server: ForkServer
         loss.backward()
         optimizer.step()
     assert learned.why_reference == ""
-    assert learned.final_loss == loss.item()
+    assert learned.losses[-1] == loss.item()
     np.testing.assert_array_equal(learned.transformer.Km, model.Km.weight.detach().numpy().T)
 
 
@@ -121,20 +117,20 @@ def test_training_ends_where_the_notebooks_own_loop_ends(fork_server: ForkServer
 def test_a_model_that_cannot_be_trained_gives_way_to_the_reference(
     fork_server: ForkServer, source: str, why: str
 ) -> None:
-    learned = learn(fork_server, [Cell("cell 1", source)], Task.POSITION, SETTINGS[Task.POSITION].usual, 15)
+    learned = learn(fork_server, [Cell("cell 1", source)], Task.POSITION, sizes_of(Task.POSITION, None), 15)
     assert why in learned.why_reference
     assert np.isfinite(learned.transformer.Km).all()
 
 
 def test_without_code_the_reference_is_trained(fork_server: ForkServer) -> None:
-    learned = learn(fork_server, [], Task.CONTENT, SETTINGS[Task.CONTENT].usual, 15)
+    learned = learn(fork_server, [], Task.CONTENT, sizes_of(Task.CONTENT, None), 15)
     assert learned.why_reference == "there is no code to train"
 
 
 def test_the_reference_learns_every_task(fork_server: ForkServer) -> None:
     for task in (Task.CONTENT, Task.POSITION):
-        learned = learn(fork_server, [], task, SETTINGS[task].usual, 3000)
-        assert learned.recent_loss < 0.1, task
+        learned = learn(fork_server, [], task, sizes_of(task, None), 3000)
+        assert learned.losses[-1000:].mean() < 0.1, task
 
 
 def test_a_page_with_a_picture_of_each_task_is_written(plain: Path) -> None:
@@ -198,8 +194,8 @@ def test_wrong_usage_is_said(
     assert told in capsys.readouterr().err
 
 
-def test_every_task_has_a_setting() -> None:
-    assert {task.value for task in SETTINGS} == set(TASKS)
+def test_a_sequence_of_every_task_is_shown() -> None:
+    assert [task.value for task in SHOWN] == list(TASKS)
 
 
 @in_a_browser

@@ -35,9 +35,8 @@ SIZES = Sizes(3, 2, 3, 2, 4)
 
 def call(steps: int = 12, *, ignored: int = 0, reference: bool = False) -> Train:
     draws = np.random.default_rng(3)
-    lengths = tuple(int(n) for n in draws.integers(1 + ignored, 5, size=steps))
-    inputs = np.eye(3)[draws.integers(0, 3, size=(steps, 4))]
-    return Train(SIZES, 227, 0.03, lengths, inputs, inputs[:, ignored:], ignored, reference)
+    drawn = (np.eye(3)[draws.integers(0, 3, size=draws.integers(1 + ignored, 5))] for _ in range(steps))
+    return Train(SIZES, 227, 0.03, tuple((seq, seq[ignored:]) for seq in drawn), reference)
 
 
 def trained(train: Train) -> tuple[list[float], npt.NDArray[np.float32]]:
@@ -48,10 +47,10 @@ def trained(train: Train) -> tuple[list[float], npt.NDArray[np.float32]]:
     model = namespace["PytorchTransformer"](3, 2, 3, 2, 4)
     optimizer = torch.optim.SGD(model.parameters(), lr=train.learning_rate)
     losses = []
-    for length, inputs, targets in zip(train.lengths, train.inputs, train.targets, strict=True):
+    for inputs, targets in train.sequences:
         optimizer.zero_grad()
-        output = model(torch.FloatTensor(inputs[:length]))[train.ignored :]
-        loss = torch.nn.functional.mse_loss(output, torch.FloatTensor(targets[: length - train.ignored]))
+        output = model(torch.FloatTensor(inputs))[-len(targets) :]
+        loss = torch.nn.functional.mse_loss(output, torch.FloatTensor(targets))
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
