@@ -16,7 +16,6 @@ gradescope-utils' decorators say the rest; its partial_credit, whose score is in
 
 from __future__ import annotations
 
-import contextlib
 import html
 import io
 import math
@@ -24,6 +23,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from enum import Enum
 from numbers import Real
@@ -109,7 +109,6 @@ def run_checks(
     board: list[dict[str, Any]] = []
     faults: list[str] = []
     for check in checks:
-        _forget(check)
         entry, fault = _entry(check, board, limit)
         _forget(check)
         tests.append(entry)
@@ -166,30 +165,27 @@ def _entry(check: TestCase, board: list[dict[str, Any]], limit: int) -> tuple[di
     """The check's entry in results.json, and what the grader got wrong in it, or ""."""
     method = _method(check)
     number = str(getattr(method, "__number__", ""))
+    hide_errors = str(getattr(method, "__hide_errors__", "") or "")
     entry: dict[str, Any] = {"name": _name(check, number), "number": number}
-    verdict, text, printed = _Verdict.FAULT, "", ""
+    printed = ""
     points: float | None = None
     score: float | None = None
-    hide_errors = ""
     try:
         if (worth := getattr(method, "__weight__", None)) is not None:
             points = _number(worth, f"the points of {number or check.id()}", math.inf)
-        hide_errors = str(getattr(method, "__hide_errors__", "") or "")
         visibility = getattr(method, "__visibility__", "")
         if visibility not in ("", *VISIBILITIES):  # Gradescope would take it for visible
             raise GraderFault(
                 f"expected one of {', '.join(VISIBILITIES)} as the visibility of {number or check.id()}, "
                 f"got {visibility!r}: correct the decorator of {check.id()}"
             )
-        entry["visibility"] = visibility
-        entry["tags"] = [str(tag) for tag in getattr(method, "__tags__", ())]
+        entry |= {"visibility": visibility, "tags": [str(tag) for tag in getattr(method, "__tags__", ())]}
         verdict, text, printed = _ending(check)
         score = _score(check, verdict, points)
-        if verdict is _Verdict.PASSED and (row := _leaderboard(check)) is not None:
-            board.append(row)
+        if verdict is _Verdict.PASSED:
+            board += _leaderboard(check)
     except GraderFault as error:
-        verdict, text = _Verdict.FAULT, describe(error)
-        score = None if points is None else 0.0
+        verdict, text, score = _Verdict.FAULT, describe(error), None if points is None else 0.0
     attempted = verdict is not _Verdict.NOT_ATTEMPTED
     if score is not None:
         entry |= {"score": score, "max_score": points if attempted else 0.0}
@@ -198,20 +194,20 @@ def _entry(check: TestCase, board: list[dict[str, Any]], limit: int) -> tuple[di
         entry["status"] = "passed" if verdict is _Verdict.PASSED and full else "failed"
     entry = {key: value for key, value in entry.items() if value not in ("", [])}
     text_format = getattr(check, "output_format", "text")
-    if text_format not in FORMATS or verdict is _Verdict.FAULT:
-        text_format = "text"
-    shown = [text]
+    fault, shown = "", [text]
     if verdict is _Verdict.FAULT:
-        shown = [NOT_YOUR_FAULT, "" if hide_errors else f"For staff: {text}"]
+        fault, shown = text, [NOT_YOUR_FAULT, "" if hide_errors else f"For staff: {text}"]
     elif verdict is _Verdict.FAILED and hide_errors:
         shown = [hide_errors]
+    if text_format not in FORMATS or fault:
+        text_format = "text"
     if printed and text_format in MARKUP:
         printed = f"<pre>{html.escape(printed)}</pre>\n"
-    output = _joined("" if hide_errors else printed, *shown)
-    output, text_format = bounded(safe(output, text_format), text_format, limit)
+    output = safe(_joined("" if hide_errors else printed, *shown), text_format)
+    output, text_format = bounded(output, text_format, limit)
     if output:
         entry |= {"output": output, "output_format": text_format}
-    return entry, text if verdict is _Verdict.FAULT else ""
+    return entry, fault
 
 
 def _ending(check: TestCase) -> tuple[_Verdict, str, str]:
@@ -219,14 +215,10 @@ def _ending(check: TestCase) -> tuple[_Verdict, str, str]:
     printed = io.StringIO()
     verdict, text = _Verdict.PASSED, ""
     try:
-        with (
-            contextlib.redirect_stdout(printed),
-            contextlib.redirect_stderr(printed),
-            within(PART_CPU_SECONDS),
-        ):
+        if getattr(check, "__unittest_skip__", False):
+            raise SkipTest(getattr(check, "__unittest_skip_why__", ""))
+        with redirect_stdout(printed), redirect_stderr(printed), within(PART_CPU_SECONDS):
             try:
-                if getattr(check, "__unittest_skip__", False):
-                    raise SkipTest(getattr(check, "__unittest_skip_why__", ""))
                 check.setUp()
                 _method(check)()
             finally:
@@ -254,7 +246,7 @@ def _ending(check: TestCase) -> tuple[_Verdict, str, str]:
 
 def _tell_staff(check: TestCase, error: BaseException) -> None:
     """The traceback, on the output that Gradescope shows to staff alone."""
-    with contextlib.suppress(Exception):
+    with suppress(Exception):
         print(f"grader fault in {check.id()}:", file=sys.__stderr__)
         traceback.print_exception(error, file=sys.__stderr__)
 
@@ -293,6 +285,11 @@ def _layers(check: TestCase) -> Iterator[Any]:
         layer = getattr(layer, "__wrapped__", None)
 
 
+def _set(check: TestCase, name: str) -> list[Any]:
+    """What the check set for a decorator, as [value]; [] if it set nothing."""
+    return [vars(layer)[name] for layer in _layers(check) if name in vars(layer)][:1]
+
+
 def _forget(check: TestCase) -> None:
     for layer in _layers(check):
         for name in ("__score__", "__leaderboard_value__"):
@@ -309,9 +306,8 @@ def _score(check: TestCase, verdict: _Verdict, points: float | None) -> float | 
     if share is not None:
         share = _number(share, "the share it earned", 1.0)
         return points if share == 1.0 else round(points * share, 2)
-    for layer in _layers(check):
-        if hasattr(layer, "__score__"):
-            return _number(layer.__score__, "the score it set", points)
+    for score in _set(check, "__score__"):
+        return _number(score, "the score it set", points)
     if verdict is _Verdict.FAILED:
         return 0.0
     if any(getattr(layer, "__code__", None) is _PARTIAL_CODE for layer in _layers(check)):
@@ -319,18 +315,14 @@ def _score(check: TestCase, verdict: _Verdict, points: float | None) -> float | 
     return points
 
 
-def _leaderboard(check: TestCase) -> dict[str, Any] | None:
-    for layer in _layers(check):
-        if hasattr(layer, "__leaderboard_value__"):
-            value = layer.__leaderboard_value__
-            if not isinstance(value, str):
-                value = _number(value, "its leaderboard value", None)
-            return {
-                "name": layer.__leaderboard_column__,
-                "value": value,
-                "order": layer.__leaderboard_sort_order__,
-            }
-    return None
+def _leaderboard(check: TestCase) -> list[dict[str, Any]]:
+    """The row of a check that set a value for the leaderboard."""
+    name, order = (getattr(_method(check), f"__leaderboard_{of}__", "") for of in ("column", "sort_order"))
+    values = [
+        value if isinstance(value, str) else _number(value, "its leaderboard value", None)
+        for value in _set(check, "__leaderboard_value__")
+    ]
+    return [{"name": name, "value": value, "order": order} for value in values]
 
 
 def _number(value: object, what: str, top: float | None) -> float:

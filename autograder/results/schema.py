@@ -11,6 +11,7 @@ import json
 import math
 import os
 import re
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -107,14 +108,8 @@ def bounded(text: str, output_format: str, limit: int) -> tuple[str, str]:
         return text, output_format
     if output_format in MARKUP:
         return _REPLACED, "text"
-    low, high = 0, len(text)
-    while low < high:
-        middle = (low + high + 1) // 2
-        if json_size(text[:middle] + _CUT) <= limit:
-            low = middle
-        else:
-            high = middle - 1
-    return text[:low] + _CUT, output_format
+    too_long = bisect_right(range(1, len(text)), limit, key=lambda length: json_size(text[:length] + _CUT))
+    return text[:too_long] + _CUT, output_format
 
 
 def encode(results: dict[str, Any]) -> bytes:
@@ -183,22 +178,18 @@ def _not_sums(results: dict[str, Any]) -> Iterator[str]:
     """Check what a schema cannot: sums, ranges, uniqueness. Skips over what `_not_schema` reports."""
     tests = results.get("tests")
     tests = [test for test in tests if isinstance(test, dict)] if isinstance(tests, list) else []
-    top = []
-    for index, test in enumerate(tests):
-        score, points = _points(test.get("score")), _points(test.get("max_score"))
-        top.append(points)
-        if score > points:
-            yield f"results.tests[{index}].score: expected at most {points:g} points, got {score:g}"
-    if (total := _points(results.get("score"))) > math.fsum(top):
-        yield f"results.score: expected at most the tests' {math.fsum(top):g} points, got {total:g}"
+    top = [_points(test.get("max_score")) for test in tests]
+    holders = [(f"results.tests[{i}]", test, "", top[i]) for i, test in enumerate(tests)]
+    for where, holder, whose, most in [*holders, ("results", results, "the tests' ", math.fsum(top))]:
+        if (score := _points(holder.get("score"))) > most:
+            yield f"{where}.score: expected at most {whose}{most:g} points, got {score:g}"
+        output = holder.get("output")
+        if isinstance(output, str) and (size := json_size(output)) > MAX_OUTPUT_BYTES:
+            yield f"{where}.output: expected at most {MAX_OUTPUT_BYTES} bytes, got {size}"
     numbers = Counter(test["number"] for test in tests if isinstance(test.get("number"), str))
     for number, count in numbers.items():
         if count > 1:
             yield f"results.tests: expected each number once, got {number[:40]!r} {count} times"
-    for where, holder in [("results", results), *((f"results.tests[{i}]", t) for i, t in enumerate(tests))]:
-        output = holder.get("output")
-        if isinstance(output, str) and (size := json_size(output)) > MAX_OUTPUT_BYTES:
-            yield f"{where}.output: expected at most {MAX_OUTPUT_BYTES} bytes, got {size}"
 
 
 def _points(value: object) -> float:

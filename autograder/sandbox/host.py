@@ -77,8 +77,7 @@ class ForkServer:
     A fork server that died is started again by the next `run`. One run at a time; not for threads.
     """
 
-    def __init__(self, limits: RunLimits = DEFAULT_LIMITS, launched: Launched | None = None) -> None:
-        self._limits = limits
+    def __init__(self, launched: Launched | None = None) -> None:
         self._launched = launched
         self._ready = False
 
@@ -97,7 +96,7 @@ class ForkServer:
         is left of the upload's time; None: no bound but those of the calls. moment: see `Moment`. Raises
         SandboxFault if the sandbox itself fails.
         """
-        request = Request(tuple(cells), limits or self._limits, 0, moment)
+        request = Request(tuple(cells), limits or DEFAULT_LIMITS, 0, moment)
         with self._control() as control:
             return _run(control, request, calls, allowance or Allowance(math.inf, math.inf))
 

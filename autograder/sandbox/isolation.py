@@ -10,7 +10,6 @@ from __future__ import annotations
 import ctypes
 import json
 import os
-import select
 import socket
 import struct
 import sys
@@ -23,13 +22,13 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from autograder.errors import SandboxFault
 from autograder.sandbox.jail.confine import DESCRIPTORS, Layer
 from autograder.sandbox.jail.linux import syscall
 from autograder.sandbox.launch import handed_over, hear
-from autograder.sandbox.worker.server import ENDED, KILL, PROBE
+from autograder.sandbox.worker.server import ENDED, PROBE
 
-_SECONDS: Final = 30.0
+MAX_SECONDS: Final = 30
+"""After so long the fork that tries ends itself."""
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _OF_THE_GRADER: Final = ("autograder/settings.py", "reference/solutions.py")
 """Files of the project that no upload should read."""
@@ -87,14 +86,11 @@ class Isolation:
     @property
     def missing(self) -> tuple[str, ...]:
         """What does not hold, in words: first what is open, then what could not be tried."""
+        if not self.findings:
+            return ("the probes could not be run",)
         words = {Found.OPEN: "student code can ", Found.UNKNOWN: "not known: "}
-        said = [
-            f"{words[each]}{probe.value}"
-            for each in words
-            for probe, found in self.findings.items()
-            if found is each
-        ]
-        return tuple(said) if self.findings else ("the probes could not be run",)
+        found = self.findings.items()
+        return tuple(words[each] + probe.value for each in words for probe, its in found if its is each)
 
     @property
     def line(self) -> str:
@@ -159,22 +155,12 @@ def _ask(control: socket.socket, request: bytes) -> bytes:
     with handed_over(control, PROBE) as (write_fd, read_fd):
         with suppress(OSError):  # the fork is gone already: the control socket tells
             os.write(write_fd, request)
-        if not _hears_the_end(control):
-            control.sendall(KILL)
-            if not _hears_the_end(control):
-                raise SandboxFault("the fork server does not end its child")
+        while hear(control, 2.0 * MAX_SECONDS)[0] != ENDED:
+            pass
         os.set_blocking(read_fd, False)
-        try:
+        with suppress(BlockingIOError):
             return os.read(read_fd, 1 << 12)
-        except BlockingIOError:
-            return b""
-
-
-def _hears_the_end(control: socket.socket) -> bool:
-    while select.select([control], [], [], _SECONDS)[0]:
-        if hear(control)[0] == ENDED:
-            return True
-    return False
+    return b""
 
 
 # --- Inside the jail. ---

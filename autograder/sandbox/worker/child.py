@@ -20,7 +20,7 @@ from typing import Any, Final, NoReturn
 
 from autograder.sandbox import wire
 from autograder.sandbox.calls import Answer, Call, Outcome, Refusal, Refused, TaskMatrices
-from autograder.sandbox.isolation import Targets, is_readable, try_all
+from autograder.sandbox.isolation import MAX_SECONDS, Targets, is_readable, try_all
 from autograder.sandbox.jail.confine import Plan, close_all_but, confine
 from autograder.sandbox.wire import Request
 from autograder.sandbox.worker import model, torch_import, values
@@ -64,6 +64,7 @@ def probe(request_fd: int, answer_fd: int, jail: Jail) -> NoReturn:
     """
     try:
         arrange(request_fd, answer_fd)
+        signal.alarm(MAX_SECONDS)
         targets = Targets(**json.loads(os.read(REQUEST, _PROBE_REQUEST_BYTES)))
         readable = [number for number, path in enumerate(sys.path) if is_readable(path)]
         missing = confine(jail.plan, _PROBE_MEMORY_BYTES, _PROBE_CPU_SECONDS)
