@@ -131,7 +131,8 @@ def drawn_sizes(seed: int) -> tuple[CaseSizes, ...]:
 
 def _drawn(pattern: str, rng: np.random.RandomState) -> CaseSizes:
     while True:
-        a, b, c, d = (int(number) for number in rng.choice(np.arange(2, 14), 4, replace=False))
+        most = 5 if "L" in pattern else 13  # so that a loop over columns takes no more where rows are many
+        a, b, c, d = (int(number) for number in rng.choice(np.arange(2, most + 1), 4, replace=False))
         s, gap, long = int(rng.randint(15, 32)), int(rng.randint(1, 9)), int(rng.randint(50, 65))
         value = {"1": 1, "a": a, "b": b, "c": c, "d": d, "m": s + gap, "s": s, "M": long + gap, "L": long}
         width = value.get(pattern[3], 0)

@@ -64,6 +64,10 @@ AFTER_PROJECTIONS = {
     "broadcast and sum": """
         scores = (Q[:, None, :] * K[None, :, :]).sum(-1) / math.sqrt(self.d_k)
         out = (scores.softmax(-1)[:, :, None] * V[None]).sum(dim=1)""",
+    "column by column": """
+        scores = sum(Q[:, d : d + 1] * K[:, d] for d in range(self.d_k)) / math.sqrt(self.d_k)
+        weights = scores.softmax(-1)
+        out = torch.stack([weights @ V[:, column] for column in range(V.shape[1])], dim=1)""",
     "vmap": """
         attend = lambda q: torch.softmax(K @ q / math.sqrt(self.d_k), dim=0) @ V
         out = torch.vmap(attend)(Q)""",
