@@ -10,7 +10,6 @@ import argparse
 import json
 import os
 import shlex
-import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, suppress
@@ -22,12 +21,12 @@ from autograder.errors import AutograderError, UploadError, UsageError
 from autograder.progress import progress
 from autograder.regrade import grades
 from autograder.regrade.export import opened_zip, read_export
-from autograder.regrade.output_folder import Out, grader_hash, key_of
+from autograder.regrade.output_folder import Out, grader_hash
 from autograder.regrade.report import write_pages, write_report
 from autograder.regrade.scores import folded, moved, row_of, score_of_results
-from autograder.regrade.types import Entry, Gathered, GraderFactory, Row, Score, Status, Task
-from autograder.regrade.uploads import PLACE, digest_of, gather
-from autograder.regrade.workers import real_grader, run_jobs, run_on_cluster
+from autograder.regrade.types import Entry, GraderFactory, Row, Score, Status, Task
+from autograder.regrade.uploads import carried, digest_of
+from autograder.regrade.workers import Workers, cluster, graded, local_workers, real_grader
 from autograder.sandbox.jail.confine import guard_grader
 
 DONE, FAULT, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -196,7 +195,7 @@ def _grade(
     """Grade what has to be; gives the entries, with the damage met on the way, and how many were graded."""
     damage: dict[str, str] = {}
     grader = grader_hash()
-    graded = 0
+    count = 0
     with ExitStack() as stack:
         done = stack.enter_context(progress(len(entries), "Regrading"))
         archive = stack.enter_context(opened_zip(options.export)) if options.export.is_file() else None
@@ -204,30 +203,26 @@ def _grade(
         def tasks() -> Iterator[Task]:
             """What has to be graded, found out one by one as workers get free."""
             for entry in entries:
-                upload, place = entry.upload, out.workdir / entry.id / PLACE
-                if upload is not None:
+                if entry.upload is not None:
                     try:
-                        path = gather(upload, place, archive) if isinstance(upload, Gathered) else upload
-                        key = key_of(digest_of(path), grader)
+                        key = f"{digest_of(carried(entry.upload, archive))} {grader}"
                     except UploadError as error:
                         damage[entry.id] = str(error)
                     else:
                         if not out.stands(entry.id, key):
-                            yield Task(entry.id, key, path)
+                            yield Task(entry.id, key, carried(entry.upload, archive))
                             continue
-                shutil.rmtree(place.parent, ignore_errors=True)
                 done(False)
 
         if options.scheduler is None:
-            records = run_jobs(tasks(), factory, jobs=options.jobs, workdir=out.workdir)
+            workers: Workers = local_workers(factory, options.jobs, out.workdir)
         else:
-            records = run_on_cluster(tasks(), factory, address=options.scheduler, grader=grader)
-        for record in stack.enter_context(closing(records)):
+            workers = cluster(factory, options.scheduler, grader)
+        for record in stack.enter_context(closing(graded(tasks(), workers))):
             out.keep(record)
-            shutil.rmtree(out.workdir / record.id, ignore_errors=True)
-            graded += 1
+            count += 1
             done(True)
-    return [replace(entry, damage=damage.get(entry.id, entry.damage)) for entry in entries], graded
+    return [replace(entry, damage=damage.get(entry.id, entry.damage)) for entry in entries], count
 
 
 def _print_summary(rows: Sequence[Row], notes: Sequence[str], told: str, written: Sequence[Path]) -> None:

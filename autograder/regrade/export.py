@@ -17,15 +17,15 @@ import stat
 import struct
 import zipfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from itertools import count
 from pathlib import Path, PurePosixPath
-from typing import Final, Union
+from typing import Final
 
 from autograder.errors import UsageError
 from autograder.regrade.metadata import Metadata, read_metadata
-from autograder.regrade.types import Entry, Export, Gathered
+from autograder.regrade.types import Entry, Export, Upload
 from autograder.submission.files import ZIP_DAMAGE, kind_of
 from autograder.text import NAME_LIMIT, clean
 
@@ -43,7 +43,6 @@ _MAX_NAME_BYTES: Final = 255
 _MAX_PATH_BYTES: Final = 2000
 _UTF_8: Final = 0x8
 """In the second byte of a member's flags: its name says to be UTF-8."""
-_Place = Union[Path, zipfile.Path]
 
 
 def read_export(path: Path, *, folders_only: bool = False) -> Export:
@@ -54,11 +53,11 @@ def read_export(path: Path, *, folders_only: bool = False) -> Export:
     """
     notes: list[str] = []
     if path.is_dir():
-        export = _read(path, path, notes, folders_only)
+        export = _read(path, None, notes, folders_only)
     elif path.is_file() and zipfile.is_zipfile(path):
         try:
             with opened_zip(path, notes) as archive:
-                export = _read(path, zipfile.Path(archive), notes, folders_only)
+                export = _read(path, archive, notes, folders_only)
         except ZIP_DAMAGE as error:
             raise UsageError(
                 f"{path} cannot be read as a zip ({error}). Export the submissions again, or unpack it "
@@ -153,28 +152,37 @@ def _unsafe(info: zipfile.ZipInfo, name: str) -> str:
 # --- What the names say. ---
 
 
-def _children(folder: _Place) -> dict[str, _Place]:
-    """What lies in a folder, by name; without what systems and editors leave, and links on disk."""
-    found: list[_Place] = [
-        child for child in folder.iterdir() if not (isinstance(child, Path) and child.is_symlink())
-    ]
-    names = {child.name: child for child in found if child.name not in _LITTER}
-    return {name: names[name] for name in sorted(names) if not name.startswith(".")}
+def _on_disk(path: Path, notes: list[str]) -> set[str]:
+    """The names of everything below a folder, as a zip has them; notes gets the links, which are left out."""
+    names = set()
+    for folder, folders, files in os.walk(path):
+        for name in sorted((*folders, *files)):
+            place = Path(folder, name)
+            inner = place.relative_to(path).as_posix()
+            if place.is_symlink():
+                notes.append(f"left out: {_shown(inner)} is a link")
+            else:
+                names.add(f"{inner}/" if place.is_dir() else inner)
+    return names
 
 
-def _read(path: Path, top: _Place, notes: list[str], folders_only: bool) -> Export:
-    root, children = _root(top)
-    if isinstance(root, Path):
-        links = (child.name for child in sorted(root.iterdir()) if child.is_symlink())
-        notes += [f"left out: {_shown(name)} is a link" for name in links]
-    uploads = _uploads(root, children)
-    files = [name for name, child in children.items() if not child.is_dir()]
+def _read(path: Path, archive: zipfile.ZipFile | None, notes: list[str], folders_only: bool) -> Export:
+    """The names of folders end with a slash, as in a zip."""
+    names = _on_disk(path, notes) if archive is None else {*archive.namelist()}
+    root = _root(names, zipped=archive is not None)
+    uploads = _uploads(names, root, f"{path}/" if archive is None else "")
+    files = [name for name in uploads if root + name in names]
     if METADATA in files:
         if any(_KEY.fullmatch(name) for name in uploads.keys() - files):
             notes += [
                 f"{_shown(file)} lies beside the submissions: left out" for file in files if file != METADATA
             ]
-            metadata = _metadata(root / METADATA)
+            try:
+                ((_, file),) = uploads[METADATA]
+                with archive.open(file) if archive else Path(file).open("rb") as stream:
+                    metadata = read_metadata(stream)
+            except ZIP_DAMAGE as error:
+                metadata = Metadata(notes=[f"{METADATA} cannot be read: {error}"])
             export = _joined(metadata, {name: uploads[name] for name in uploads if name not in files})
             return replace(export, notes=(*notes, *export.notes))
         notes.append(f"{METADATA} belongs to none of these folders: it was left out")
@@ -184,21 +192,21 @@ def _read(path: Path, top: _Place, notes: list[str], folders_only: bool) -> Expo
         f"{_shown(name)} has a {METADATA}, which was taken for a student's file. If this is Gradescope's "
         "export, give the folder which that file lies in."
         for name in uploads
-        if (children[name] / METADATA).is_file()
+        if f"{root}{name}/{METADATA}" in names
     ]
     loose = [name for name in files if not _CANVAS.fullmatch(name)]
     if folders_only:
         uploads = {name: upload for name, upload in uploads.items() if name not in loose}
     else:
         _refuse_what_is_unclear(path, loose, folders=len(uploads) > len(files))
-    students: dict[str, list[tuple[str, str]]] = {}
+    students: dict[str, Upload] = {}
     for name in files:
         if match := _CANVAS.fullmatch(name):
-            file = uploads.pop(name)
-            source = file.files[0][1] if isinstance(file, Gathered) else str(file)
-            students.setdefault(f"{match[1]}_{match[2]}", []).append((match[3], source))
+            student = f"{match[1]}_{match[2]}"
+            ((_, source),) = uploads.pop(name)
+            students[student] = (*students.get(student, ()), (match[3], source))
     for student, own in students.items():
-        uploads[student if student not in uploads else f"{student} (files)"] = Gathered(tuple(own))
+        uploads[student if student not in uploads else f"{student} (files)"] = own
     entries = (
         Entry(id=one, upload=upload, folder=_shown(name))
         for one, (name, upload) in zip(ids_of_children(list(uploads), loose), uploads.items(), strict=True)
@@ -206,35 +214,37 @@ def _read(path: Path, top: _Place, notes: list[str], folders_only: bool) -> Expo
     return Export(_sorted(entries), tuple(notes))
 
 
-def _root(top: _Place) -> tuple[_Place, dict[str, _Place]]:
+def _root(names: Set[str], *, zipped: bool) -> str:
     """Where the submissions lie: beside the export's metadata, below folders that are alone in their own."""
-    folder, inside = top, _children(top)
-    levels = [(folder, inside)]
+    levels = [""]
     for _ in range(_DEEPEST + 1):
-        if METADATA in inside and any(_KEY.fullmatch(name) and at.is_dir() for name, at in inside.items()):
-            return folder, inside
-        if len(inside) != 1 or not (folder := next(iter(inside.values()))).is_dir():
+        inside = _uploads(names, levels[-1])
+        folders = [name for name in inside if levels[-1] + name not in names]
+        if METADATA in inside and any(map(_KEY.fullmatch, folders)):
+            return levels[-1]
+        if len(inside) != 1 or not folders:
             break
-        inside = _children(folder)
-        levels.append((folder, inside))
-    if isinstance(top, zipfile.Path) and len(levels) > 1:  # a zip of a folder is that folder
-        inside = levels[1][1]
-        if sum(at.is_dir() for at in inside.values()) > 1 and not any(map(_LOG.fullmatch, inside)):
+        levels.append(f"{levels[-1]}{folders[0]}/")
+    if zipped and len(levels) > 1:  # a zip of a folder is that folder
+        inside = _uploads(names, levels[1])
+        if sum(levels[1] + name not in names for name in inside) > 1 and not any(map(_LOG.fullmatch, inside)):
             return levels[1]
-    return levels[0]
+    return ""
 
 
-def _uploads(root: _Place, children: Mapping[str, _Place]) -> dict[str, Path | Gathered]:
-    """Each folder or file of root as the upload that it would be."""
-    if isinstance(root, Path):
-        return {name: root / name for name in children}
-    members: dict[str, list[tuple[str, str]]] = {name: [] for name in children}
-    for member in root.root.namelist():
-        if member.startswith(root.at) and not member.endswith("/"):
-            name, _, inner = member[len(root.at) :].partition("/")
-            if name in members:
-                members[name].append((inner or name, member))
-    return {name: Gathered(tuple(members[name]), children[name].is_file()) for name in children}
+def _uploads(names: Set[str], root: str, where: str = "") -> dict[str, Upload]:
+    """Each folder or file of root as the upload that it would be; without what systems and editors leave.
+
+    where: stands before the names of all files.
+    """
+    found: dict[str, list[tuple[str, str]]] = {}
+    for name in names:
+        child, _, inner = name[len(root) :].partition("/")
+        if name.startswith(root) and child and not child.startswith(".") and child not in _LITTER:
+            files = found.setdefault(child, [])
+            if not name.endswith("/"):
+                files.append((inner or child, where + name))
+    return {child: tuple(sorted(found[child])) for child in sorted(found)}
 
 
 def _refuse_what_is_unclear(path: Path, files: Sequence[str], *, folders: bool) -> None:
@@ -255,19 +265,11 @@ def _refuse_what_is_unclear(path: Path, files: Sequence[str], *, folders: bool) 
         )
 
 
-def _metadata(file: _Place) -> Metadata:
-    try:
-        with file.open("rb") as stream:
-            return read_metadata(stream)
-    except ZIP_DAMAGE as error:
-        return Metadata(notes=[f"{METADATA} cannot be read: {error}"])
-
-
 def _shown(name: str) -> str:
     return clean(name, NAME_LIMIT, joiners=True)
 
 
-def _joined(metadata: Metadata, uploads: Mapping[str, Path | Gathered]) -> Export:
+def _joined(metadata: Metadata, uploads: Mapping[str, Upload]) -> Export:
     """Puts the metadata's entries and the folders together; each may lack the other."""
     notes = list(metadata.notes)
     names = sorted({*metadata.entries, *metadata.damaged, *uploads})

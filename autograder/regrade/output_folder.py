@@ -40,11 +40,6 @@ def grader_hash() -> str:
     return hashlib.sha256(told.encode()).hexdigest()
 
 
-def key_of(upload_digest: str, grader: str) -> str:
-    """What must be the same for a result to stand."""
-    return hashlib.sha256(f"{upload_digest} {grader}".encode()).hexdigest()
-
-
 class Out:
     """The folder OUT, held by one regrade at a time; use it as `with Out.hold(path) as out`."""
 
@@ -79,6 +74,7 @@ class Out:
                     f"Another regrade is writing to {root}. Wait for it, or use another -o."
                 ) from error
             shutil.rmtree(out.workdir, ignore_errors=True)  # what a killed run left
+            out.workdir.mkdir()
             try:
                 yield out
             finally:

@@ -5,7 +5,7 @@ Names and emails live in `Submitter` alone, and only `grades`, `report` and the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import Enum
@@ -54,26 +54,19 @@ class Score:
     message: str = ""
 
 
-@dataclass(frozen=True)
-class Gathered:
-    """An upload whose files have to be brought together in a folder before it is graded.
-
-    files: the path that each has in the upload, and where it lies: its path on disk, or the member of the
-    export's zip. single: it is one file, not a folder.
-    """
-
-    files: tuple[tuple[str, str], ...]
-    single: bool = False
+Upload = tuple[tuple[str, str], ...]
+"""The files of an upload: the path that each has in it, and where it lies, on disk or in the export's zip."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One submission of the export. upload: where it lies, or what it is made of; None, and damage says why,
-    if it cannot be graded. attempts: how many came before. folder: its name in the export, safe to show.
+    """One submission of the export. upload: None, and damage says why, if it cannot be graded.
+
+    attempts: how many came before. folder: its name in the export, safe to show.
     """
 
     id: str
-    upload: Path | Gathered | None
+    upload: Upload | None
     submitters: tuple[Submitter, ...] = ()
     created_at: str = ""
     attempts: int = 0
@@ -105,7 +98,7 @@ class Record:
 
     results: the bytes of results.json, None if the grader gave none, and faults, its own, say why. diagnoses:
     short stable names of the mistakes recognised. timed_out: the student's code met a time limit. files: the
-    names and the source of what was graded. id, key: set by whoever handed out the `Task`.
+    names and the source of what was graded. id, key: those of the `Task`.
     """
 
     results: bytes | None = None
@@ -133,29 +126,20 @@ GraderFactory = Callable[[], AbstractContextManager[GradeFunction]]
 
 @dataclass(frozen=True)
 class PackedFile:
-    """A file that travels: its path inside the upload, and its bytes, or where the symbolic link points.
-
-    size: how long it is; more than data if it is a large one that the grader does not open.
-    """
+    """A file on its way: its path inside the upload, and its bytes, none of a large one that is not read."""
 
     name: str
     data: bytes
     size: int
-    link: bool = False
 
 
 @dataclass(frozen=True)
 class Task:
-    """One submission to grade: a path on this machine, or what travels to another one.
-
-    key: see `output_folder.key_of`. single: what travels is one file, not a folder.
-    """
+    """One submission to grade. key: what must be the same for its result to stand. files: read as needed."""
 
     id: str
     key: str
-    path: Path | None = None
-    parcel: tuple[PackedFile, ...] = ()
-    single: bool = False
+    files: Iterable[PackedFile]
 
 
 class Status(Enum):

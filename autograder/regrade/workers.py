@@ -1,9 +1,11 @@
 """Grades on this machine, a few worker processes, each with one fork server, or on a Dask cluster.
 
-Here the parent hands a worker one task at a time over a pipe and gets a `Record` back. A worker is a session
-of its own, so Ctrl-C reaches the parent alone. A worker that dies is replaced and its submission tried once
-more; one that dies again, or outlasts the watchdog, is reported as the grader's fault. A worker ends with its
-parent, in the middle of a submission too. (concurrent.futures and its kin cannot end one worker alone.)
+Either way a thread waits for each submission under way, and gets a `Record` back.
+
+On this machine each thread has a worker process of its own, which is a session of its own, so that Ctrl-C
+reaches the parent alone. A worker that dies is replaced and its submission tried once more; one that dies
+again, or outlasts the watchdog, is reported as the grader's fault. A worker ends with its parent, in the
+middle of a submission too. (concurrent.futures' own processes cannot be ended one alone.)
 
 On a cluster uploads travel as bytes, so workers need no shared disk; they need this project, in the same
 version, and run in its folder. No more work is under way than they can hold; when a worker dies, the
@@ -18,23 +20,23 @@ import gc
 import logging
 import multiprocessing
 import os
-import shutil
 import signal
 import tempfile
 import threading
 import traceback
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from multiprocessing.connection import Connection, wait
+from itertools import islice
+from multiprocessing.connection import Connection
 from pathlib import Path
-from time import monotonic
 from typing import Any, Final
 
 from autograder.errors import GraderFault, SandboxFault, UploadError, UsageError
 from autograder.regrade.output_folder import grader_hash
-from autograder.regrade.types import Fingerprint, GradeFunction, GraderFactory, Record, Task
-from autograder.regrade.uploads import PLACE, pack, unpack
+from autograder.regrade.types import Fingerprint, GradeFunction, GraderFactory, PackedFile, Record, Task
+from autograder.regrade.uploads import unpack
 from autograder.sandbox.jail import linux
 from autograder.settings import CALL_CPU_SECONDS, LOAD_CPU_SECONDS, MAX_FAILED_ATTEMPTS, WALL_FACTOR
 from autograder.text import clean
@@ -48,83 +50,101 @@ _FAULT_CHARS: Final = 1000
 _SECONDS_TO_ANSWER: Final = 15
 _TASKS_PER_THREAD: Final = 3
 """Enough that a worker of a cluster never waits for the next upload."""
-_LOST: Final = "the connection to the scheduler is lost. What is graded is kept: start it again"
+_MOST_THREADS: Final = 4096
+
+Workers = AbstractContextManager[tuple[Callable[[Task], Record], Callable[[], int]]]
+"""What waits for a task to be graded, and how many may be under way now. The first raises UploadError for
+its task alone, and other errors for all."""
 
 
-def run_jobs(
-    tasks: Iterable[Task],
-    factory: GraderFactory,
-    *,
-    jobs: int,
-    workdir: Path,
-    watchdog: float = WATCHDOG_SECONDS,
-) -> Generator[Record, None, None]:
+def graded(tasks: Iterable[Task], workers: Workers) -> Generator[Record, None, None]:
     """What came of each task, in the order in which they finish. Closing the iterator ends the workers.
 
-    tasks is taken from only when a worker is free. workdir: where workers may unpack uploads.
-    Raises SandboxFault if a worker cannot make what it needs: no submission would fare better.
+    tasks is taken from only when a worker can take it. Raises what the workers raise.
     """
     source = iter(tasks)
-    again: list[Task] = []
-    died: set[str] = set()
+    under_way: dict[Future[Record], Task] = {}
+    threads = ThreadPoolExecutor(_MOST_THREADS)
+    with workers as (grade, at_once):
+        try:
+            while True:
+                for task in islice(source, max(0, at_once() - len(under_way))):
+                    under_way[threads.submit(grade, task)] = task
+                if not under_way:
+                    return
+                for future in wait(under_way, return_when=FIRST_COMPLETED).done:
+                    task = under_way.pop(future)
+                    try:
+                        record = future.result()
+                    except UploadError as error:
+                        record = _failed(str(error))
+                    yield replace(record, id=task.id, key=task.key)
+        finally:
+            threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _failed(fault: str) -> Record:
+    return Record(faults=(clean(fault, _FAULT_CHARS),))
+
+
+# --- On this machine. ---
+
+
+@contextmanager
+def local_workers(
+    factory: GraderFactory, jobs: int, workdir: Path, watchdog: float = WATCHDOG_SECONDS
+) -> Iterator[tuple[Callable[[Task], Record], Callable[[], int]]]:
+    """So many worker processes, all gone at the end. workdir: for unpacked uploads.
+
+    Raises SandboxFault if a worker cannot make what it needs: no submission would fare better.
+    """
+    mine = threading.local()
     workers: list[_Worker] = []
-    try:
-        while True:
-            free = [worker for worker in workers if worker.task is None]
-            while free or len(workers) < jobs:
-                task = again.pop() if again else next(source, None)
-                if task is None:
-                    break
-                if not free:
-                    free.append(_Worker(factory, workdir))
-                    workers.append(free[0])
-                free.pop().give(task)
-            busy = [(worker, worker.task) for worker in workers if worker.task is not None]
-            if not busy:
-                return
-            first = min(worker.since for worker, _ in busy)
-            answered = wait([worker.pipe for worker, _ in busy], max(0.0, first + watchdog - monotonic()))
-            for worker, task in busy:
-                late = worker.pipe not in answered and monotonic() > worker.since + watchdog
-                if worker.pipe not in answered and not late:
-                    continue
-                record = None if late else worker.take()
-                if record is None:
-                    workers.remove(worker)
+    starting = threading.Lock()
+    over = False
+
+    def a_worker() -> _Worker:
+        with starting:
+            if over:
+                raise SandboxFault("the workers have been ended")
+            workers.append(_Worker(factory))
+            return workers[-1]
+
+    def grade(task: Task) -> Record:
+        with tempfile.TemporaryDirectory(dir=workdir, ignore_cleanup_errors=True) as folder:
+            path = unpack(task.files, Path(folder))
+            for _ in range(2):
+                worker = mine.worker = getattr(mine, "worker", None) or a_worker()
+                try:
+                    return worker.grade(path, watchdog)
+                except (EOFError, OSError) as error:
+                    mine.worker = None
                     worker.end()
-                    if task.id not in died and not late:
-                        died.add(task.id)
-                        again.append(task)
-                        continue
-                    how = "did not come back" if late else f"died twice ({worker.ending})"
-                    record = _failed(task, f"the grader {how} on this submission")
-                yield record
+                    if isinstance(error, TimeoutError):
+                        return _failed("the grader did not come back on this submission")
+            return _failed(f"the grader died twice ({worker.ending}) on this submission")
+
+    try:
+        yield grade, lambda: jobs
     finally:
+        with starting:
+            over = True
         for worker in workers:
             worker.process.terminate()
         for worker in workers:
             worker.end()
 
 
-def _failed(task: Task, fault: str) -> Record:
-    return Record(id=task.id, key=task.key, faults=(clean(fault, _FAULT_CHARS),))
-
-
 class _Worker:
-    """A worker process as the parent sees it. task None: it is free. since: when it got its task."""
+    """A worker process as its thread sees it."""
 
-    def __init__(self, factory: GraderFactory, workdir: Path) -> None:
-        self.task: Task | None = None
-        self.since = 0.0
+    def __init__(self, factory: GraderFactory) -> None:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_work, args=(theirs, factory, workdir), daemon=True)
-        # Until the worker has left our session, Ctrl-C would reach it too.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            self.process.start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        self.process = context.Process(target=_work, args=(theirs, factory), daemon=True)
+        # Until the worker has left our session, Ctrl-C would reach it too; this thread never hears of it.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        self.process.start()
         theirs.close()
 
     @property
@@ -132,25 +152,18 @@ class _Worker:
         code = self.process.exitcode
         return f"exit status {code}" if code is None or code >= 0 else signal.Signals(-code).name
 
-    def give(self, task: Task) -> None:
-        self.task, self.since = task, monotonic()
-        with contextlib.suppress(OSError):  # it is dead already, which the next wait finds out
-            self.pipe.send(task)
-
-    def take(self) -> Record | None:
-        """Its answer; None if it is dead. Raises SandboxFault if it cannot make what it needs."""
-        try:
-            answer: Record | str = self.pipe.recv()
-        except (EOFError, OSError):
-            return None
+    def grade(self, path: Path, watchdog: float) -> Record:
+        """Raises EOFError or OSError if it is dead; if it does not answer, TimeoutError, which is one."""
+        self.pipe.send(path)
+        if not self.pipe.poll(watchdog):
+            raise TimeoutError
+        answer: Record | str = self.pipe.recv()
         if isinstance(answer, str):
             raise SandboxFault(answer)
-        self.task = None
         return answer
 
     def end(self) -> None:
         """Make sure that the process is gone."""
-        self.pipe.close()
         self.process.terminate()
         self.process.join(_GOODBYE_SECONDS)
         if self.process.exitcode is None:
@@ -158,8 +171,8 @@ class _Worker:
             self.process.join()
 
 
-def _work(pipe: Connection, factory: GraderFactory, workdir: Path) -> None:
-    """The worker process: tasks in, one `Record` out for each, until the pipe is closed."""
+def _work(pipe: Connection, factory: GraderFactory) -> None:
+    """The worker process: paths of uploads in, one `Record` out for each, until the pipe is closed."""
     os.setsid()
     signal.signal(signal.SIGTERM, _leave)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
@@ -175,7 +188,7 @@ def _work(pipe: Connection, factory: GraderFactory, workdir: Path) -> None:
             gc.set_threshold(20_000, 20, 20)
             with contextlib.suppress(EOFError, OSError):
                 while True:
-                    pipe.send(grade_task(pipe.recv(), grade, workdir / str(os.getpid())))
+                    pipe.send(_record(pipe.recv(), grade))
     except GraderFault as fault:
         pipe.send(str(fault))
 
@@ -188,23 +201,16 @@ def _leave(*_: object) -> None:
 # --- The per-submission function: the same here and on a cluster. ---
 
 
-def grade_task(task: Task, grade: GradeFunction, workdir: Path) -> Record:
-    """Grade one submission; whatever goes wrong is a fault in what comes back, never an exception.
-
-    workdir: a folder of this worker's own, for an upload that has travelled.
-    """
-    place = workdir / PLACE
+def _record(path: Path, grade: GradeFunction) -> Record:
+    """Grade one upload; whatever goes wrong is a fault in what comes back, never an exception."""
     try:
-        path = task.path if task.path is not None else unpack(task.parcel, place, single=task.single)
-        return replace(grade(path), id=task.id, key=task.key)
-    except (GraderFault, UploadError) as error:
-        return _failed(task, str(error))
+        return grade(path)
+    except GraderFault as error:
+        return _failed(str(error))
     except Exception as error:  # a bug of the grader: staff need its place, and the rest go on
         last = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{Path(last.filename).name}, line {last.lineno}"
-        return _failed(task, f"{type(error).__name__}: {error} ({where})")
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
+        return _failed(f"{type(error).__name__}: {error} ({where})")
 
 
 @contextmanager
@@ -242,10 +248,11 @@ def real_grader() -> Iterator[GradeFunction]:
 # --- On a Dask cluster. ---
 
 
-def run_on_cluster(
-    tasks: Iterable[Task], factory: GraderFactory, *, address: str, grader: str
-) -> Generator[Record, None, None]:
-    """What came of each task, in the order in which they finish. grader: what every worker's hash must be.
+@contextmanager
+def cluster(
+    factory: GraderFactory, address: str, grader: str
+) -> Iterator[tuple[Callable[[Task], Record], Callable[[], int]]]:
+    """The workers of a cluster. grader: what the hash of each must be.
 
     Raises UsageError if Dask is not installed, or no scheduler or worker answers at address, and GraderFault
     if the scheduler is lost on the way.
@@ -266,51 +273,42 @@ def run_on_cluster(
         raise UsageError(
             f"No Dask scheduler answers at {address}: start one, or check the address."
         ) from error
+
+    def grade(task: Task) -> Record:
+        with _connected():
+            future = client.submit(_on_the_cluster, tuple(task.files), factory, grader, pure=False)
+            error = future.exception()
+            if isinstance(error, ModuleNotFoundError) or "deserialization of the task graph" in str(error):
+                raise UsageError(
+                    "The cluster cannot import the grader: start scheduler and workers in its folder, with "
+                    "`.venv/bin/python -m dask scheduler` and `.venv/bin/python -m dask worker ADDRESS "
+                    "--nthreads 1`."
+                )
+            if error is not None and not isinstance(error, UploadError):
+                return _failed(f"on the cluster: {type(error).__name__}: {error}")
+            record: Record = future.result()
+            return record
+
+    def at_once() -> int:
+        with _connected():
+            threads: int = sum(client.nthreads().values())
+            return max(2, _TASKS_PER_THREAD * threads)
+
     with client:
         try:
             client.wait_for_workers(1, timeout=_SECONDS_TO_ANSWER)
         except TimeoutError as error:
             raise UsageError(f"The scheduler at {address} has no workers: start one.") from error
-        try:
-            yield from _stream(client, dask.as_completed(), iter(tasks), factory, grader)
-        except OSError as error:  # asked while the scheduler was on its way out
-            raise GraderFault(_LOST) from error
+        yield grade, at_once
 
 
-def _stream(
-    client: Any, finished: Any, source: Iterator[Task], factory: GraderFactory, grader: str
-) -> Generator[Record, None, None]:
-    under_way: dict[str, Task] = {}
-
-    def submit() -> Iterator[Record]:
-        """Fill the workers up; gives what cannot be sent."""
-        wanted = max(2, _TASKS_PER_THREAD * sum(client.nthreads().values()))
-        while len(under_way) < wanted and (task := next(source, None)) is not None:
-            name, packed = f"regrade-{task.id}-{task.key[:16]}", task
-            if task.path is not None:
-                try:
-                    packed = replace(task, path=None, parcel=pack(task.path), single=not task.path.is_dir())
-                except UploadError as error:
-                    yield _failed(task, str(error))
-                    continue
-            under_way[name] = task
-            finished.add(client.submit(_grade, packed, factory, grader, pure=False, key=name))
-
-    yield from submit()
-    for future in finished:
-        if future.cancelled():
-            raise GraderFault(_LOST)
-        task, error = under_way.pop(future.key), future.exception()
-        if isinstance(error, ModuleNotFoundError) or "deserialization of the task graph" in str(error):
-            raise UsageError(
-                "The cluster cannot import the grader: start scheduler and workers in its folder, with "
-                "`.venv/bin/python -m dask scheduler` and `.venv/bin/python -m dask worker ADDRESS "
-                "--nthreads 1`."
-            )
-        failed = error and _failed(task, f"on the cluster: {type(error).__name__}: {error}")
-        yield failed or future.result()
-        future.release()
-        yield from submit()
+@contextmanager
+def _connected() -> Iterator[None]:
+    try:
+        yield
+    except (OSError, CancelledError) as error:
+        told = "the connection to the scheduler is lost. What is graded is kept: start it again"
+        raise GraderFault(told) from error
 
 
 _one_at_a_time = threading.Lock()
@@ -324,13 +322,10 @@ def _grader(factory: GraderFactory) -> GradeFunction:
     return _open.enter_context(factory())
 
 
-def _grade(task: Task, factory: GraderFactory, grader: str) -> Record:
+def _on_the_cluster(files: tuple[PackedFile, ...], factory: GraderFactory, grader: str) -> Record:
     """Runs on a worker."""
     if _own_hash() != grader:
-        return _failed(task, "a worker has another version of the grader: update it")
+        return _failed("a worker has another version of the grader: update it")
     # One fork server in each process, and checks that are made for one at a time: threads wait here.
-    with _one_at_a_time, tempfile.TemporaryDirectory(prefix="regrade-") as workdir:
-        try:
-            return grade_task(task, _grader(factory), Path(workdir))
-        except GraderFault as error:
-            return _failed(task, str(error))
+    with _one_at_a_time, tempfile.TemporaryDirectory(prefix="regrade-") as folder:
+        return _record(unpack(files, Path(folder)), _grader(factory))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
+import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -13,8 +14,8 @@ from typing import Any
 import yaml
 
 from autograder.regrade.export import opened_zip
-from autograder.regrade.types import Entry, Gathered
-from autograder.regrade.uploads import gather
+from autograder.regrade.types import Entry, PackedFile
+from autograder.regrade.uploads import carried, unpack
 from tests.answers.answer import PLAIN_FORWARD, PLAIN_START, Answer
 from tests.answers.run import log_of
 from tests.answers.upload import LOG, NOTEBOOK, Files, notebook_text, script_text
@@ -219,15 +220,18 @@ def zipped(folder: Path, path: Path) -> Path:
     return path
 
 
-def path_of(entry: Entry, export: Path, place: Path) -> Path:
-    """What would be graded of an entry of this export; its files are brought together in place."""
+def files_of(entry: Entry, export: Path) -> tuple[PackedFile, ...]:
+    """What would be graded of an entry of this export."""
     assert entry.upload is not None
-    if not isinstance(entry.upload, Gathered):
-        return entry.upload
     if export.is_dir():
-        return gather(entry.upload, place, None)
+        return tuple(carried(entry.upload, None))
     with opened_zip(export) as archive:
-        return gather(entry.upload, place, archive)
+        return tuple(carried(entry.upload, archive))
+
+
+def path_of(entry: Entry, export: Path, folder: Path) -> Path:
+    """The same, unpacked into a new folder below this one."""
+    return unpack(files_of(entry, export), Path(tempfile.mkdtemp(dir=folder)))
 
 
 def write_plain(folder: Path, uploads: Mapping[str, Mapping[str, str]]) -> Path:

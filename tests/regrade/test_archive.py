@@ -12,7 +12,7 @@ from autograder.errors import UploadError, UsageError
 from autograder.regrade.export import read_export
 from autograder.regrade.uploads import digest_of
 from autograder.settings import MIB
-from tests.regrade.exports import METADATA, path_of, write_plain, zipped
+from tests.regrade.exports import METADATA, files_of, path_of, write_plain, zipped
 
 TWO = "submission_1:\n  :score: 1\nsubmission_2:\n  :score: 2\n"
 OTHER = ("x/submission_2/a", "2")
@@ -27,10 +27,10 @@ def zip_of(folder: Path, *members: tuple[str, str], metadata: str = f"x/{METADAT
 
 
 def files(export: Path, folder: Path) -> list[list[str]]:
-    """What each upload is unpacked to; its folder is folder/submission, and nothing may get out of it."""
+    """What each upload is unpacked to; below folder, and nothing may get out of it."""
     found = []
     for entry in read_export(export).entries:
-        path = path_of(entry, export, folder / "submission")
+        path = path_of(entry, export, folder)
         found.append(sorted(p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file()))
     return found
 
@@ -74,8 +74,7 @@ def test_an_empty_folder_is_a_submission_without_files_as_it_is_on_disk(tmp_path
     folder = write_plain(tmp_path / "export", {"1": {}, "2": {"a": "1"}})
     path = zipped(folder, tmp_path / "export.zip")
     for one, other in zip(read_export(folder).entries, read_export(path).entries, strict=True):
-        place = path_of(other, path, tmp_path / "submission")
-        assert digest_of(path_of(one, folder, place)) == digest_of(place)
+        assert files_of(one, folder) == files_of(other, path)
     assert files(path, tmp_path) == [[], ["a"]]
 
 
@@ -93,9 +92,9 @@ def test_an_lzma_member_that_is_damaged_costs_its_own_submission_only(tmp_path: 
     path = zip_of(tmp_path, ("x/submission_1/a", text), OTHER, how=zipfile.ZIP_LZMA)
     damaged_lzma(path)
     first, second = read_export(path).entries
-    assert digest_of(path_of(second, path, tmp_path / "submission"))
+    assert digest_of(files_of(second, path))
     with pytest.raises(UploadError, match="a of the upload cannot be read"):
-        path_of(first, path, tmp_path / "submission")
+        files_of(first, path)
 
 
 def set_bit_of_encryption(data: bytearray) -> None:
@@ -183,7 +182,7 @@ def test_zeros_without_end_are_their_own_uploads(tmp_path: Path, monkeypatch: py
     zeros = [(f"x/submission_1/{number}.ipynb", "\0" * MIB) for number in range(40)]
     path = zip_of(tmp_path, *zeros, ("x/submission_2/a", "2"), how=zipfile.ZIP_DEFLATED)
     first, second = read_export(path).entries
-    place = path_of(first, path, tmp_path / "submission")
+    place = path_of(first, path, tmp_path)
     assert sum(file.stat().st_blocks * 512 for file in place.iterdir()) <= 5 * MIB
     assert {file.stat().st_size for file in place.iterdir()} == {MIB}
-    assert path_of(second, path, tmp_path / "other").is_dir()
+    assert path_of(second, path, tmp_path).is_dir()

@@ -187,7 +187,8 @@ def test_a_worker_whose_parent_was_killed_ends(export: Path, tmp_path: Path, oth
 
 
 def _children(pid: int) -> list[str]:
-    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    by_thread = Path(f"/proc/{pid}/task").glob("*/children")
+    return [child for children in by_thread for child in children.read_text().split()]
 
 
 def _alive(pid: int) -> bool:

@@ -10,8 +10,8 @@ import pytest
 from autograder.errors import UploadError, UsageError
 from autograder.regrade.export import read_export
 from autograder.regrade.types import Entry, Score
-from autograder.regrade.uploads import digest_of, pack, unpack
-from tests.regrade.exports import METADATA, path_of, write_plain, zipped
+from autograder.regrade.uploads import digest_of
+from tests.regrade.exports import METADATA, files_of, path_of, write_plain, zipped
 
 TWO = {"11": {"a.txt": "one", "sub/b.txt": "two"}, "12": {"a.txt": "three"}}
 
@@ -34,16 +34,14 @@ def test_a_folder_and_its_zip_give_the_same_entries_and_uploads(export: Path, tm
     path = zipped(export, tmp_path / "export.zip")
     for one, other in zip(read_export(export).entries, read_export(path).entries, strict=True):
         assert replace(one, upload=None) == replace(other, upload=None)
-        on_disk, in_zip = path_of(one, export, tmp_path), path_of(other, path, tmp_path / "submission")
-        assert digest_of(on_disk) == digest_of(in_zip)
-        parcel = pack(on_disk)
-        assert digest_of(unpack(parcel, tmp_path / "travelled", single=False)) == digest_of(on_disk)
+        assert files_of(one, export) == files_of(other, path)
+        assert digest_of(files_of(one, export)) == digest_of(files_of(other, path))
 
 
 def test_a_zip_is_unpacked_to_the_files_of_the_folder(export: Path, tmp_path: Path) -> None:
     path = zipped(export, tmp_path / "export.zip")
     entry = read_export(path).entries[0]
-    place = path_of(entry, path, tmp_path / "submission")
+    place = path_of(entry, path, tmp_path)
     found = {p.relative_to(place).as_posix(): p.read_text() for p in place.rglob("*") if p.is_file()}
     assert found == TWO["11"]
 
@@ -124,7 +122,7 @@ def test_a_zip_of_anything_has_one_submission_per_folder_or_file(tmp_path: Path)
         archive.writestr("class/chen.json", "3")
     entries = {entry.id: entry for entry in read_export(path).entries}
     assert set(entries) == {"ana", "ben", "chen"}
-    single = path_of(entries["chen"], path, tmp_path / "submission")
+    (single,) = path_of(entries["chen"], path, tmp_path).iterdir()
     assert (single.name, single.read_text()) == ("chen.json", "3")
 
 
@@ -146,19 +144,19 @@ def test_links_and_paths_that_leave_the_zip_are_left_out_and_told(tmp_path: Path
         archive.writestr(link, "/etc/passwd")
         archive.writestr("x/submission_1/../../../evil", "1")
     found = read_export(path)
-    place = path_of(found.entries[0], path, tmp_path / "submission")
+    place = path_of(found.entries[0], path, tmp_path)
     assert [file.name for file in place.rglob("*")] == ["log.json"]
     assert len(found.notes) == 2
 
 
-def test_a_link_in_a_folder_is_not_followed(tmp_path: Path) -> None:
-    (tmp_path / "ana").mkdir()
+def test_a_link_in_a_folder_is_left_out_and_told(tmp_path: Path) -> None:
+    (tmp_path / "class" / "ana").mkdir(parents=True)
     (tmp_path / "secret").write_text("secret")
-    (tmp_path / "ana" / "link").symlink_to(tmp_path / "secret")
-    (file,) = pack(tmp_path / "ana")
-    assert file.link
-    assert b"secret" in file.data
-    assert file.data != b"secret"
+    (tmp_path / "class" / "ana" / "link").symlink_to(tmp_path / "secret")
+    (tmp_path / "class" / "ben").symlink_to(tmp_path)
+    found = read_export(tmp_path / "class")
+    assert [(entry.id, files_of(entry, tmp_path)) for entry in found.entries] == [("ana", ())]
+    assert found.notes == ("left out: ben is a link", "left out: ana/link is a link")
 
 
 def test_a_damaged_member_costs_its_own_submission_only(export: Path, tmp_path: Path) -> None:
@@ -169,9 +167,9 @@ def test_a_damaged_member_costs_its_own_submission_only(export: Path, tmp_path: 
     data[at + 40 + len("assignment_77_export/submission_12/a.txt") - 8] ^= 0xFF
     path.write_bytes(data)
     first, second = read_export(path).entries
-    assert digest_of(path_of(first, path, tmp_path / "submission"))
+    assert digest_of(files_of(first, path))
     with pytest.raises(UploadError):
-        path_of(second, path, tmp_path / "submission")
+        files_of(second, path)
 
 
 @pytest.mark.parametrize("name", ["nothing", "text.zip", "empty"])
@@ -220,7 +218,7 @@ def test_canvas_files_are_grouped_by_student(tmp_path: Path) -> None:
         (tmp_path / name).write_text("{}")
     entries = {entry.id: entry for entry in read_export(tmp_path).entries}
     assert set(entries) == {"ruizana_11", "lil_12"}
-    place = path_of(entries["ruizana_11"], tmp_path, tmp_path / "work")
+    place = path_of(entries["ruizana_11"], tmp_path, tmp_path)
     assert {file.name for file in place.iterdir()} == {"submission_log.json", "hw.ipynb"}
 
 
@@ -282,7 +280,7 @@ def test_the_tree_of_another_system_is_a_class(
     assert len(entries) == len(ids)
     for entry, expected in zip(sorted(entries, key=lambda one: one.id), ids, strict=True):
         assert entry.id.startswith(expected)
-        place = path_of(entry, export, tmp_path / "place")
+        place = path_of(entry, export, tmp_path)
         assert any(file.suffix in (".ipynb", ".json") for file in place.rglob("*"))
 
 

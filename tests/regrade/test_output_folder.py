@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from autograder.errors import UsageError
-from autograder.regrade.output_folder import Out, key_of
+from autograder.regrade.output_folder import Out
 from autograder.regrade.types import Record
 
 
@@ -63,7 +63,3 @@ def test_a_folder_that_cannot_be_made_is_wrong_usage(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match="Cannot write"), Out.hold(tmp_path / "file" / "OUT"):
         pass
-
-
-def test_the_key_follows_upload_and_grader() -> None:
-    assert len({key_of("a", "b"), key_of("a", "c"), key_of("b", "b")}) == 3
