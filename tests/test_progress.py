@@ -8,7 +8,7 @@ import re
 import pytest
 
 from autograder import progress as module
-from autograder.progress import Rate, progress
+from autograder.progress import pace, progress
 
 
 @pytest.fixture
@@ -19,20 +19,19 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def test_what_stood_already_does_not_count_for_rate_and_time_left(clock: list[float]) -> None:
-    pace = Rate(100)
-    for _ in range(80):
-        pace.count(worked=False)
-    for _ in range(10):
-        pace.count(worked=True)
-    clock[0] += 5.0
-    assert str(pace) == "2.0/s, about 5 s left"
+    stream = io.StringIO()
+    with progress(100, "Regrading", stream) as done:
+        for _ in range(80):
+            done(False)
+        for _ in range(9):
+            done(True)
+        clock[0] += 5.0
+        done(True)
+    assert stream.getvalue().startswith("Regrading: 90 of 100, 2.0/s, about 5 s left\n")
 
 
-def test_before_anything_is_graded_no_rate_is_made_up(clock: list[float]) -> None:
-    pace = Rate(100)
-    pace.count(worked=False)
-    clock[0] += 1.0
-    assert str(pace) == ""
+def test_before_anything_is_graded_no_rate_is_made_up() -> None:
+    assert pace(99, 0, 1.0) == ""
 
 
 def test_where_there_is_no_terminal_plain_lines_come_now_and_then(clock: list[float]) -> None:
