@@ -148,21 +148,19 @@ def folded(text: str) -> str:
     return "".join(char for char in marks if not unicodedata.combining(char))
 
 
-def old_of(row: Row) -> dict[str, TestScore]:
-    """The old score of each test, by the title that it has now: that of its number, else of its name."""
-    numbers: dict[str, TestScore] = {}
-    names: dict[str, TestScore] = {}
+def paired(row: Row) -> list[tuple[TestScore | None, TestScore | None]]:
+    """Each test beside what it was, found by its number, else by its name; at the end those that are gone."""
+    olds: dict[tuple[int, str], TestScore] = {}
     for old in row.entry.before.tests:
-        number, name = _number_and_name(old)
-        numbers.setdefault(number, old)
-        names.setdefault(name, old)
-    numbers.pop("", None)
-    found = {}
-    for test in row.now.tests if names else ():
-        number, name = _number_and_name(test)
-        if old_one := numbers.get(number) or names.get(name):
-            found[test.title] = old_one
-    return found
+        for key in enumerate(_number_and_name(old)):
+            olds.setdefault(key, old)
+    olds.pop((0, ""), None)
+    pairs: list[tuple[TestScore | None, TestScore | None]] = []
+    for test in row.now.tests:
+        by_number, by_name = enumerate(_number_and_name(test))
+        pairs.append((test, olds.get(by_number) or olds.get(by_name)))
+    found = [old for _, old in pairs]
+    return pairs + [(None, old) for old in row.entry.before.tests if old not in found]
 
 
 def _number_and_name(test: TestScore) -> tuple[str, str]:

@@ -93,7 +93,7 @@ const kinds = {
   any: (row) => Boolean(row.change),
   up: (row) => row.change > 0,
   down: (row) => row.change < 0,
-  verdict: (row) => row.tests.some((test) => test.now !== null && test.before !== null && test.passed !== test.passedBefore),
+  verdict: (row) => row.tests.some((test) => test.now !== null && test.before !== null && (test.kind === "full") !== test.passedBefore),
   points: (row) => !kinds.verdict(row) && row.tests.some(changed),
   message: (row) => row.tests.some((test) => test.before !== null && reworded(test)) && !row.tests.some(changed),
 };

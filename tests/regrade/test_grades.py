@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from autograder.regrade.grades import as_json, write_canvas, write_grades, write_gradescope
-from autograder.regrade.scores import checks_of, old_of
+from autograder.regrade.scores import checks_of, paired
 from autograder.regrade.types import (
     Entry,
     Record,
@@ -156,12 +157,14 @@ def test_an_old_test_is_found_by_number_or_else_by_name() -> None:
     )
     now = Score(0.0, tuple(TestScore(number, name, 0, 10, "") for number, name in names))
     one = Row(Entry("1", None, before=Score(3.0, old)), Status.GRADED, (), now, Record())
-    assert old_of(one) == {
-        "2.9 check 2.9": old[0],
-        "2.10 check 2.10": old[1],
-        "2.9 anew": old[0],
-        "renamed": old[1],
-    }
+    assert paired(one) == [*zip(now.tests, (old[0], old[1], old[0], old[1], None), strict=True)]
+
+
+def test_an_old_test_that_is_gone_comes_last() -> None:
+    old = (TestScore("9.9", "gone", 1.0, 10.0, ""), TestScore("2.9", "check 2.9", 5.0, 10.0, ""))
+    one = row()
+    one = replace(one, entry=replace(one.entry, before=Score(6.0, old)))
+    assert paired(one) == [(one.now.tests[0], None), (one.now.tests[1], old[1]), (None, old[0])]
 
 
 def test_the_json_names_nobody() -> None:
