@@ -6,14 +6,13 @@ Exit status: 0 graded (whatever the score), 1 the grader itself failed and gives
 from __future__ import annotations
 
 import argparse
-import contextlib
 import gc
 import importlib
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from autograder.errors import AutograderError, UsageError
 from autograder.sandbox.launch import launch
@@ -35,20 +34,24 @@ COMMANDS: Final = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and give its exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments[:1] in (["-h"], ["--help"], ["--version"]):
+        return _about(arguments[0])
+    command = arguments.pop(0) if arguments[:1] and arguments[0] in COMMANDS else "grade"
+    return run(lambda: grade(arguments) if command == "grade" else _module(command).main(arguments))
+
+
+def run(command: Callable[[], int]) -> int:
+    """The exit status of a command; what it raises on purpose is told in one line."""
     try:
-        if arguments[:1] in (["-h"], ["--help"], ["--version"]):
-            return _about(arguments[0])
-        command = arguments.pop(0) if arguments[:1] and arguments[0] in COMMANDS else "grade"
-        return grade(arguments) if command == "grade" else _run(command, arguments)
+        return command()
     except UsageError as error:
-        print(f"run_autograder: {error}", file=sys.stderr)
-        return USAGE
+        told, status = str(error), USAGE
     except AutograderError as error:
-        print(f"run_autograder: {error}", file=sys.stderr)
-        return FAULT
+        told, status = str(error), FAULT
     except KeyboardInterrupt:
-        print("run_autograder: interrupted", file=sys.stderr)
-        return INTERRUPTED
+        told, status = "interrupted", INTERRUPTED
+    print(f"run_autograder: {told}", file=sys.stderr)
+    return status
 
 
 def _about(option: str) -> int:
@@ -70,17 +73,15 @@ def _about(option: str) -> int:
     return GRADED
 
 
-def _run(command: str, arguments: list[str]) -> int:
+def _module(command: str) -> Any:
     try:
-        module = importlib.import_module(COMMANDS[command][0])
+        return importlib.import_module(COMMANDS[command][0])
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "autograder":
             raise
         raise UsageError(
             f"{command} is not in the bundle, which holds what grading needs: run it from the checkout"
         ) from error
-    status: int = module.main(arguments)
-    return status
 
 
 def grade(arguments: list[str]) -> int:
@@ -106,9 +107,15 @@ def grade(arguments: list[str]) -> int:
             "which is where Gradescope puts one), or a command (see --help)"
         )
     if not os.path.lexists(upload):
-        raise UsageError(f"there is no {upload}: name a folder, .ipynb, .py, .json or .zip{_meant(upload)}")
+        from difflib import get_close_matches
 
-    with _no_collector():
+        near = get_close_matches(str(upload), COMMANDS, n=1)
+        meant = f". Did you mean the command {near[0]}?" if near else ""
+        raise UsageError(f"there is no {upload}: name a folder, .ipynb, .py, .json or .zip{meant}")
+
+    # One upload leaves little garbage; looking for it, and once more as Python ends, costs a twentieth.
+    gc.disable()
+    try:
         launched = launch()  # imports torch, while the rest of the grader is imported here
         from autograder.command import grade_command
         from autograder.sandbox.isolation import hide_gradescope
@@ -116,22 +123,6 @@ def grade(arguments: list[str]) -> int:
         if on_gradescope:
             hide_gradescope(home)
         return grade_command(upload, results, options.html, launched)
-
-
-def _meant(name: Path) -> str:
-    """The command that a word which names no file may have been meant for, as the end of a sentence."""
-    import difflib
-
-    near = difflib.get_close_matches(str(name), COMMANDS, n=1)
-    return f". Did you mean the command {near[0]}?" if near else ""
-
-
-@contextlib.contextmanager
-def _no_collector() -> Iterator[None]:
-    """One upload leaves little garbage; looking for it, and once more as Python ends, costs a twentieth."""
-    gc.disable()
-    try:
-        yield
     finally:
         gc.freeze()
         gc.enable()

@@ -17,7 +17,7 @@ from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
-from autograder.errors import AutograderError, UploadError, UsageError
+from autograder.errors import GraderFault, UploadError, UsageError
 from autograder.progress import progress
 from autograder.regrade import grades
 from autograder.regrade.export import opened_zip, read_export
@@ -29,35 +29,28 @@ from autograder.regrade.uploads import carried, digest_of
 from autograder.regrade.workers import Workers, cluster, graded, local_workers, real_grader
 from autograder.sandbox.jail.confine import guard_grader
 
-DONE, FAULT, USAGE, INTERRUPTED = 0, 1, 2, 130
+DONE, FAULT, INTERRUPTED = 0, 1, 130
 _MENTIONED = 10
 
 
-def main(argv: Sequence[str] | None = None, factory: GraderFactory = real_grader) -> int:
-    """Run one regrade and give its exit status. factory: another grader than the real one."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+def main(arguments: Sequence[str], factory: GraderFactory = real_grader) -> int:
+    """Run one regrade and give its exit status. factory: another grader than the real one.
+
+    Raises UsageError for a wrong command line, and GraderFault; what is graded by then stays in its place.
+    """
     options = _parser().parse_args(arguments)
     guard_grader()  # names and emails are in this process's memory
+    kept = f"What is graded is kept in {options.output}"
     try:
         rows = regrade(options, factory)
     except KeyboardInterrupt:
         command = shlex.join(["./run_autograder", "regrade", *arguments])
-        kept = f"What is graded is kept in {options.output}; go on with the same command:"
-        status, told = INTERRUPTED, f"\nStopped. {kept}\n  {command}"
-    except UsageError as error:
-        status, told = USAGE, f"run_autograder regrade: {error}"
-    except AutograderError as error:
-        status, told = FAULT, f"run_autograder regrade: the grader itself failed: {error}"
+        print(f"\nStopped. {kept}; go on with the same command:\n  {command}", file=sys.stderr)
+        return INTERRUPTED
     except OSError as error:
-        told = (
-            f"run_autograder regrade: {error}. What is graded is kept in {options.output}. Make room, or "
-            "mend what the error names, and go on with the same command."
-        )
-        status = FAULT
-    else:
-        return FAULT if any(row.status is Status.FAULT for row in rows) else DONE
-    print(told, file=sys.stderr)
-    return status
+        mend = "Make room, or mend what the error names, and go on with the same command."
+        raise GraderFault(f"{error}. {kept}. {mend}") from error
+    return FAULT if any(row.status is Status.FAULT for row in rows) else DONE
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -66,12 +59,14 @@ def _parser() -> argparse.ArgumentParser:
         description="Grade a whole class again, and show whose grade moves and why. Stop it whenever you "
         "like: the same command goes on where it was.",
     )
+    # A container may have fewer than the machine.
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     add = parser.add_argument
     add("export", type=Path, metavar="EXPORT", help="Gradescope's export (zip or folder), or any folder "
         "or zip with one folder or file per submission")  # fmt: skip
     add("-o", "--output", type=Path, required=True, metavar="OUT", help="folder for report.html, grades.csv, "
         "pages/, results/")  # fmt: skip
-    add("--jobs", type=_positive, default=_cores(), metavar="N", help="workers (default: %(default)s, the "
+    add("--jobs", type=_positive, default=cores, metavar="N", help="workers (default: %(default)s, the "
         "cores)")  # fmt: skip
     add("--only", nargs="+", default=[], metavar="WHO", help="these alone: an id, submission_<id>, a student "
         "number, an email or a name; the class's own tables stay as they are")  # fmt: skip
@@ -96,17 +91,8 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def _cores() -> int:
-    """The cores this process may use, which in a container may be fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def regrade(options: argparse.Namespace, factory: GraderFactory) -> Sequence[Row]:
-    """Grade what has no result that stands, write tables and pages, and print what came of it.
-
-    Raises UsageError for a wrong command line and SandboxFault if no worker can start; KeyboardInterrupt
-    leaves everything that is graded in its place.
-    """
+    """Grade what has no result that stands, write tables and pages, and print what came of it."""
     export_path, root = options.export, options.output
     if export_path.resolve() in (root.resolve(), *root.resolve().parents):
         raise UsageError(f"{root} lies inside the submissions: choose an OUT elsewhere.")
@@ -152,13 +138,13 @@ def _write(
 
 def _chosen(entries: Sequence[Entry], only: Sequence[str]) -> list[Entry]:
     """The entries that are asked for. Raises UsageError for a word that names none, or several."""
+    names = {
+        entry.id: {entry.id, f"submission_{entry.id}", entry.folder, *chain(*entry.submitters)} - {""}
+        for entry in entries
+    }
     chosen: set[str] = set()
     for word in only:
-        found = [
-            entry.id
-            for entry in entries
-            if word and word in (entry.id, f"submission_{entry.id}", entry.folder, *chain(*entry.submitters))
-        ]
+        found = [name for name, known in names.items() if word in known]
         if not found:
             found = [
                 entry.id

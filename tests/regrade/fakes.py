@@ -10,13 +10,14 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from autograder.__main__ import run
 from autograder.errors import SandboxFault
-from autograder.regrade.cli import main
-from autograder.regrade.types import Fingerprint, GradeFunction, Record
+from autograder.regrade import cli
+from autograder.regrade.types import Fingerprint, GradeFunction, GraderFactory, Record
 
 POINTS = {"2.2": 10.0, "2.10": 10.0, "3.2": 20.0}
 
@@ -32,9 +33,14 @@ def broken_grader() -> Iterator[GradeFunction]:
     yield grade
 
 
+def main(arguments: Sequence[str], factory: GraderFactory = fake_grader) -> int:
+    """The command line with another grader; gives its exit status."""
+    return run(lambda: cli.main(arguments, factory))
+
+
 def regrade(export: Path, out: Path, *arguments: str) -> int:
     """The command line with this grader and two workers; gives its exit status."""
-    return main([str(export), "-o", str(out), "--jobs", "2", *arguments], fake_grader)
+    return main([str(export), "-o", str(out), "--jobs", "2", *arguments])
 
 
 def grade(upload: Path) -> Record:

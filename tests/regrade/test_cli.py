@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from autograder.errors import UsageError
-from autograder.regrade.cli import _chosen, main
+from autograder.regrade.cli import _chosen
 from autograder.regrade.export import read_export
 from tests.regrade.exports import METADATA, write_plain
-from tests.regrade.fakes import broken_grader, regrade
+from tests.regrade.fakes import broken_grader, main, regrade
 
 ROOT = Path(__file__).resolve().parents[2]
 IDS = [str(100 + i) for i in range(12)]

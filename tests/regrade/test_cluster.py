@@ -14,9 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from autograder.regrade.cli import main
 from tests.regrade.exports import write_plain, zipped
-from tests.regrade.fakes import fake_grader
+from tests.regrade.fakes import main
 
 pytest.importorskip("distributed", reason="Dask is an optional requirement")
 ROOT = Path(__file__).resolve().parents[2]
@@ -132,5 +131,5 @@ def test_without_dask_the_message_says_what_to_install(
     export = write_plain(tmp_path / "export", {"1": {"log": "1"}})
     monkeypatch.setitem(sys.modules, "distributed", None)
     arguments = [str(export), "-o", str(tmp_path / "OUT"), "--scheduler", "tcp://127.0.0.1:1"]
-    assert main(arguments, fake_grader) == 2
+    assert main(arguments) == 2
     assert "requirements-dask.txt" in capsys.readouterr().err

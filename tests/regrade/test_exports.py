@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from autograder.regrade.cli import main
 from autograder.regrade.export import read_export
 from tests.regrade.exports import DAMAGES, KINDS, ODD_NAMES, write_export, zipped
-from tests.regrade.fakes import fake_grader
+from tests.regrade.fakes import main
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +45,7 @@ def test_every_entry_comes_out_of_the_folder_and_of_its_zip(
 def test_odd_entries_leave_grades_that_can_be_read_with_a_row_for_each_submitter(
     folder: Path, kinds: dict[str, str], tmp_path: Path
 ) -> None:
-    assert main([str(folder), "-o", str(tmp_path / "OUT")], fake_grader) == 0
+    assert main([str(folder), "-o", str(tmp_path / "OUT")]) == 0
     with (tmp_path / "OUT" / "grades.csv").open(newline="", encoding="utf-8-sig") as stream:
         lines = list(csv.DictReader(stream))[1:]
     assert {line["id"] for line in lines} == set(kinds)
