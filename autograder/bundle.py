@@ -8,12 +8,14 @@ zip is deterministic: the same sources give the same bytes on every machine.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -51,29 +53,35 @@ def main(arguments: Sequence[str]) -> int:
         help="instead of a zip, a new folder with the Dockerfile of an image to push yourself",
     )  # fmt: skip
     options = parser.parse_args(arguments)
-    if options.docker is not None:
-        target, (names, points) = options.docker, write_docker(options.docker, PROJECT)
-        size = sum((target / "source" / name).stat().st_size for name in names)
-    else:
-        target, (names, points) = options.output, write_zip(options.output, PROJECT)
-        size = target.stat().st_size
+    write, target = (write_docker, options.docker) if options.docker else (write_zip, options.output)
+    names, points = write(target, PROJECT)
+    written = [target] if target.is_file() else [target / "source" / name for name in names]
+    size = sum(file.stat().st_size for file in written)
     print(f"{target}: {len(names)} files, {size:,} bytes, {points:g} points in total, {version_line()}")
     return 0
 
 
 def add_output(parser: argparse.ArgumentParser, default: str) -> None:
-    """Add the option for the zip to write, which `zip_to_write` checks."""
-    parser.add_argument(
-        "-o", "--output", type=Path, default=Path(default), metavar="FILE.zip", help="default: %(default)s"
-    )
+    """Add the option for the zip to write."""
+    parser.add_argument("-o", "--output", type=_zip, default=default, metavar="FILE.zip",
+                        help="default: %(default)s")  # fmt: skip
 
 
-def zip_to_write(path: Path) -> Path:
-    """The path, if a zip may be written there. Raises UsageError."""
+def _zip(name: str) -> Path:
+    path = Path(name)
     if path.is_dir() or path.suffix.lower() != ".zip":
         what = "a folder" if path.is_dir() else "no zip"
         raise UsageError(f"{path} is {what}: name the zip to write, such as {path.with_suffix('.zip')}")
     return path
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Raises UsageError where the block's OSError says that path cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def write_zip(destination: Path, root: Path) -> tuple[list[str], float]:
@@ -82,15 +90,12 @@ def write_zip(destination: Path, root: Path) -> tuple[list[str], float]:
     destination is replaced in one step, or left as it was. Raises UsageError if it cannot be written or
     root is not a whole checkout, GraderFault with the reason if what is packed does not grade.
     """
-    zip_to_write(destination)
-    try:
-        with tempfile.TemporaryDirectory(dir=destination.absolute().parent, prefix=".bundle-") as folder:
-            partial = Path(folder, "bundle.zip")
-            names = pack(partial, root)
-            points = try_out(partial, root, Path(folder))
-            partial.replace(destination)
-    except OSError as error:
-        raise UsageError(f"{destination} cannot be written: {error.strerror}") from error
+    beside = destination.absolute().parent
+    with writing(destination), tempfile.TemporaryDirectory(dir=beside, prefix=".bundle-") as folder:
+        partial = Path(folder, "bundle.zip")
+        names = pack(partial, root)
+        points = try_out(partial, root, Path(folder))
+        partial.replace(destination)
     return names, points
 
 
@@ -98,13 +103,12 @@ def write_docker(folder: Path, root: Path) -> tuple[list[str], float]:
     """Write a Dockerfile and the tree it copies into folder, new or empty; otherwise as `write_zip`."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} holds something already: name a new or an empty folder")
-    with tempfile.TemporaryDirectory(prefix="bundle-") as place:
+    with tempfile.TemporaryDirectory(prefix="bundle-") as place, writing(folder):
         names, points = write_zip(Path(place, "bundle.zip"), root)
-        try:
-            unpack(Path(place, "bundle.zip"), folder / "source")
-            (folder / "Dockerfile").write_text(DOCKERFILE, encoding="utf-8")
-        except OSError as error:
-            raise UsageError(f"{folder} cannot be written: {error.strerror}") from error
+        shutil.unpack_archive(Path(place, "bundle.zip"), folder / "source")
+        for script in SCRIPTS:
+            (folder / "source" / script).chmod(0o755)
+        (folder / "Dockerfile").write_text(DOCKERFILE, encoding="utf-8")
     return names, points
 
 
@@ -114,18 +118,18 @@ def pack(bundle: Path, root: Path) -> list[str]:
     if missing:
         raise UsageError(f"{root} is not a whole checkout of the autograder: it has no {missing[0]}")
     names = sorted([*SCRIPTS, "LICENSE", *grading_files(root)])
-    with zipfile.ZipFile(bundle, "w") as archive:
-        for name in names:
-            archive.writestr(zip_member(name), (root / name).read_bytes(), zipfile.ZIP_DEFLATED, 9)
+    write_files(bundle, {name: (root / name).read_bytes() for name in names})
     return names
 
 
-def unpack(bundle: Path, folder: Path) -> None:
-    """Unpack the bundle into folder, with the modes that it notes."""
-    with zipfile.ZipFile(bundle) as archive:
-        archive.extractall(folder)
-        for member in archive.infolist():
-            (folder / member.filename).chmod(member.external_attr >> 16 & 0o777)
+def write_files(path: Path, files: Mapping[str, bytes]) -> None:
+    """Write a zip that depends on nothing but these names and contents. Raises UsageError if it cannot."""
+    with writing(path), zipfile.ZipFile(path, "w") as archive:
+        for name, content in sorted(files.items()):
+            member = zipfile.ZipInfo(name, _EPOCH)
+            member.create_system = 3  # Unix, on every machine: the mode counts
+            member.external_attr = (_REGULAR | (0o755 if name in SCRIPTS else 0o644)) << 16
+            archive.writestr(member, content, zipfile.ZIP_DEFLATED, 9)
 
 
 def try_out(bundle: Path, root: Path, folder: Path) -> float:
@@ -134,7 +138,7 @@ def try_out(bundle: Path, root: Path, folder: Path) -> float:
     folder: where to unpack and write. Raises GraderFault with the reason if anything goes wrong in it, or
     if a check fails the upload.
     """
-    unpack(bundle, folder / "trial")
+    shutil.unpack_archive(bundle, folder / "trial")
     results = folder / "results.json"
     command = [sys.executable, "-I", "-X", "utf8", "-c", _START, str(folder / "trial")]
     done = subprocess.run(  # noqa: S603 our own interpreter, our own arguments
@@ -155,11 +159,3 @@ def try_out(bundle: Path, root: Path, folder: Path) -> float:
         first = f"nothing was written: {PERFECT} has to pass every check, and fails these."
         raise GraderFault("\n".join([first, *failed, done.stderr.strip()]).rstrip())
     return float(sum(test.get("max_score", 0) for test in tests))
-
-
-def zip_member(name: str) -> zipfile.ZipInfo:
-    """A member of a zip that depends on nothing but its name."""
-    member = zipfile.ZipInfo(name, _EPOCH)
-    member.create_system = 3  # Unix, on every machine: the mode counts
-    member.external_attr = (_REGULAR | (0o755 if name in SCRIPTS else 0o644)) << 16
-    return member

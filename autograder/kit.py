@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import argparse
 import ast
-import zipfile
 from collections.abc import Iterator, Sequence
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import Final
 
-from autograder.bundle import add_output, zip_member, zip_to_write
-from autograder.errors import GraderFault, UsageError
+from autograder.bundle import add_output, write_files
+from autograder.errors import GraderFault
 from autograder.version import PROJECT, grading_files, version_line
 
 WITHHELD: Final = ("2.4",)
@@ -40,14 +39,9 @@ def main(arguments: Sequence[str]) -> int:
         description="Write what students may run themselves before they upload, without solutions.",
     )
     add_output(parser, "check.zip")
-    output = zip_to_write(parser.parse_args(arguments).output)
+    output = parser.parse_args(arguments).output
     files = kit_files(PROJECT)
-    try:
-        with zipfile.ZipFile(output, "w") as archive:
-            for name, content in sorted(files.items()):
-                archive.writestr(zip_member(f"check/{name}"), content, zipfile.ZIP_DEFLATED, 9)
-    except OSError as error:
-        raise UsageError(f"{output} cannot be written: {error.strerror}") from error
+    write_files(output, {f"check/{name}": content for name, content in files.items()})
     print(f"{output}: {len(files)} files, {output.stat().st_size:,} bytes, {version_line()}")
     return 0
 

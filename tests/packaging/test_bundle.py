@@ -179,11 +179,9 @@ def test_for_manual_docker_there_are_a_dockerfile_and_the_tree(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(("name", "reason"), [("", "is a folder: name"), ("b.tar", "no zip: name .*b.zip")])
-def test_another_destination_than_a_zip_is_wrong_usage(
-    name: str, reason: str, sources: Path, tmp_path: Path
-) -> None:
+def test_another_destination_than_a_zip_is_wrong_usage(name: str, reason: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=reason):
-        write_zip(tmp_path / name, sources)
+        main(["-o", str(tmp_path / name)])
 
 
 def test_a_destination_in_no_folder_is_wrong_usage(sources: Path, tmp_path: Path) -> None:
