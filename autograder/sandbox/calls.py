@@ -160,7 +160,18 @@ class Train:
     reference: bool = False
 
 
-Call = Union[Describe, Forward, Gradients, RecordedOutput, TaskMatrices, Train]
+@dataclass(frozen=True)
+class Canary:
+    """Try what the jail forbids: on files of the grader's, of results and of uploads, and on processes that
+    hold something of worth. Answer: empty arrays, named by what was found, as `isolation` reads them."""
+
+    secrets: tuple[str, ...]
+    results: str
+    uploads: tuple[str, ...]
+    processes: tuple[int, ...]
+
+
+Call = Union[Describe, Forward, Gradients, RecordedOutput, TaskMatrices, Train, Canary]
 
 # --- Outcomes: every ending of a call is one of these. ---
 
@@ -314,6 +325,8 @@ def accepts(call: Call, answer: Answer, max_items: int) -> bool:
     grader's, but garbage in the channel. max_items: numbers in a matrix of `TaskMatrices`.
     """
     arrays = answer.arrays
+    if isinstance(call, Canary):
+        return True
     if isinstance(call, Describe):
         return all(name.startswith(_ENTRIES) and _holds(array, (None,)) for name, array in arrays.items())
     forms = _FORMS[type(call)]

@@ -32,10 +32,10 @@ from autograder.sandbox.calls import (
     Transcript,
     accepts,
 )
-from autograder.sandbox.isolation import Isolation, probe
+from autograder.sandbox.isolation import Isolation, canary, read
 from autograder.sandbox.launch import Launched, cpu_seconds_of, handed_over, hear, launch, receive_exactly
 from autograder.sandbox.wire import LOAD_INDEX, Frame, FrameError, Request, decode, encode_order, take_frame
-from autograder.sandbox.worker.server import ENDED, FORK, HELLO, KILL, STARTED
+from autograder.sandbox.worker.server import ENDED, HELLO, KILL, STARTED
 
 _START_SECONDS: Final = 300.0
 """How long torch may take to import: from a cold disk, on half a CPU, it may be a minute."""
@@ -103,8 +103,8 @@ class ForkServer:
     def probe(self, uploads: Sequence[Path] = ()) -> Isolation:
         """What a jail on this machine holds, tried from inside one; uploads: those that are there, or the
         folder of all. Raises SandboxFault."""
-        with self._control() as control:
-            return probe(control, uploads)
+        with canary(uploads) as call:
+            return read(self.run([], [call]).outcomes[0])
 
     def isolation_line(self, uploads: Sequence[Path] = ()) -> str:
         """`probe` in a line for staff. Never raises: a result is not lost for want of this line."""
@@ -221,7 +221,7 @@ class _Attempt:
 
     def run(self) -> None:
         """Fork, talk, and return when the child is gone. Raises SandboxFault if the fork server fails."""
-        with handed_over(self._control, FORK) as (self._write_fd, self._read_fd):
+        with handed_over(self._control) as (self._write_fd, self._read_fd):
             os.set_blocking(self._write_fd, False)
             os.set_blocking(self._read_fd, False)
             while not self._gone:

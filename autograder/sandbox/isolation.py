@@ -1,40 +1,39 @@
 """How far this machine isolates the student's code: found by trying, from inside a real jail.
 
-The host sends a probe through a fork server into a jail (`probe`); there `try_all` tries what the jail
-forbids, and a few bytes come back. A probe that succeeds does no harm. `doctor` and the staff's line of every
-result say what was found.
+The host makes one call, a `canary`, in an attempt without a program; there `try_all` tries what the jail
+forbids, and `read` takes what comes back. A probe that succeeds does no harm. `doctor` and the line for staff
+in every result say what was found.
 """
 
 from __future__ import annotations
 
 import ctypes
-import json
 import os
 import socket
 import struct
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
+from autograder.sandbox.calls import Answer, Canary, Outcome
 from autograder.sandbox.jail.confine import DESCRIPTORS, Layer
 from autograder.sandbox.jail.linux import syscall
-from autograder.sandbox.launch import handed_over, hear
-from autograder.sandbox.worker.server import ENDED, PROBE
 
-MAX_SECONDS: Final = 30
-"""After so long the fork that tries ends itself."""
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _OF_THE_GRADER: Final = ("autograder/settings.py", "reference/solutions.py")
 """Files of the project that no upload should read."""
 _OF_OTHERS: Final = 0o077
 _PTRACE_SEIZE: Final = 0x4206
 _BYTES_READ: Final = 16
+_IMPORTS: Final = "IMPORTS"
 
 
 class Probe(Enum):
@@ -102,19 +101,9 @@ class Isolation:
 # --- The host's side. ---
 
 
-@dataclass(frozen=True)
-class Targets:
-    """What is tried: paths of files of the grader's, of results, and of uploads, and processes that hold
-    something of worth."""
-
-    secrets: Sequence[str]
-    results: str
-    uploads: Sequence[str]
-    processes: Sequence[int]
-
-
-def probe(control: socket.socket, uploads: Sequence[Path]) -> Isolation:
-    """What a jail holds here: what cannot be tried is not held. Raises SandboxFault.
+@contextmanager
+def canary(uploads: Sequence[Path]) -> Iterator[Canary]:
+    """A call that tries what a jail forbids, while there is something to try it on.
 
     uploads: those that are there, or the folder of all; none: one such as anybody would unpack is made.
     """
@@ -127,21 +116,22 @@ def probe(control: socket.socket, uploads: Sequence[Path]) -> Isolation:
         upload.touch()
         for path, mode in ((folder, 0o711), (upload.parent, 0o755), (upload, 0o644)):
             path.chmod(mode)
-        targets = Targets(
-            secrets=[str(secret), *(str(_ROOT / name) for name in _OF_THE_GRADER)],
+        yield Canary(
+            secrets=(str(secret), *(str(_ROOT / name) for name in _OF_THE_GRADER)),
             results=str(results),
-            uploads=[str(_file_in(path)) for path in uploads] or [str(upload)],
-            processes=[os.getpid()],
+            uploads=tuple(str(_file_in(path)) for path in uploads) or (str(upload),),
+            processes=(os.getpid(),),
         )
-        raw = _ask(control, json.dumps(asdict(targets)).encode())
-    try:
-        answer = json.loads(raw)
-        found = {Probe[name]: Found[each] for name, each in answer["findings"].items()}
-        every = {each: found.get(each, Found.UNKNOWN) for each in Probe}
-        missing = {Layer[name]: str(why) for name, why in answer["missing"].items()}
-        return Isolation(every, missing, answer["imports"] is True)
-    except (ValueError, LookupError, TypeError, AttributeError):
+
+
+def read(outcome: Outcome) -> Isolation:
+    """What a canary came to: what it does not tell is not held."""
+    if not isinstance(outcome, Answer):
         return Isolation({}, {}, imports=False)
+    words = {key: said for key, _, said in (name.partition(" ") for name in outcome.arrays)}
+    findings = {each: Found.__members__.get(words.get(each.name, ""), Found.UNKNOWN) for each in Probe}
+    missing = {layer: words[layer.name] for layer in Layer if layer.name in words}
+    return Isolation(findings, missing, _IMPORTS in words)
 
 
 def _file_in(path: Path) -> Path:
@@ -150,24 +140,11 @@ def _file_in(path: Path) -> Path:
     return next(found, path.absolute())
 
 
-def _ask(control: socket.socket, request: bytes) -> bytes:
-    """Fork, wait until the fork is gone, and return what it wrote: less than any pipe holds."""
-    with handed_over(control, PROBE) as (write_fd, read_fd):
-        with suppress(OSError):  # the fork is gone already: the control socket tells
-            os.write(write_fd, request)
-        while hear(control, 2.0 * MAX_SECONDS)[0] != ENDED:
-            pass
-        os.set_blocking(read_fd, False)
-        with suppress(BlockingIOError):
-            return os.read(read_fd, 1 << 12)
-    return b""
-
-
 # --- Inside the jail. ---
 
 
-def try_all(targets: Targets, missing: Mapping[Layer, str], importable: Iterable[str]) -> bytes:
-    """What comes of every probe, tried on these and on the jail's parent, as `probe` reads it. Never raises.
+def try_all(targets: Canary, missing: Mapping[Layer, str], importable: Iterable[str]) -> Answer:
+    """What comes of every probe, tried on these and on the jail's parent, as `read` takes it. Never raises.
 
     importable: folders that modules could be imported from before the jail was entered.
     """
@@ -187,12 +164,11 @@ def try_all(targets: Targets, missing: Mapping[Layer, str], importable: Iterable
             partial(way, process) for process in processes for way in (_open_memory, _copy_memory, _trace)
         ),
     }
-    answer = {
-        "findings": {probe.name: _found(ways).name for probe, ways in attempts.items()},
-        "missing": {layer.name: why for layer, why in missing.items()},
-        "imports": all(map(is_readable, importable)),
-    }
-    return json.dumps(answer).encode()
+    said = [f"{probe.name} {_found(ways).name}" for probe, ways in attempts.items()]
+    said += [f"{layer.name} {why}" for layer, why in missing.items()]
+    if all(map(is_readable, importable)):
+        said.append(_IMPORTS)
+    return Answer(dict.fromkeys(said, np.zeros(0)))
 
 
 def is_readable(path: str) -> bool:

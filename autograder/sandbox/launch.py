@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from autograder.errors import SandboxFault
-from autograder.sandbox.worker.server import REPORT
+from autograder.sandbox.worker.server import FORK, REPORT
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _END_SECONDS: Final = 10.0
@@ -87,13 +87,13 @@ def launch() -> Launched:
 
 
 @contextlib.contextmanager
-def handed_over(control: socket.socket, order: bytes) -> Iterator[tuple[int, int]]:
+def handed_over(control: socket.socket) -> Iterator[tuple[int, int]]:
     """Order a fork that reads from one pipe and writes to another. Gives where to write to it, and where to
     read from it. Raises SandboxFault if the fork server is gone."""
     (request_read, request_write), (answer_read, answer_write) = os.pipe(), os.pipe()
     try:
         try:
-            socket.send_fds(control, [order], [request_read, answer_write])
+            socket.send_fds(control, [FORK], [request_read, answer_write])
         except OSError as error:
             raise SandboxFault(f"the fork server is gone: {error}") from error
         finally:

@@ -26,7 +26,7 @@ FORWARD = Forward(SIZES, Weights(MATRIX, MATRIX, np.ones((2, 4))), np.ones((2, 2
 GRADIENTS = Gradients(SIZES, FORWARD.weights, FORWARD.seq, np.ones((2, 4)))
 RECORDED = RecordedOutput(1, SIZES, 3)
 MATRICES = TaskMatrices(Task.CONTENT)
-TRAIN = Train(SIZES, 1, 0.1, (2, 1), np.ones((2, 2, 2)), np.ones((2, 2, 4)))
+TRAIN = Train(SIZES, 1, 0.1, 2 * ((np.ones((2, 2)), np.ones((2, 4))),))
 LEARNED = {"Km": MATRIX, "Qm": MATRIX, "Vm": MATRIX}
 NUMBERS = np.array([1, 2], dtype=np.int64)
 COUNTED = {"operations": NUMBERS, "lines": np.zeros((2, 3), dtype=np.int64)}

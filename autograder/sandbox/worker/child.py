@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import gc
 import itertools
-import json
 import os
 import signal
 import sys
@@ -19,8 +18,8 @@ from mmap import mmap
 from typing import Any, Final, NoReturn
 
 from autograder.sandbox import wire
-from autograder.sandbox.calls import Answer, Call, Outcome, Refusal, Refused, TaskMatrices
-from autograder.sandbox.isolation import MAX_SECONDS, Targets, is_readable, try_all
+from autograder.sandbox.calls import Answer, Call, Canary, Outcome, Refusal, Refused, TaskMatrices
+from autograder.sandbox.isolation import is_readable, try_all
 from autograder.sandbox.jail.confine import Plan, close_all_but, confine
 from autograder.sandbox.wire import Request
 from autograder.sandbox.worker import model, torch_import, values
@@ -28,9 +27,6 @@ from autograder.sandbox.worker.loader import Loader, Program
 
 REQUEST: Final = 3
 ANSWER: Final = 4
-_PROBE_MEMORY_BYTES: Final = 1 << 28
-_PROBE_CPU_SECONDS: Final = 10
-_PROBE_REQUEST_BYTES: Final = 1 << 14
 _read = os.read
 _write = os.write
 _leave = os._exit
@@ -55,22 +51,6 @@ def run(request_fd: int, answer_fd: int, jail: Jail) -> NoReturn:
         _leave(0)
     finally:
         _leave(70)
-
-
-def probe(request_fd: int, answer_fd: int, jail: Jail) -> NoReturn:
-    """Try what student code could do in this jail. Never returns, whatever happens.
-
-    REQUEST gives what to try, as JSON (see `isolation.Targets`); ANSWER takes what came of it.
-    """
-    try:
-        arrange(request_fd, answer_fd)
-        signal.alarm(MAX_SECONDS)
-        targets = Targets(**json.loads(os.read(REQUEST, _PROBE_REQUEST_BYTES)))
-        readable = [number for number, path in enumerate(sys.path) if is_readable(path)]
-        missing = confine(jail.plan, _PROBE_MEMORY_BYTES, _PROBE_CPU_SECONDS)
-        os.write(ANSWER, try_all(targets, missing, [sys.path[number] for number in readable]))
-    finally:
-        os._exit(0)
 
 
 def arrange(request_fd: int, answer_fd: int) -> None:
@@ -117,7 +97,8 @@ def _answer_all(request: Request, jail: Jail) -> None:
     labels = {cell.label: number for number, cell in enumerate(request.cells)}
     limits = request.limits
     max_text = limits.text
-    confine(jail.plan, limits.memory, request.cpu_seconds)
+    importable = [number for number, path in enumerate(sys.path) if is_readable(path)]
+    missing = confine(jail.plan, limits.memory, request.cpu_seconds)
     if any(torch_import.META_DEVICE in cell.source for cell in request.cells):
         torch_import.complete()
     model.seed_all(0)
@@ -131,7 +112,10 @@ def _answer_all(request: Request, jail: Jail) -> None:
         call = _read_order()
         if call is None:
             return
-        outcome = _sendable(_outcome(program, call, labels, max_text), limits.answer)
+        if isinstance(call, Canary):
+            outcome: Outcome = try_all(call, missing, [sys.path[number] for number in importable])
+        else:
+            outcome = _sendable(_outcome(program, call, labels, max_text), limits.answer)
         frame = wire.encode(index, outcome, labels, max_text)
         if len(frame) > limits.answer:
             frame = wire.encode(index, _too_large(outcome), labels, max_text)

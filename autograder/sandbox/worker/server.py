@@ -1,10 +1,9 @@
 """The fork server: imports torch once, then forks one child per attempt and tells the host how each ended.
 
 The contract with the host, over one socket. Host to server: FORK with two file descriptors, those of the
-request and of the answers; PROBE with the same, for a canary; or KILL. Server to host: HELLO once torch is
-there, STARTED after a FORK or PROBE and exactly one ENDED after it, however the child went; TROUBLE with a
-text, when the server cannot go on. End of file from the host ends the server and its child. It keeps no
-state between children.
+request and of the answers; or KILL. Server to host: HELLO once torch is there, STARTED after a FORK and
+exactly one ENDED after it, however the child went; TROUBLE with a text, when the server cannot go on. End of
+file from the host ends the server and its child. It keeps no state between children.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from typing import Final
 REPORT: Final = struct.Struct("<cqqdqq")
 """Tag, pid, wait status, CPU seconds, peak memory in KiB, the number of the statement that the child came to.
 After TROUBLE: pid is the length of the text."""
-FORK, PROBE, KILL = b"F", b"P", b"K"
+FORK, KILL = b"F", b"K"
 HELLO, STARTED, ENDED, TROUBLE = b"H", b"S", b"E", b"T"
 _SWEEP_SECONDS: Final = 5.0
 
@@ -58,7 +57,7 @@ class _Server:
         from autograder.sandbox.worker import child, model, stubs
 
         model.prewarm()
-        self._runs = {FORK: child.run, PROBE: child.probe}
+        self._run = child.run
         self._progress = mmap.mmap(-1, 8)  # shared with the child: what it wrote outlives it
         self._jail = child.Jail(prepare(environment_paths()), self._progress)
         _become_subreaper()
@@ -86,17 +85,17 @@ class _Server:
 
     def _obey(self) -> bool:
         order, descriptors, _, _ = socket.recv_fds(self._control, 1, 2)
-        if order in self._runs:
-            self._fork(order, *descriptors)
+        if order == FORK:
+            self._fork(*descriptors)
         elif order == KILL:
             self._kill()
         return bool(order)
 
-    def _fork(self, order: bytes, request_fd: int, answer_fd: int) -> None:
+    def _fork(self, request_fd: int, answer_fd: int) -> None:
         self._progress[:8] = bytes(8)
         self._child = os.fork()
         if self._child == 0:
-            self._runs[order](request_fd, answer_fd, self._jail)
+            self._run(request_fd, answer_fd, self._jail)
         os.close(request_fd)
         os.close(answer_fd)
         self._report(STARTED, self._child)
