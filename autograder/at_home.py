@@ -64,11 +64,10 @@ class InThisProcess(ForkServer):
     ) -> Transcript:
         """As the sandbox's, but for endings: code that hangs or leaves the process takes this one along."""
         from autograder.sandbox.worker import child, model, stubs
-        from autograder.sandbox.worker.loader import Loader
+        from autograder.sandbox.worker.loader import Program
 
         stubs.install()
         limits = limits or DEFAULT_LIMITS
-        labels = {cell.label: number for number, cell in enumerate(cells)}
         here, own_main = Path.cwd(), sys.modules["__main__"]
         try:
             with (
@@ -78,12 +77,10 @@ class InThisProcess(ForkServer):
             ):
                 os.chdir(folder)
                 model.seed_all(0)
-                program = Loader(Request(tuple(cells), limits, 0, moment), labels, lambda number: None).load()
-                outcomes = [
-                    child._sendable(child._outcome(program, call, labels, limits.text), limits.answer)
-                    for call in calls
-                ]
+                program = Program(Request(tuple(cells), limits, 0, moment), lambda number: None)
+                report = program.load()
+                outcomes = tuple(child.answer(program, call, limits) for call in calls)
         finally:
             os.chdir(here)
             sys.modules["__main__"] = own_main
-        return Transcript(program.report, tuple(outcomes))
+        return Transcript(report, outcomes)

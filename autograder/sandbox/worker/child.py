@@ -7,47 +7,34 @@ runs. How it ends otherwise is for the host to see.
 
 from __future__ import annotations
 
+import fcntl
 import gc
-import itertools
 import os
 import signal
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
 from mmap import mmap
 from typing import Any, Final, NoReturn
 
 from autograder.sandbox import wire
-from autograder.sandbox.calls import Answer, Call, Canary, Outcome, Refusal, Refused, TaskMatrices
+from autograder.sandbox.calls import Answer, Call, Canary, Outcome, Refusal, Refused, RunLimits, TaskMatrices
 from autograder.sandbox.isolation import is_readable, try_all
 from autograder.sandbox.jail.confine import Plan, close_all_but, confine
 from autograder.sandbox.wire import Request
 from autograder.sandbox.worker import model, torch_import, values
-from autograder.sandbox.worker.loader import Loader, Program
+from autograder.sandbox.worker.loader import Program
 
 REQUEST: Final = 3
 ANSWER: Final = 4
-_read = os.read
 _write = os.write
 _leave = os._exit
 
 
-@dataclass(frozen=True)
-class Jail:
-    """What the fork server found out about this machine, once.
-
-    progress: memory that it shares with the child, for the number of the statement that runs.
-    """
-
-    plan: Plan
-    progress: mmap
-
-
-def run(request_fd: int, answer_fd: int, jail: Jail) -> NoReturn:
-    """Be the child. Never returns, whatever happens."""
+def run(request_fd: int, answer_fd: int, plan: Plan, progress: mmap) -> NoReturn:
+    """Be the child, confined by plan; progress: memory shared with the fork server, for the number of the
+    statement that runs. Never returns, whatever happens."""
     try:
         arrange(request_fd, answer_fd)
-        _answer_all(_read_order(), jail)
+        _answer_all(plan, progress)
         _leave(0)
     finally:
         _leave(70)
@@ -57,12 +44,10 @@ def arrange(request_fd: int, answer_fd: int) -> None:
     """Have a session of its own, the two pipes at REQUEST and ANSWER, /dev/null, and no other descriptor."""
     os.setsid()
     os.chdir("/")
-    safe_request, safe_answer = os.dup(request_fd), os.dup(answer_fd)
-    low = [fd for fd in (safe_request, safe_answer) if fd <= ANSWER]
-    if low:  # 0, 1, 2 and the fork server's own are open, so that this cannot be
-        raise RuntimeError("file descriptors are not as expected")
-    os.dup2(safe_request, REQUEST)
-    os.dup2(safe_answer, ANSWER)
+    # Copies first, above both numbers: either may be the other's.
+    copies = [fcntl.fcntl(fd, fcntl.F_DUPFD, ANSWER + 1) for fd in (request_fd, answer_fd)]
+    for copy, number in zip(copies, (REQUEST, ANSWER), strict=True):
+        os.dup2(copy, number)
     null = os.open(os.devnull, os.O_RDWR)  # of this attempt alone: its flags are shared by all who hold it
     for standard in range(3):
         os.dup2(null, standard)
@@ -75,77 +60,56 @@ def arrange(request_fd: int, answer_fd: int) -> None:
     gc.enable()
 
 
-def _read_order() -> Any:
-    """The request, or the next call; None when the host asks no more."""
-    head = _read_exactly(wire.LENGTH.size)
-    return wire.decode_order(_read_exactly(*wire.LENGTH.unpack(head))) if head else None
+def _answer_all(plan: Plan, progress: mmap) -> None:
+    orders = open(REQUEST, "rb", closefd=False)  # noqa: SIM115 until the child ends
 
+    def order() -> Any:
+        """The request, or the next call; None when the host asks no more."""
+        head = orders.read(wire.LENGTH.size)
+        return wire.decode_order(orders.read(*wire.LENGTH.unpack(head))) if head else None
 
-def _read_exactly(count: int) -> bytes:
-    parts = bytearray()
-    while len(parts) < count:
-        part = _read(REQUEST, min(count - len(parts), 1 << 20))
-        if not part and not parts:
-            return b""
-        if not part:
-            raise EOFError("the host is gone")
-        parts += part
-    return bytes(parts)
+    def note(statement: int) -> None:
+        progress[:4] = statement.to_bytes(4, "little")
 
-
-def _answer_all(request: Request, jail: Jail) -> None:
-    labels = {cell.label: number for number, cell in enumerate(request.cells)}
+    request: Request = order()
     limits = request.limits
-    max_text = limits.text
     importable = [number for number, path in enumerate(sys.path) if is_readable(path)]
-    missing = confine(jail.plan, limits.memory, request.cpu_seconds)
+    missing = confine(plan, limits.memory, request.cpu_seconds)
     if any(torch_import.META_DEVICE in cell.source for cell in request.cells):
         torch_import.complete()
     model.seed_all(0)
-
-    def progress(number: int) -> None:
-        jail.progress[:4] = number.to_bytes(4, "little")
-
-    program = Loader(request, labels, progress).load()
-    _send(wire.encode(wire.LOAD_INDEX, program.report, labels, max_text))
-    for index in itertools.count():
-        call = _read_order()
-        if call is None:
-            return
+    program = Program(request, note)
+    _send(wire.encode(wire.LOAD_INDEX, program.load(), program.labels, limits.text))
+    for index, call in enumerate(iter(order, None)):
         if isinstance(call, Canary):
             outcome: Outcome = try_all(call, missing, [sys.path[number] for number in importable])
         else:
-            outcome = _sendable(_outcome(program, call, labels, max_text), limits.answer)
-        frame = wire.encode(index, outcome, labels, max_text)
+            outcome = answer(program, call, limits)
+        frame = wire.encode(index, outcome, program.labels, limits.text)
         if len(frame) > limits.answer:
-            frame = wire.encode(index, _too_large(outcome), labels, max_text)
+            frame = wire.encode(index, _too_large(outcome), program.labels, limits.text)
         _send(frame)
 
 
-def _outcome(program: Program, call: Call, labels: Mapping[str, int], max_text: int) -> Outcome:
+def answer(program: Program, call: Call, limits: RunLimits) -> Outcome:
+    """What comes of a call. Whether its arrays can be sent is seen here, since a frame copies them thrice."""
     try:
         if isinstance(call, TaskMatrices):
             return program.snapshots.answer(call.task)
-        return model.answer(program.namespace, call, labels)
+        made = model.answer(program.names, call, program.labels)
     except model.Refuse as refusal:
         return Refused(refusal.reason, refusal.detail)
     except BaseException as error:
-        return values.out_of_memory(error) or values.raised(error, labels, max_text)
+        return values.out_of_memory(error) or values.raised(error, program.labels, limits.text)
+    arrays = made.arrays.values()
+    odd = [array.dtype for array in arrays if array.dtype not in wire.DTYPES]
+    if odd:
+        return Refused(Refusal.BAD_DTYPE, str(odd[0]))
+    fits = sum(array.nbytes for array in arrays) <= limits.answer and wire.can_be_sent(made)
+    return made if fits else _too_large(made)
 
 
-def _sendable(outcome: Outcome, max_bytes: int) -> Outcome:
-    """The outcome, or why its arrays cannot be sent: found here, since a frame copies them three times."""
-    if isinstance(outcome, Answer):
-        odd = [array.dtype for array in outcome.arrays.values() if array.dtype not in wire.DTYPES]
-        if odd:
-            return Refused(Refusal.BAD_DTYPE, str(odd[0]))
-        too_many_bytes = sum(array.nbytes for array in outcome.arrays.values()) > max_bytes
-        if too_many_bytes or not wire.can_be_sent(outcome):
-            return _too_large(outcome)
-    return outcome
-
-
-def _too_large(outcome: Outcome) -> Outcome:
+def _too_large(outcome: Outcome) -> Refused:
     arrays = outcome.arrays if isinstance(outcome, Answer) else {}
     largest = max((array.nbytes for array in arrays.values()), default=0)
     large = [f"{name} {array.shape}" for name, array in arrays.items() if 2 * array.nbytes >= largest]

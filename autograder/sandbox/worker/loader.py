@@ -17,9 +17,8 @@ import shlex
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
 from types import FrameType, FunctionType, ModuleType
 from typing import Any, Final
@@ -29,10 +28,9 @@ import torch
 from autograder.assignment import CLASS_NAME, MATRICES
 from autograder.sandbox.calls import Cell, LoadReport, Moment, Place, Raised, StatementFate, StatementReport
 from autograder.sandbox.wire import Request, source_lines
-from autograder.sandbox.worker import stubs
 from autograder.sandbox.worker.namespace import Kept, Moments, Names, Snapshots, is_of
-from autograder.sandbox.worker.statements import Chunk, Uses, cut, defines, uses, without_training, writes_log
-from autograder.sandbox.worker.stubs import OwnFiles, Shell
+from autograder.sandbox.worker.statements import Uses, cut, defines, uses, without_training, writes_log
+from autograder.sandbox.worker.stubs import IMPORTS, Shell
 from autograder.sandbox.worker.values import missing_name, own_places, raised
 
 _FUTURE_FLAGS: Final = sum(getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
@@ -63,17 +61,12 @@ class Alarm:
         self._seconds = seconds
         self._allowance = seconds / 5
         self._running = False
-        self.rang = False
+        self._rang = False
         signal.signal(signal.SIGPROF, self._ring)
         _setitimer(signal.ITIMER_PROF, seconds, seconds / 10)
 
-    @property
-    def is_spent(self) -> bool:
-        """No allowance is left: from now on, only definitions run."""
-        return self._allowance < self._seconds / 5 and _cpu_clock() > 1.6 * self._seconds
-
     def _ring(self, number: int, frame: FrameType | None) -> None:
-        self.rang = True
+        self._rang = True
         if self._running:
             raise OutOfTime
 
@@ -86,13 +79,15 @@ class Alarm:
         finally:
             self._running = before
 
-    def next_statement(self) -> None:
-        """Whoever rang has been told; the next one has its own allowance."""
-        if self.rang:
-            self.rang = False
+    def next_statement(self) -> bool:
+        """Whoever rang has been told; the next one has its own allowance. False: there is none left."""
+        if self._rang:
+            self._rang = False
             self._allowance = max(self._allowance / 2, self._seconds / 40)
-        if self._allowance < self._seconds / 5:
-            _setitimer(signal.ITIMER_PROF, self._allowance, self._allowance)
+        if self._allowance == self._seconds / 5:
+            return True
+        _setitimer(signal.ITIMER_PROF, self._allowance, self._allowance)
+        return _cpu_clock() <= 1.6 * self._seconds
 
     def stop(self) -> None:
         """No more rings."""
@@ -103,21 +98,16 @@ class Alarm:
 # --- The program. ---
 
 
-@dataclass(frozen=True)
 class Program:
-    """A program that was run: its variables, its matrices, and what became of its statements."""
+    """A student's program; once it is loaded, `names` and `snapshots` answer what is asked of it.
 
-    namespace: Names
-    snapshots: Snapshots
-    report: LoadReport
+    labels: number of each cell. progress: takes the number of each statement before it runs.
+    """
 
-
-class Loader:
-    """One run of a program. progress: takes the number of each statement before it runs."""
-
-    def __init__(self, request: Request, labels: Mapping[str, int], progress: Callable[[int], None]) -> None:
+    def __init__(self, request: Request, progress: Callable[[int], None]) -> None:
+        self.labels = {cell.label: number for number, cell in enumerate(request.cells)}
+        self.snapshots = Snapshots(request.limits.items)
         self._request = request
-        self._labels = labels
         self._progress = progress
         self._ended = dict(request.ended)
         self._definitions_only = request.definitions_only
@@ -128,141 +118,142 @@ class Loader:
         self._unknown: set[str] = set()
         self._missing: dict[str, set[str]] = {}
         self._reports: list[StatementReport] = []
-        self._snapshots = Snapshots(request.limits.items)
         self._moments = Moments()
-        self._cells = tuple(cell for cell in request.cells if not cell.file)
-        self._files = OwnFiles([cell for cell in request.cells if cell.file], self._run_module)
         self._module = ModuleType("__main__")
-        self._names = self._main = self._module.__dict__
-        self._main["__builtins__"] = builtins
-        if len(self._cells) == 1 and self._cells[0].label.endswith(".py"):
-            self._main["__file__"] = self._cells[0].label
-        self._files.install(self._module)
+        self.names: Names = self._module.__dict__
+        self._current = self.names
+        """Those of the module whose cells run."""
+
+    def load(self) -> LoadReport:
+        """Run the cells, in order, and make the names those that the model's calls are to find."""
+        cells = [cell for cell in self._request.cells if not cell.file]
+        self.names["__builtins__"] = builtins
+        if len(cells) == 1 and cells[0].label.endswith(".py"):
+            self.names["__file__"] = cells[0].label
+        files = [cell for cell in self._request.cells if cell.file]
+        IMPORTS.bring(files, self._run_module, self._module)
         shell = Shell(self._run_file)
         builtins.__dict__["get_ipython"] = lambda: shell
-
-    def load(self) -> Program:
-        """Run the cells, in order, and make the names those that the model's calls are to find."""
         sys.modules["__main__"] = self._module
         try:
             with _staying():
-                for cell in self._cells:
+                for cell in cells:
                     self._run_cell(cell)
                 # Cells that lacked what one below them imports or defines: the student ran that one first.
-                known = {name for name, value in self._main.items() if _is_defined(value)}
-                for cell in [cell for cell in self._cells if self._missing.get(cell.label, set()) & known]:
+                known = {name for name, value in self.names.items() if _is_defined(value)}
+                for cell in [cell for cell in cells if self._missing.get(cell.label, set()) & known]:
                     self._reports = [report for report in self._reports if report.place.label != cell.label]
                     self._run_cell(cell)
         finally:
             self._alarm.stop()
-        _, own = self._kept
         classes = [
             name
-            for name, value in list(self._main.items())
+            for name, value in list(self.names.items())
             if type(name) is str and issubclass(type(value), type)
-            if _Module in _mro_of(value) and is_of(value, own)
+            if _Module in _mro_of(value) and is_of(value, self._spaces)
         ]
-        report = LoadReport(tuple(self._reports), tuple(classes), self._definitions_only, stubs.absent())
-        self._snapshots.is_cut = report.is_cut
+        report = LoadReport(
+            tuple(self._reports), tuple(classes), self._definitions_only, tuple(IMPORTS.absent)
+        )
+        self.snapshots.is_cut = report.is_cut
         if self._request.moment is Moment.TESTED:
             self._moments.restore()
-        if CLASS_NAME not in self._main:  # it may be a module's alone: `model.PytorchTransformer`
-            spaces = [names for names in self._files.loaded.values() if CLASS_NAME in names]
-            self._main.update({CLASS_NAME: spaces[-1][CLASS_NAME]} if spaces else {})
+        if CLASS_NAME not in self.names:  # it may be a module's alone: `model.PytorchTransformer`
+            spaces = [names for names in IMPORTS.loaded.values() if CLASS_NAME in names]
+            self.names.update({CLASS_NAME: spaces[-1][CLASS_NAME]} if spaces else {})
         _set_grad_enabled(True)  # a cell may have switched gradients off for good
-        return Program(self._main, self._snapshots, report)
+        return report
+
+    @property
+    def _spaces(self) -> dict[str, Names]:
+        """The names of the program and of its modules, by what they are called."""
+        return {"__main__": self.names, **IMPORTS.loaded}
 
     def _run_cell(self, cell: Cell) -> None:
         self._executed = cell.executed
-        kept = None if cell.executed else Kept(*self._kept)
+        kept = None if cell.executed else Kept(self._spaces)
         self._run(cell)
         if kept is not None:
             kept.restore(keep_new=True)
 
-    @property
-    def _kept(self) -> tuple[list[Names], set[str]]:
-        """The names of the program and of its modules, and what they are called."""
-        return [self._main, *self._files.loaded.values()], {"__main__", *self._files.loaded}
-
-    def _run(self, cell: Cell) -> None:
-        lines = [f"{line}\n" for line in source_lines(cell.source)]
-        linecache.cache[cell.label] = (len(cell.source), None, lines, cell.label)
-        for chunk in cut(cell):
-            self._take(chunk)
-
     def _run_module(self, cells: Sequence[Cell], names: Names) -> None:
         """The cells of a module, with its own names, where it is imported."""
-        before = self._names, self._flags
-        self._names, self._flags = names, 0
+        before = self._current, self._flags
+        self._current, self._flags = names, 0
         try:
             for cell in cells:
                 self._run(cell)
         finally:
-            self._names, self._flags = before
+            self._current, self._flags = before
 
     def _run_file(self, line: str) -> None:
         """`%run helpers.py`: as if it were typed here."""
         path = next((word for word in shlex.split(line) if not word.startswith("-")), "")
-        cells = self._files.at(path) or self._files.at(f"{path}.py") or self._files.at(f"{path}.ipynb")
+        cells = IMPORTS.at(path) or IMPORTS.at(f"{path}.py") or IMPORTS.at(f"{path}.ipynb")
         if not cells:
             raise FileNotFoundError(2, "No such file", path)
-        self._run_module(cells, self._main)
+        self._run_module(cells, self.names)
 
-    def _take(self, chunk: Chunk) -> None:
+    def _run(self, cell: Cell) -> None:
+        lines = [f"{line}\n" for line in source_lines(cell.source)]
+        linecache.cache[cell.label] = (len(cell.source), None, lines, cell.label)
+        for line, node in cut(cell):
+            self._count += 1
+            if isinstance(node, Exception):
+                self._fail(cell.label, line, node)
+            else:
+                self._take(cell.label, line, node)
+
+    def _take(self, label: str, line: int, node: ast.stmt) -> None:
         """Run a statement, and remember what it did."""
-        self._count += 1
-        if chunk.node is None:
-            self._fail(chunk, chunk.error)
-            return
-        used = uses(chunk.node)
-        self._alarm.next_statement()
-        self._definitions_only = self._definitions_only or self._alarm.is_spent
+        used = uses(node)
+        self._definitions_only |= not self._alarm.next_statement()
         if end := self._ended.get(self._count):
             error = Raised(end.reason.name, end.detail)
-            self._leave_out(chunk.label, chunk.line, used, StatementFate.ENDED, error)
+            self._leave_out(label, line, used, StatementFate.ENDED, error)
             return
-        if self._definitions_only and not defines(chunk.node):
-            self._leave_out(chunk.label, chunk.line, used, StatementFate.NOT_RUN)
+        if self._definitions_only and not defines(node):
+            self._leave_out(label, line, used, StatementFate.NOT_RUN)
             return
-        node, skipped = without_training(chunk.node, used)
+        left, skipped = without_training(node, used)
         for taken in skipped:
-            self._leave_out(chunk.label, taken.lineno, uses(taken), StatementFate.SKIPPED)
-        if node is None:
+            self._leave_out(label, taken.lineno, uses(taken), StatementFate.SKIPPED)
+        if left is None:
             return
         self._progress(self._count)
-        names, passed = self._names, self._execute(chunk, node, used)
-        if names is not self._main:
+        names, passed = self._current, self._execute(label, line, left, used)
+        if names is not self.names:
             return
         executed = self._executed
         # A variable that raises when looked at is the student's own loss.
         with suppress(BaseException), self._alarm.guard():
-            self._moments.look(used, *self._kept, passed=passed, executed=executed)
-            self._snapshots.look(chunk.node, used, names, self._unknown, executed=executed)
+            self._moments.look(used, self._spaces, passed=passed, executed=executed)
+            self.snapshots.look(node, used, names, self._unknown, executed=executed)
 
-    def _execute(self, chunk: Chunk, node: ast.stmt, used: Uses) -> bool:
+    def _execute(self, label: str, line: int, node: ast.stmt, used: Uses) -> bool:
         """Whether the statement ran to its end."""
         try:
-            code = compile(ast.Module([node], []), chunk.label, "exec", self._flags, dont_inherit=True)
+            code = compile(ast.Module([node], []), label, "exec", self._flags, dont_inherit=True)
             self._flags |= code.co_flags & _FUTURE_FLAGS
             while True:
                 try:
                     with self._alarm.guard():
-                        exec(code, self._names)  # noqa: S102 this is what the sandbox is for
+                        exec(code, self._current)  # noqa: S102 this is what the sandbox is for
                     break
                 except ModuleNotFoundError as error:
-                    if not stubs.stand_in(error):
+                    if not IMPORTS.stand_in(error):
                         raise
         except OutOfTime as error:
-            places = own_places(error.__traceback__, self._labels)
-            line = next((place.line for place in places if place.label == chunk.label), chunk.line)
-            self._leave_out(chunk.label, line, used, StatementFate.STOPPED)
+            places = own_places(error.__traceback__, self.labels)
+            line = next((place.line for place in places if place.label == label), line)
+            self._leave_out(label, line, used, StatementFate.STOPPED)
         except BaseException as error:
             missing = missing_name(error)
-            self._missing.setdefault(chunk.label, set()).add(missing)
+            self._missing.setdefault(label, set()).add(missing)
             if missing in self._unknown:  # it needs what a statement that was left out would give
-                self._leave_out(chunk.label, chunk.line, used, StatementFate.SKIPPED)
+                self._leave_out(label, line, used, StatementFate.SKIPPED)
             elif not (issubclass(type(error), OSError) and writes_log(node)):
-                self._fail(chunk, error)
+                self._fail(label, line, error)
                 if issubclass(type(error), ModuleNotFoundError):
                     self._unknown |= used.stored
         else:
@@ -280,15 +271,15 @@ class Loader:
         self._unknown |= used.stored
         if fate is not StatementFate.SKIPPED:  # by a call or an item, it may have changed what it names
             self._unknown |= used.loaded & set(MATRICES)
-        report = StatementReport(Place(label, line, ""), fate, error)
+        self._tell(StatementReport(Place(label, line, ""), fate, error))
+
+    def _fail(self, label: str, line: int, error: BaseException) -> None:
+        failure = raised(error, self.labels, self._request.limits.text)
+        self._tell(StatementReport(Place(label, line, ""), StatementFate.FAILED, failure))
+
+    def _tell(self, report: StatementReport) -> None:
         if not self._reports or self._reports[-1] != report:
             self._reports.append(report)
-
-    def _fail(self, chunk: Chunk, error: BaseException | None) -> None:
-        failure = raised(error, self._labels, self._request.limits.text) if error is not None else None
-        self._reports.append(
-            StatementReport(Place(chunk.label, chunk.line, ""), StatementFate.FAILED, failure)
-        )
 
 
 def _is_defined(value: Any) -> bool:

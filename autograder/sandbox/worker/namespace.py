@@ -6,10 +6,9 @@ What a later cell does to them, by binding a name again or by a change in place,
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Any, Final, Union
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -17,13 +16,12 @@ import torch
 
 from autograder.assignment import CLASS_NAME, LAYERS, MATRICES, TASK_FACTS, Task
 from autograder.sandbox.calls import Answer, Outcome, Refusal, Refused
-from autograder.sandbox.worker.statements import Strength, Uses, markers
+from autograder.sandbox.worker.statements import Uses, markers
 from autograder.sandbox.worker.values import Tensor, describe, read_tensor
 
 Names = dict[str, Any]
-Matrix = npt.NDArray[np.float64]
-State = Mapping[str, Union[Matrix, str]]
-"""By name, the matrix, or what stands there instead; a name that is not defined, or None, is absent."""
+State = dict[str, Any]
+"""By name, the matrix as float64, or in words what stands there instead; what is not defined is absent."""
 
 _SMALL: Final = 100_000
 """An array of more numbers is no setting of the model's."""
@@ -38,32 +36,33 @@ _default_dtype, _set_default_dtype = torch.get_default_dtype, torch.set_default_
 
 
 class Kept:
-    """The names of some modules, and of what they hold all that a later cell could change in place."""
+    """The names of some modules, and of what they hold all that a later cell could change in place.
 
-    def __init__(self, spaces: Sequence[Names], own: Collection[str]) -> None:
-        self._spaces = [(space, dict(space)) for space in spaces]
+    spaces: by their modules' names; classes made in one of these are the program's own.
+    """
+
+    def __init__(self, spaces: Mapping[str, Names]) -> None:
         self._dtype = _default_dtype()
-        inside = {id(value): value for space in spaces for value in space.values()}
-        self._objects: list[tuple[Any, Any]] = []
-        for value in list(inside.values()):
+        self._copies: list[tuple[Any, Any]] = [(names, names.copy()) for names in spaces.values()]
+        for value in {id(value): value for names in spaces.values() for value in names.values()}.values():
             kind = type(value)
             if kind in (dict, list) or (kind is np.ndarray and value.size <= _SMALL):
-                self._objects.append((value, value.copy()))
-            elif issubclass(kind, type) and is_of(value, own):
-                self._objects.append((value, dict(_class_dict(value))))
-            elif is_of(kind, own):
+                self._copies.append((value, value.copy()))
+            elif issubclass(kind, type) and is_of(value, spaces):
+                self._copies.append((value, dict(_class_dict(value))))
+            elif is_of(kind, spaces):
                 with suppress(AttributeError):  # it has slots
                     fields = _fields_of(value, "__dict__")
-                    self._objects.append((fields, fields.copy()))
+                    self._copies.append((fields, fields.copy()))
 
     def restore(self, *, keep_new: bool) -> None:
         """Make the names what they were. keep_new: those that have come since stay: helpers that stand
         below a class, and what a cell that was never executed adds."""
-        for space, kept in self._spaces:
-            _replace(space, kept, keep_new=keep_new)
-        for value, kept in self._objects:
+        for value, kept in self._copies:
             if type(value) is dict:
-                _replace(value, kept, keep_new=False)
+                for name in () if keep_new else value.keys() - kept.keys():
+                    del value[name]
+                value.update(kept)
             elif issubclass(type(value), type):
                 now = dict(_class_dict(value))
                 for name in () if keep_new else now.keys() - kept.keys():
@@ -75,17 +74,10 @@ class Kept:
         _set_default_dtype(self._dtype)
 
 
-def is_of(cls: type, own: Collection[str]) -> bool:
+def is_of(cls: type, modules: Collection[str]) -> bool:
     """Whether the class was made in one of these modules."""
     module = _module_of(cls)
-    return type(module) is str and module in own
-
-
-def _replace(names: Names, kept: Names, *, keep_new: bool) -> None:
-    if not keep_new:
-        for name in names.keys() - kept.keys():
-            del names[name]
-    names.update(kept)
+    return type(module) is str and module in modules
 
 
 class Moments:
@@ -99,19 +91,17 @@ class Moments:
         self._last: tuple[Kept, bool] | None = None
         self._class: object = None
 
-    def look(
-        self, used: Uses, spaces: Sequence[Names], own: Collection[str], *, passed: bool, executed: bool
-    ) -> None:
+    def look(self, used: Uses, spaces: Mapping[str, Names], *, passed: bool, executed: bool) -> None:
         """After a statement. passed: it raised nothing. spaces: the program's names, then its modules'."""
-        found = spaces[0].get(CLASS_NAME)
+        found = next(iter(spaces.values())).get(CLASS_NAME)
         if found is None or (not executed and self._last is not None):
             return
         seen = (id(found), *(map(id, _class_dict(found).values()) if issubclass(type(found), type) else ()))
         if used.tests_model:
-            self._last = Kept(spaces, own), False
+            self._last = Kept(spaces), False
             self._tested = self._last if passed else self._tested
         elif seen != self._class:  # helpers and imports that stand below the class are its own, too
-            self._last = Kept(spaces, own), True
+            self._last = Kept(spaces), True
         self._class = seen
 
     def restore(self) -> None:
@@ -127,22 +117,21 @@ class Moments:
 _NOT_KNOWN: Final = "not known"
 
 
-@dataclass
 class Snapshots:
     """Looks at the program's variables after each statement, and remembers what a task may need.
 
-    The strongest marker wins, among equals the last; one in a cell that was executed goes before one that
-    was not. Where its matrices cannot be the task's, the last state that can be is taken instead: cells are
-    run out of order, and moved about.
+    A state whose matrices can be the task's goes before one that only a marker names: cells are run out of
+    order, and moved about. Then one in a cell that was executed goes before one that was not, then the
+    strongest marker, and among equals the last.
     """
 
-    max_items: int
-    is_cut: bool = False
-    """Whether statements were left out, so that a matrix that is missing is not known."""
-    _marked: dict[Task, tuple[tuple[bool, Strength], State]] = field(default_factory=dict)
-    _renamed: dict[Task, dict[str, Matrix | str]] = field(default_factory=dict)
-    _fitting: dict[Task, State] = field(default_factory=dict)
-    _at_cls: State | None = None
+    def __init__(self, max_items: int) -> None:
+        self.is_cut = False
+        """Whether statements were left out, so that a matrix that is missing is not known."""
+        self._max_items = max_items
+        self._best: dict[Task, tuple[tuple[bool, bool, int], State]] = {}
+        self._renamed: dict[Task, State] = {}
+        self._at_cls: State | None = None
 
     def look(
         self, node: ast.stmt, used: Uses, names: Names, unknown: Collection[str], *, executed: bool
@@ -151,23 +140,21 @@ class Snapshots:
         marks = markers(node, used)
         if not marks and not any(name in names or name in unknown for name in MATRICES):
             return
-        state: dict[str, Matrix | str] = {}
-        for name in MATRICES:
-            if name in unknown:
-                state[name] = _NOT_KNOWN
-            elif names.get(name) is not None:
-                state[name] = self._read(names[name])
+        state = {name: self._read(names[name]) for name in MATRICES if names.get(name) is not None}
+        state |= {name: _NOT_KNOWN for name in MATRICES if name in unknown}
         if self._at_cls is None and "CLS" in names:  # the optional part begins by defining this token
             self._at_cls = state
-        for task, strength in marks.items():
-            rank = (executed, strength)
-            if task not in self._marked or rank >= self._marked[task][0]:
-                self._marked[task] = (rank, state | self._under_other_names(task, used, names))
         for task in Task:
-            if _fits(task, state):
-                self._fitting[task] = state
+            its, marked = state, task in marks
+            if marked:
+                its = state | self._under_other_names(task, used, names)
+            # What is no matrix where the task's have to be is told, not passed over.
+            usable = _fits(task, its) or (marked and any(isinstance(value, str) for value in its.values()))
+            rank = usable, executed, marks.get(task, 0)
+            if (marked or usable) and (task not in self._best or rank >= self._best[task][0]):
+                self._best[task] = rank, its
 
-    def _under_other_names(self, task: Task, used: Uses, names: Names) -> dict[str, Matrix | str]:
+    def _under_other_names(self, task: Task, used: Uses, names: Names) -> State:
         """The matrices that the lines for the log take from variables with names of the student's own."""
         renamed = self._renamed.setdefault(task, {})
         for suffix, matrix in _LOGGED.items():
@@ -177,7 +164,7 @@ class Snapshots:
                 renamed[matrix] = self._read(names[own[0]])
         return renamed
 
-    def _read(self, value: Any) -> Matrix | str:
+    def _read(self, value: Any) -> npt.NDArray[np.float64] | str:
         """A copy as float64, or what the value is, if it is not an array of real numbers."""
         try:
             if not isinstance(value, (Tensor, np.ndarray, list, tuple, float, int, np.generic)):
@@ -185,7 +172,7 @@ class Snapshots:
             array = read_tensor(value) if isinstance(value, Tensor) else np.asarray(value)
             if array.dtype.kind not in "fiub":
                 return f"{describe(value)} of {array.dtype}"
-            if array.size > self.max_items or array.ndim > 4:
+            if array.size > self._max_items or array.ndim > 4:
                 return f"an array of {array.size} numbers"
             return np.array(array, dtype=np.float64, order="C")
         except Exception:
@@ -205,10 +192,9 @@ class Snapshots:
         unknown = [name for name, value in odd.items() if value == _NOT_KNOWN]
         if unknown:
             return Refused(Refusal.NOT_KNOWN, ", ".join(unknown))
-        if odd:
-            name, value = next(iter(odd.items()))
+        for name, value in odd.items():
             return Refused(Refusal.NOT_NUMERIC, f"{name} is {value}")
-        return Answer({name: value for name in wanted if not isinstance(value := state[name], str)})
+        return Answer({name: state[name] for name in wanted})
 
     def _is_left_from_before(self, state: State) -> bool:
         """The optional part was skipped: the matrices are still what they were, or can only be POSITION's."""
@@ -217,35 +203,24 @@ class Snapshots:
         return _same(state, self._state(Task.POSITION))
 
     def _state(self, task: Task) -> State | None:
-        marked = self._marked.get(task)
-        if marked is not None and (
-            _fits(task, marked[1])
-            or any(isinstance(value, str) for value in marked[1].values())  # to be told, not passed over
-        ):
-            return marked[1]
-        return self._fitting.get(task) or (marked and marked[1])
+        return self._best[task][1] if task in self._best else None
 
 
 def _fits(task: Task, state: State) -> bool:
     """Whether shapes alone allow that these are the task's matrices."""
     facts = TASK_FACTS[task]
-    rows = facts.token_dim
-    if facts.has_pos:
-        pos = state.get("pos")
-        if not isinstance(pos, np.ndarray) or pos.ndim != 2:
-            return False
-        rows += pos.shape[1]
-    matrices = [state.get(name) for name in LAYERS]
-    if any(not isinstance(m, np.ndarray) or m.ndim != 2 or m.shape[0] != rows for m in matrices):
+    shapes: list[tuple[int, ...]] = [getattr(state.get(name), "shape", ()) for name in MATRICES]
+    *layers, pos = shapes if facts.has_pos else [*shapes[:3], (0, 0)]
+    if any(len(shape) != 2 for shape in (*layers, pos)):
         return False
-    Vm = matrices[2]
-    return isinstance(Vm, np.ndarray) and facts.v_dim in (None, Vm.shape[1])
+    rows = facts.token_dim + pos[1]
+    return all(shape[0] == rows for shape in layers) and facts.v_dim in (None, layers[2][1])
 
 
 def _same(state: State, other: State | None) -> bool:
     return (
         other is not None
         and state.keys() == other.keys()
-        and not any(isinstance(value, str) for value in (*state.values(), *other.values()))
+        and str not in map(type, (*state.values(), *other.values()))
         and all(np.array_equal(value, other[name]) for name, value in state.items())
     )

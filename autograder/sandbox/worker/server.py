@@ -59,7 +59,7 @@ class _Server:
         model.prewarm()
         self._run = child.run
         self._progress = mmap.mmap(-1, 8)  # shared with the child: what it wrote outlives it
-        self._jail = child.Jail(prepare(environment_paths()), self._progress)
+        self._plan = prepare(environment_paths())
         _become_subreaper()
         stubs.install()
         _hide(root)
@@ -95,7 +95,7 @@ class _Server:
         self._progress[:8] = bytes(8)
         self._child = os.fork()
         if self._child == 0:
-            self._run(request_fd, answer_fd, self._jail)
+            self._run(request_fd, answer_fd, self._plan, self._progress)
         os.close(request_fd)
         os.close(answer_fd)
         self._report(STARTED, self._child)

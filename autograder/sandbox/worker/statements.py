@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final
@@ -17,7 +18,7 @@ from autograder.sandbox.wire import source_lines
 
 TRAINING: Final = frozenset({"train_loop", "compare_transformers"})
 """The assignment's own functions for training and for comparing plots."""
-MAX_SYNTAX_ERRORS: Final = 3
+MAX_SYNTAX_ERRORS: Final = 4
 _DEFINITIONS: Final = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _BLOCKS: Final = (ast.If, ast.Try, ast.With)
 _CONTINUES: Final = (" ", "\t", "\f", "#", ")", "]", "}", "\n", "\r", "else:", "elif ", "except", "finally:")
@@ -55,43 +56,37 @@ class Uses:
 
 def uses(node: ast.stmt) -> Uses:
     """One walk through the statement, for all that is asked of it."""
-    if isinstance(node, _SCOPES):
-        return Uses(stored=frozenset({node.name}) if not isinstance(node, ast.Lambda) else frozenset())
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        return Uses(stored=frozenset({node.name}))
     called: set[str] = set()
     stored: set[str] = set()
     loaded: set[str] = set()
     keys: dict[str, tuple[str, ...]] = {}
     for inner in _outside_scopes(node):
+        items: list[tuple[ast.expr | None, ast.expr]] = []
         if isinstance(inner, ast.Call):
             called.add(str(getattr(inner.func, "id", getattr(inner.func, "attr", ""))))
         elif isinstance(inner, ast.Name):
             (stored if isinstance(inner.ctx, ast.Store) else loaded).add(inner.id)
-        elif isinstance(inner, (ast.Assign, ast.Dict)):
-            for key, value in _items(inner):
-                keys[str(key)] = tuple(name.id for name in ast.walk(value) if isinstance(name, ast.Name))
+        elif isinstance(inner, ast.Dict):
+            items = [*zip(inner.keys, inner.values, strict=True)]
+        elif isinstance(inner, ast.Assign):
+            items = [
+                (target.slice, inner.value) for target in inner.targets if isinstance(target, ast.Subscript)
+            ]
+        for key, value in items:
+            if isinstance(key, ast.Constant):
+                variables = (name.id for name in ast.walk(value) if isinstance(name, ast.Name))
+                keys[str(key.value)] = tuple(variables)
     return Uses(frozenset(called), frozenset(stored), frozenset(loaded), keys)
-
-
-def _items(node: ast.Assign | ast.Dict) -> Iterator[tuple[object, ast.expr]]:
-    """The constant keys of a dict, or of items that are assigned, and the values."""
-    pairs: list[tuple[ast.expr | None, ast.expr]]
-    if isinstance(node, ast.Dict):
-        pairs = [*zip(node.keys, node.values, strict=True)]
-    else:
-        pairs = [(target.slice, node.value) for target in node.targets if isinstance(target, ast.Subscript)]
-    return ((key.value, value) for key, value in pairs if isinstance(key, ast.Constant))
 
 
 def _outside_scopes(node: ast.AST) -> Iterator[ast.AST]:
     """The node and what is in it, but not what is inside function and class definitions."""
     stack = [node]
     while stack:
-        current = stack.pop()
-        yield current
-        for value in vars(current).values():
-            for child in value if isinstance(value, list) else (value,):
-                if isinstance(child, ast.AST) and not isinstance(child, _SCOPES):
-                    stack.append(child)
+        yield (current := stack.pop())
+        stack += (child for child in ast.iter_child_nodes(current) if not isinstance(child, _SCOPES))
 
 
 def markers(node: ast.stmt, used: Uses) -> dict[Task, Strength]:
@@ -108,58 +103,34 @@ def markers(node: ast.stmt, used: Uses) -> dict[Task, Strength]:
 # --- A cell's statements. ---
 
 
-@dataclass(frozen=True)
-class Chunk:
-    """A top-level statement, or a stretch that does not parse (then error is there)."""
-
-    label: str
-    line: int
-    node: ast.stmt | None
-    error: Exception | None = None
-
-
-def cut(cell: Cell) -> Iterator[Chunk]:
-    """The statements of a cell; where it does not parse, the stretches that do, around those that don't.
+def cut(cell: Cell) -> Iterator[tuple[int, ast.stmt | Exception]]:
+    """The statements of a cell, each with its line; where it does not parse, those of the stretches that do,
+    and the errors between them.
 
     Python refuses the whole cell then; here the student still gets what the rest is worth.
     """
     lines = [f"{line}\n" for line in source_lines(cell.source)]
     starts = [i for i, line in enumerate(lines) if line.strip() and not line.startswith(_CONTINUES)]
-    begin, errors = 0, 0
-    while begin < len(lines) or begin == 0:
+
+    def parsed(begin: int, end: int) -> list[tuple[int, ast.stmt]]:
+        tree = ast.parse("\n" * begin + "".join(lines[begin:end]), cell.label)
+        return [(_first_line(node), node) for node in tree.body]
+
+    begin = 0
+    for _ in range(MAX_SYNTAX_ERRORS):
         try:
-            yield from _statements(cell.label, lines, begin, len(lines))
+            yield from parsed(begin, len(lines))
             return
         except Exception as error:
-            errors += 1
-            if errors > MAX_SYNTAX_ERRORS:
-                return
-            place = (error.lineno or begin + 1) if isinstance(error, SyntaxError) else begin + 1
-            bad, good = _largest_good_prefix(cell.label, lines, starts, begin, place - 1)
-            yield from good
-            yield Chunk(cell.label, place, None, error)
+            place = getattr(error, "lineno", None) or begin + 1
+            for bad in (*[start for start in starts if begin < start < place][:-5:-1], begin):
+                with suppress(Exception):  # else the stretch before is broken too: look further up
+                    yield from parsed(begin, bad)
+                    break
+            yield place, error
             begin = next((start for start in starts if start > bad), len(lines))
-            if begin >= len(lines):
+            if begin == len(lines):
                 return
-
-
-def _statements(label: str, lines: list[str], begin: int, end: int) -> list[Chunk]:
-    source = "\n" * begin + "".join(lines[begin:end])
-    tree = ast.parse(source, label)
-    return [Chunk(label, _first_line(node), node) for node in tree.body]
-
-
-def _largest_good_prefix(
-    label: str, lines: list[str], starts: list[int], begin: int, bad: int
-) -> tuple[int, list[Chunk]]:
-    """The line where the bad stretch begins, at or before `bad`, and the statements before it."""
-    candidates = [start for start in starts if begin < start <= bad]
-    for end in reversed(candidates[-4:]):
-        try:
-            return end, _statements(label, lines, begin, end)
-        except Exception:  # noqa: S112 the stretch before is broken too: look further up
-            continue
-    return (candidates[0] - 1 if len(candidates) > 4 else begin), []
 
 
 def _first_line(node: ast.stmt) -> int:

@@ -1,9 +1,9 @@
 """What a program imports, opens and runs that is not installed: stand-ins, and the student's own files.
 
-Plots and notebook helpers go nowhere: modules of these names give objects that absorb every use, even where
+Plots and notebook helpers go nowhere: modules of these names give stand-ins that absorb every use, even where
 the real packages are installed, so that every machine gives the same result. A package that is not here gets
-a stand-in (`Lacking`): annotations, decorators and base classes work with it, and what is computed with it
-says so. Names that other versions of Python and NumPy have are added.
+stand-ins, too: annotations, decorators and base classes work with them, and what is computed with them says
+so. Names that other versions of Python and NumPy have are added.
 """
 
 from __future__ import annotations
@@ -40,25 +40,47 @@ _MAX_AXES: Final = 10_000
 _UNPACK: Final = opcode.opmap["UNPACK_SEQUENCE"]
 
 
+# --- Stand-ins. ---
+
+
 class _Base:
-    """What a class becomes that derives from something absorbed."""
+    """What a class becomes that derives from a stand-in."""
 
 
-class Absorb:
+class _LightningModule(torch.nn.Module):
+    """The same for a base class named Module: nn.Module, and what such classes are asked in __init__."""
+
+    def _ignored(self, *args: Any, **kwargs: Any) -> None:
+        pass
+
+    save_hyperparameters = log = log_dict = _ignored
+
+
+class StandIn:
     """Takes any call, attribute, item, operator and `with`, and gives itself back.
 
-    Iterating gives nothing, but for unpacking: `fig, (left, right) = plt.subplots(1, 2)` gets as many
-    as it asks for, which is read from the bytecode that asks.
+    path: "pytorch_lightning.LightningModule", of an absent package; "": of plots and notebook helpers. Called
+    with a function or a class alone, it is a decorator and gives that. Iterating gives nothing, but for
+    unpacking: `fig, (left, right) = plt.subplots(1, 2)` gets as many as it asks for, which is read from the
+    bytecode that asks. As a number it is 0, but an absent package's raises ModuleNotFoundError.
     """
+
+    path: str
+
+    def __init__(self, path: str = "") -> None:
+        object.__setattr__(self, "path", path)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") and name.endswith("__"):  # protocols are told that they are not there
             raise AttributeError(name)
+        if self.path:
+            return StandIn(f"{self.path}.{name}")
         return _axes if name == "subplots" else self
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Itself, whatever is asked."""
-        return self
+        """What it decorates, or itself."""
+        decorates = len(args) == 1 and not kwargs and isinstance(args[0], (FunctionType, type))
+        return args[0] if decorates else self
 
     def __iter__(self) -> Iterator[Any]:
         frame = sys._getframe(1)
@@ -67,33 +89,56 @@ class Absorb:
         return iter([self] * count)
 
     def __mro_entries__(self, bases: tuple[Any, ...]) -> tuple[type, ...]:
-        return (_Base,)
+        return (_LightningModule if self.path.endswith("Module") else _Base,)
+
+    def __instancecheck__(self, value: object) -> bool:
+        return bool(self.path)  # `isinstance(x, Float[Tensor, "n d"])` is asserted, hardly ever asked
+
+    @classmethod
+    def __torch_function__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        given = [*args, *(kwargs or {}).values()]
+        given += [inner for value in given if isinstance(value, (list, tuple)) for inner in value]
+        return next(value for value in given if isinstance(value, StandIn))
+
+    def __int__(self) -> int:
+        if self.path:
+            root = self.path.partition(".")[0]
+            raise ModuleNotFoundError(f"No module named {root!r}", name=root)
+        return 0
+
+    __index__ = __int__
+
+    def __float__(self) -> float:
+        return float(int(self))
+
+    def __array__(self, *args: Any, **kwargs: Any) -> Any:
+        return np.zeros(int(self))
+
+    def __repr__(self) -> str:
+        return f"<{self.path} not available while grading>"
 
 
 def _giving(answer: Any) -> Callable[..., Any]:
     return lambda self, *args: answer
 
 
-for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "or", "and", "matmul"):
-    setattr(Absorb, f"__{_name}__", Absorb.__call__)
-    setattr(Absorb, f"__r{_name}__", Absorb.__call__)
-for _name in ("neg", "pos", "invert", "abs", "enter", "getitem"):
-    setattr(Absorb, f"__{_name}__", Absorb.__call__)
+_OPERATORS: Final = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "or", "and", "matmul")
+_UNARY: Final = ("neg", "pos", "invert", "abs", "enter", "getitem", "array_ufunc", "array_function")
+for _name in (*_OPERATORS, *(f"r{_name}" for _name in _OPERATORS), *_UNARY):
+    setattr(StandIn, f"__{_name}__", lambda self, *args, **kwargs: self)
 for _name in ("setattr", "setitem", "delitem", "exit"):
-    setattr(Absorb, f"__{_name}__", _giving(None))
-for _name in ("contains", "instancecheck", "subclasscheck"):
-    setattr(Absorb, f"__{_name}__", _giving(False))
-for _name, _number in {"len": 0, "int": 0, "index": 0, "float": 0.0, "bool": True}.items():
-    setattr(Absorb, f"__{_name}__", _giving(_number))
-setattr(Absorb, "__repr__", _giving("<not available while grading>"))  # noqa: B010 as the others
+    setattr(StandIn, f"__{_name}__", _giving(None))
+for _name, _answer in {"contains": False, "subclasscheck": False, "len": 0, "bool": True}.items():
+    setattr(StandIn, f"__{_name}__", _giving(_answer))
 
-NOTHING: Final = Absorb()
+NOTHING: Final = StandIn()
 
 
-class Progress(Absorb):
+class _Progress(StandIn):
     """`tqdm(iterable)`: hands the iterable's items through, shows nothing."""
 
     def __init__(self, iterable: Iterable[Any] = (), *args: Any, **kwargs: Any) -> None:
+        super().__init__()
         object.__setattr__(self, "_items", iterable)
 
     def __iter__(self) -> Iterator[Any]:
@@ -103,8 +148,23 @@ class Progress(Absorb):
         return len(self._items)
 
 
-def _trange(*bounds: int, **kwargs: Any) -> Progress:
-    return Progress(range(*bounds))
+class Shell(StandIn):
+    """`get_ipython()`: runs what `%run` names; every other magic goes nowhere. False: this is no notebook."""
+
+    def __init__(self, run: Callable[[str], None]) -> None:
+        super().__init__()
+        object.__setattr__(self, "_run", run)
+
+    def __bool__(self) -> bool:
+        return False
+
+    def getoutput(self, *args: Any) -> list[str]:
+        """`x = !command`."""
+        return []
+
+    def run_line_magic(self, name: str, line: str = "", *args: Any) -> Any:
+        """`%name line`."""
+        return self._run(line) if name == "run" else self
 
 
 def _axes(nrows: int = 1, ncols: int = 1, *args: Any, squeeze: bool = True, **kwargs: Any) -> Any:
@@ -113,62 +173,6 @@ def _axes(nrows: int = 1, ncols: int = 1, *args: Any, squeeze: bool = True, **kw
     for place in np.ndindex(axes.shape):
         axes[place] = NOTHING
     return axes if not squeeze else axes[0, 0] if axes.size == 1 else axes.squeeze()
-
-
-def _subplots(*args: Any, **kwargs: Any) -> Any:
-    return NOTHING, _axes(*args, **kwargs)
-
-
-class _LightningModule(torch.nn.Module):
-    """A base class of a package that is not here: nn.Module, and what such classes are asked in __init__."""
-
-    def _ignored(self, *args: Any, **kwargs: Any) -> None:
-        pass
-
-    save_hyperparameters = log = log_dict = _ignored
-
-
-class Lacking(Absorb):
-    """What an absent package gives. path: "pytorch_lightning.LightningModule".
-
-    A decorator returns its function, a class that ends in Module is nn.Module as a base. All that is computed
-    with one is one again, up to where a number is needed: there it raises ModuleNotFoundError.
-    """
-
-    def __init__(self, path: str) -> None:
-        object.__setattr__(self, "path", path)
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") and name.endswith("__"):
-            raise AttributeError(name)
-        return Lacking(f"{self.path}.{name}")
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """What it decorates, or itself."""
-        decorates = len(args) == 1 and not kwargs and isinstance(args[0], (FunctionType, type))
-        return args[0] if decorates else self
-
-    def __mro_entries__(self, bases: tuple[Any, ...]) -> tuple[type, ...]:
-        return (_LightningModule if self.path.endswith("Module") else _Base,)
-
-    __instancecheck__ = _giving(True)  # `isinstance(x, Float[Tensor, "n d"])` is asserted, hardly ever asked
-
-    @classmethod
-    def __torch_function__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        given = [*args, *(kwargs or {}).values()]
-        given += [inner for value in given if isinstance(value, (list, tuple)) for inner in value]
-        return next(value for value in given if isinstance(value, Lacking))
-
-    __array_ufunc__ = __array_function__ = Absorb.__call__
-
-    def _raise(self, *args: Any, **kwargs: Any) -> Any:
-        root = self.path.partition(".")[0]
-        raise ModuleNotFoundError(f"No module named {root!r}", name=root)
-
-    __int__ = __index__ = __float__ = __array__ = _raise
-
-    def __repr__(self) -> str:
-        return f"<{self.path}, not available while grading>"
 
 
 def _patch(function: Any) -> Any:
@@ -188,62 +192,121 @@ def _patch_to(*owners: type, **kwargs: Any) -> Callable[[Any], Any]:
     return patch
 
 
+_BARS: Final = dict.fromkeys(("tqdm", "tqdm_notebook"), _Progress)
+_RANGES: Final = dict.fromkeys(("trange", "tnrange"), lambda *bounds, **kwargs: _Progress(range(*bounds)))
+_SUBPLOTS: Final = {"subplots": lambda *args, **kwargs: (NOTHING, _axes(*args, **kwargs))}
 _KNOWN: Final[dict[str, dict[str, Any]]] = {
-    "tqdm": {"tqdm": Progress, "tqdm_notebook": Progress, "trange": _trange, "tnrange": _trange},
-    "matplotlib": {"subplots": _subplots},
-    "pylab": {"subplots": _subplots},
+    "tqdm": {**_BARS, **_RANGES},
+    "matplotlib": _SUBPLOTS,
+    "pylab": _SUBPLOTS,
     "fastcore": {"patch": _patch, "patch_to": _patch_to},
 }
 """What is more than absorbed, by the package's name."""
 
 
-class _StubModule(ModuleType):
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") and name.endswith("__"):
-            raise AttributeError(name)
-        root = self.__name__.partition(".")[0]
-        other = NOTHING if root in ROOTS or root == "torch" else Lacking(f"{self.__name__}.{name}")
-        return _KNOWN.get(root, {}).get(name, other)
+# --- Imports, and what the student's own files beside the program are for: the jail has no folder. ---
+
+_MAIN: Final = "__main__"
+_missing_of = ImportError.__dict__["name"].__get__
 
 
-class _StubFinder(MetaPathFinder, Loader):
+class Imports(MetaPathFinder, Loader):
+    """Imports the files that came with the program, as Python does from a folder, and stand-ins.
+
+    A name is looked for in the folder of the program, then in every other: that is what lines with sys.path
+    are for. loaded: the names of each such module that was imported. absent: the packages that got a
+    stand-in, in order.
+    """
+
     def __init__(self) -> None:
         self.absent: list[str] = []
+        self.loaded: dict[str, dict[str, Any]] = {}
+        self._files: dict[str, list[Cell]] = {}
+        self._run: Callable[[Sequence[Cell], dict[str, Any]], None] = lambda cells, names: None
+
+    def bring(
+        self,
+        cells: Iterable[Cell],
+        run: Callable[[Sequence[Cell], dict[str, Any]], None],
+        program: ModuleType,
+    ) -> None:
+        """From now on, `import` and `open` find these files. run: runs cells with the names of a module."""
+        self._files, self._run, self.loaded = {}, run, {}
+        for cell in cells:
+            self._files.setdefault(cell.file, []).append(cell)
+        if self._files:
+            program.__package__, program.__path__ = _MAIN, []  # `from .helpers import x`
+            builtins.open = io.open = _opener(io.open, self.at)
+            accessor = getattr(pathlib, "_NormalAccessor", None)  # of Python 3.10
+            if accessor is not None:
+                accessor.open = staticmethod(io.open)
+
+    def stand_in(self, error: BaseException) -> bool:
+        """Give the package that could not be imported a stand-in; False if the error says nothing such.
+
+        Only where the program did not catch the error: what it does without a package is its own affair.
+        """
+        name = _missing_of(error) if issubclass(type(error), ModuleNotFoundError) else None
+        if type(name) is not str or not name.isidentifier() or name in sys.modules or name in self.absent:
+            return False
+        self.absent.append(name)
+        return True
+
+    def at(self, path: str) -> list[Cell]:
+        """The cells of the file of this path, "helpers.py" or "/content/src/helpers.ipynb"; none: []."""
+        parts = pathlib.PurePosixPath(path.replace("\\", "/")).parts
+        tails = ("/".join(parts[start:]) for start in range(len(parts)))
+        return next((cells for tail in tails if (cells := self._ending(tail))), [])
+
+    def _ending(self, path: str) -> list[Cell]:
+        others = (cells for file, cells in self._files.items() if file.endswith(f"/{path}"))
+        return self._files.get(path) or next(others, [])
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
+        """Of a file, of a folder that holds one, or of a stand-in."""
+        inner = fullname.removeprefix(f"{_MAIN}.").replace(".", "/")
+        package = self._ending(f"{inner}/__init__.py")
+        cells = package or self._ending(f"{inner}.py") or self._ending(f"{inner}.ipynb")
+        if cells or any(f"/{inner}/" in f"/{file}" for file in self._files):
+            spec = ModuleSpec(fullname, self, is_package=bool(package) or not cells)
+            spec.loader_state = cells
+            return spec
         root = fullname.partition(".")[0]
-        if root not in ROOTS and root not in self.absent and fullname != _WRITERS:
-            return None
-        return ModuleSpec(fullname, self, is_package=True)
-
-    def create_module(self, spec: ModuleSpec) -> ModuleType:
-        return _StubModule(spec.name)
+        if root in ROOTS or root in self.absent or fullname == _WRITERS:
+            return ModuleSpec(fullname, self, is_package=True)
+        return None
 
     def exec_module(self, module: ModuleType) -> None:
-        module.__dict__["__all__"] = list(_KNOWN.get(module.__name__.partition(".")[0], ()))
+        """Run its cells, none for a folder without __init__.py; or fill it with stand-ins."""
+        cells: list[Cell] | None = module.__spec__.loader_state if module.__spec__ is not None else None
+        if cells is None:
+            root = module.__name__.partition(".")[0]
+            known = _KNOWN.get(root, {})
+            others = StandIn("" if root in ROOTS or root == "torch" else module.__name__)
+            module.__dict__.update(known, __all__=list(known), __getattr__=others.__getattr__)
+        elif cells:
+            module.__file__ = cells[0].label
+            self.loaded[module.__name__] = module.__dict__
+            self._run(cells, module.__dict__)
 
 
-_FINDER: Final = _StubFinder()
-_missing_of = ImportError.__dict__["name"].__get__
+IMPORTS: Final = Imports()
 
 
-def stand_in(error: BaseException) -> bool:
-    """Give the package that could not be imported a stand-in; False if the error says nothing such.
+def _opener(really: Callable[..., Any], find: Callable[[str], list[Cell]]) -> Callable[..., Any]:
+    """`open`, for which the files are there; none of them can be written."""
 
-    Only where the program did not catch the error: what it does without a package is its own affair.
-    """
-    name = _missing_of(error) if issubclass(type(error), ModuleNotFoundError) else None
-    if type(name) is not str or not name.isidentifier() or name in sys.modules or name in _FINDER.absent:
-        return False
-    _FINDER.absent.append(name)
-    return True
+    def opened(file: Any, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
+        path = os.fspath(file) if isinstance(file, (str, os.PathLike)) else ""
+        cells = find(path) if mode in ("r", "rt", "rb") and isinstance(path, str) else []
+        if not cells:
+            return really(file, mode, *args, **kwargs)
+        text = "\n".join(cell.source for cell in cells)
+        return io.BytesIO(text.encode()) if mode == "rb" else io.StringIO(text)
 
-
-def absent() -> tuple[str, ...]:
-    """The packages that got a stand-in, in order."""
-    return tuple(_FINDER.absent)
+    return opened
 
 
 _OF_TYPING: Final = ("LiteralString", "Never", "Self", "assert_never", "assert_type", "override")
@@ -262,10 +325,10 @@ _OF_NUMPY_1: Final[dict[str, Any]] = {
 
 
 def install() -> None:
-    """Put the stubs before every other module; add what a notebook has beside builtins, and older names."""
+    """Put the stand-ins before all modules; add what a notebook has beside builtins, and older names."""
     for name in [name for name in sys.modules if name.partition(".")[0] in ROOTS]:
         del sys.modules[name]
-    sys.meta_path.insert(0, _FINDER)
+    sys.meta_path.insert(0, IMPORTS)
     builtins.__dict__.update(get_ipython=NOTHING, display=NOTHING)
     for name in _OF_TYPING:
         if not hasattr(typing, name):
@@ -273,110 +336,3 @@ def install() -> None:
     for name, value in _OF_NUMPY_1.items():
         if name not in vars(np):
             setattr(np, name, value)
-
-
-# --- The student's own files beside the program: what it imports, runs and opens. The jail has no folder. ---
-
-_MAIN: Final = "__main__"
-_PACKAGE: Final = "__init__"
-
-
-class OwnFiles(MetaPathFinder, Loader):
-    """Imports a file that came with the program, before all that is installed, as Python does from a folder.
-
-    run: runs cells with the names of a module. A name is looked for in the folder of the program, then in
-    every other: that is what lines with sys.path are for.
-    """
-
-    def __init__(self, cells: Sequence[Cell], run: Callable[[Sequence[Cell], dict[str, Any]], None]) -> None:
-        self._files: dict[tuple[str, ...], list[Cell]] = {}
-        for cell in cells:
-            self._files.setdefault(pathlib.PurePosixPath(cell.file).parts, []).append(cell)
-        self._run = run
-        self.loaded: dict[str, dict[str, Any]] = {}
-        """The names of each module that was imported, by the name it was imported under."""
-
-    def install(self, program: ModuleType) -> None:
-        """From now on, `import` and `open` find them, if there are any."""
-        if not self._files:
-            return
-        program.__package__, program.__path__ = _MAIN, []  # `from .helpers import x`
-        sys.meta_path.insert(0, self)
-        builtins.open = io.open = _opener(io.open, self.at)
-        accessor = getattr(pathlib, "_NormalAccessor", None)  # of Python 3.10
-        if accessor is not None:
-            accessor.open = staticmethod(io.open)
-
-    def at(self, path: str) -> list[Cell]:
-        """The cells of the file of this path, "helpers.py" or "/content/src/helpers.ipynb"; none: []."""
-        parts = pathlib.PurePosixPath(path.replace("\\", "/")).parts
-        return next((cells for start in range(len(parts)) if (cells := self._ending(parts[start:]))), [])
-
-    def _ending(self, parts: tuple[str, ...]) -> list[Cell]:
-        nearest = self._files.get(parts)
-        return nearest or next((self._files[f] for f in self._files if f[-len(parts) :] == parts), [])
-
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        """Of a file, or of a folder that holds one."""
-        parts = tuple(fullname.removeprefix(f"{_MAIN}.").split("."))
-        *folder, last = parts
-        module = self._ending((*folder, f"{last}.py")) or self._ending((*folder, f"{last}.ipynb"))
-        package = self._ending((*parts, f"{_PACKAGE}.py"))
-        spec = ModuleSpec(fullname, self, is_package=bool(package) or not module)
-        spec.loader_state = package or module
-        if not spec.loader_state and not any(_holds(file, parts) for file in self._files):
-            return None
-        return spec
-
-    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        """Nothing of its own: Python makes the module."""
-        return None
-
-    def exec_module(self, module: ModuleType) -> None:
-        """Run its cells; a folder without __init__.py has none."""
-        cells: list[Cell] = module.__spec__.loader_state if module.__spec__ is not None else []
-        if cells:
-            module.__file__ = cells[0].label
-            self.loaded[module.__name__] = module.__dict__
-            self._run(cells, module.__dict__)
-
-
-def _holds(file: tuple[str, ...], folder: tuple[str, ...]) -> bool:
-    """Whether the file lies in a folder of this path."""
-    return any(file[start : start + len(folder)] == folder for start in range(len(file) - len(folder)))
-
-
-def _opener(really: Callable[..., Any], find: Callable[[str], list[Cell]]) -> Callable[..., Any]:
-    """`open`, for which the files are there; none of them can be written."""
-
-    def opened(file: Any, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
-        path = os.fspath(file) if isinstance(file, (str, os.PathLike)) else ""
-        cells = find(path) if mode in ("r", "rt", "rb") and isinstance(path, str) else []
-        if not cells:
-            return really(file, mode, *args, **kwargs)
-        text = "\n".join(cell.source for cell in cells)
-        return io.BytesIO(text.encode()) if mode == "rb" else io.StringIO(text)
-
-    return opened
-
-
-class Shell(Absorb):
-    """`get_ipython()`: runs what `%run` names; every other magic goes nowhere. False: this is no notebook."""
-
-    def __init__(self, run: Callable[[str], None]) -> None:
-        object.__setattr__(self, "_run", run)
-
-    def __bool__(self) -> bool:
-        return False
-
-    def getoutput(self, *args: Any) -> list[str]:
-        """`x = !command`."""
-        return []
-
-    def run_line_magic(self, name: str, line: str = "", *args: Any) -> Any:
-        """`%name line`."""
-        if name == "run":
-            self._run(line)
-        return self

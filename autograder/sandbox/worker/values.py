@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 
 from autograder.sandbox.calls import End, Ended, Place, Raised
-from autograder.sandbox.worker.stubs import Lacking
+from autograder.sandbox.worker.stubs import StandIn
 
 MAX_PLACES: Final = 8
 _ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]{4,}")
@@ -60,7 +60,7 @@ def describe(value: Any) -> str:
     if value is None:
         return "None"
     kind = type(value)
-    if kind is Lacking:
+    if kind is StandIn and value.path:
         return f"something made with {value.path.partition('.')[0]}, which the grader does not have"
     if kind is tuple or kind is list:
         return f"a {_type_name(kind)} of {len(value)}"
