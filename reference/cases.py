@@ -12,7 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
-from reference.transformer import FloatArray, Gradients, NumpyTransformer
+from reference.transformer import FloatArray, NumpyTransformer
 
 NOTEBOOK_TOTAL_DIM = 5
 NOTEBOOK_MAX_SEQ_LEN = 4
@@ -58,8 +58,8 @@ class Case:
         return self.transformer.forward(self.seq).output
 
     @cached_property
-    def gradients(self) -> Gradients:
-        """Of the loss, with respect to each matrix."""
+    def gradients(self) -> dict[str, FloatArray]:
+        """Of the loss, with respect to each matrix, by its name."""
         return self.transformer.gradients(self.seq, self.upstream)
 
 

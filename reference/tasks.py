@@ -69,9 +69,12 @@ class SequenceTask:
             inputs = np.concatenate([cls, inputs], axis=1)
         return Batch(_read_only(rows), _read_only(inputs), _read_only(self.target(rows)))
 
+    @cache  # noqa: B019 (tasks are constants)
     def all_sequences(self) -> tuple[Batch, ...]:
         """Every sequence, one batch per length from 1 to max_len, in lexical order. Cached."""
-        return _all_sequences(self)
+        kinds = len(TOKEN_NAMES)
+        lengths = range(1, self.max_len + 1)
+        return tuple(self.batch(np.indices((kinds,) * n).reshape(n, -1).T) for n in lengths)
 
     def judge(self, output: npt.ArrayLike, expected: npt.ArrayLike, *, rtol: float, atol: float) -> BoolArray:
         """(n,): which sequences the notebook's own test passes.
@@ -123,15 +126,6 @@ def _sign_of_uniqueness(tokens: IntArray) -> FloatArray:
 def _read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     array.setflags(write=False)
     return array
-
-
-@cache
-def _all_sequences(task: SequenceTask) -> tuple[Batch, ...]:
-    kinds = len(TOKEN_NAMES)
-    return tuple(
-        task.batch(np.indices((kinds,) * length).reshape(length, -1).T)
-        for length in range(1, task.max_len + 1)
-    )
 
 
 IDENTITY = SequenceTask(

@@ -2,8 +2,8 @@
 
 One layer, one head, no mask, no residual; positions are appended to the right of the input, and the
 output is softmax(queries @ keysᵀ / sqrt(qk_dim)) @ values. The matrices stand in NumPy's orientation,
-(in, out). All methods take one sequence, (seq_len, input_dim), or a batch, (n, seq_len, input_dim);
-a leading n in the shapes below is left out. Matrices that hold NaN or infinity, or whose products
+(in, out). All methods but `gradients` take a batch, (n, seq_len, input_dim), as well as one sequence; a
+leading n in the shapes below is left out. Matrices that hold NaN or infinity, or whose products
 overflow, give NaN and never a warning.
 """
 
@@ -35,16 +35,6 @@ class Attention:
     scores: FloatArray  # (seq_len queries, seq_len keys): divided by sqrt(qk_dim)
     attention_weights: FloatArray  # (seq_len queries, seq_len keys): rows sum to 1
     output: FloatArray  # (seq_len, v_dim)
-
-
-@dataclass(frozen=True, eq=False)
-class Gradients:
-    """Gradients of a scalar loss, each in the shape of its matrix; pos None: without positions."""
-
-    Km: FloatArray
-    Qm: FloatArray
-    Vm: FloatArray
-    pos: FloatArray | None
 
 
 @dataclass(frozen=True)
@@ -143,27 +133,29 @@ class NumpyTransformer:
                 return Break(index, float(largest[index]), broken is overflows)
         return None
 
-    def gradients(self, seq: npt.ArrayLike, upstream: npt.ArrayLike) -> Gradients:
-        """Gradients of (output * upstream).sum(); upstream has the output's shape. A batch is summed."""
+    def gradients(self, seq: npt.ArrayLike, upstream: npt.ArrayLike) -> dict[str, FloatArray]:
+        """Gradients of (output * upstream).sum() for one sequence, by the name of the matrix.
+
+        upstream has the output's shape, (seq_len, v_dim); each gradient has its matrix's.
+        """
         attention = self.forward(seq)
         d_output = np.asarray(upstream, dtype=np.float64)  # (seq_len, v_dim)
         if d_output.shape != attention.output.shape:
             raise ValueError(f"upstream has shape {d_output.shape}, the output {attention.output.shape}")
         weights, root = attention.attention_weights, np.sqrt(self.qk_dim)
         with np.errstate(all="ignore"):
-            d_values = weights.mT @ d_output  # (seq_len, seq_len) @ (seq_len, v_dim)
-            d_weights = d_output @ attention.values.mT  # (seq_len, v_dim) @ (v_dim, seq_len)
+            d_values = weights.T @ d_output  # (seq_len, seq_len) @ (seq_len, v_dim)
+            d_weights = d_output @ attention.values.T  # (seq_len, v_dim) @ (v_dim, seq_len)
             d_scores = weights * (d_weights - (d_weights * weights).sum(axis=-1, keepdims=True))
             d_queries = d_scores @ attention.keys / root  # (seq_len, seq_len) @ (seq_len, qk_dim)
-            d_keys = d_scores.mT @ attention.queries / root  # (seq_len, seq_len) @ (seq_len, qk_dim)
-            into = attention.inputs.mT  # (total_dim, seq_len)
-            Km, Qm, Vm = (_over_batch(into @ d) for d in (d_keys, d_queries, d_values))
+            d_keys = d_scores.T @ attention.queries / root  # (seq_len, seq_len) @ (seq_len, qk_dim)
+            into = attention.inputs.T  # (total_dim, seq_len)
+            found = {"Km": into @ d_keys, "Qm": into @ d_queries, "Vm": into @ d_values}
             d_inputs = d_keys @ self.Km.T + d_queries @ self.Qm.T + d_values @ self.Vm.T
-        if self.pos is None:
-            return Gradients(Km, Qm, Vm, None)
-        pos = np.zeros_like(self.pos)
-        pos[: d_inputs.shape[-2]] = _over_batch(d_inputs[..., self.input_dim :])
-        return Gradients(Km, Qm, Vm, pos)
+        if self.pos is not None:
+            found["pos"] = np.zeros_like(self.pos)
+            found["pos"][: len(d_inputs)] = d_inputs[:, self.input_dim :]
+        return found
 
     def _attend(self, seq: npt.ArrayLike, weigh: Callable[[FloatArray], FloatArray]) -> Attention:
         with np.errstate(all="ignore"):
@@ -210,8 +202,3 @@ def _matrix(name: str, value: Any) -> FloatArray:
         raise ValueError(f"{name} has shape {matrix.shape}: expected a matrix with rows and columns")
     matrix.setflags(write=False)
     return matrix
-
-
-def _over_batch(gradient: FloatArray) -> FloatArray:
-    """The sum over a leading n, if there is one."""
-    return gradient if gradient.ndim == 2 else np.asarray(gradient.sum(axis=0))

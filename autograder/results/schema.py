@@ -6,7 +6,6 @@ stricter than Gradescope: a key it does not know is a typing error of ours, not 
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import os
@@ -214,11 +213,7 @@ def write(results: dict[str, Any], path: Path) -> None:
     data = validate(results)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            _replace(data, path.name, folder)
-        finally:
-            os.close(folder)
+        _replace(data, path, path.with_name(f".{path.name}.{os.getpid()}.tmp"))
     except OSError as error:
         raise ResultsFault(
             f"The results could not be written to {path}: expected a file in a folder that this user may "
@@ -226,19 +221,19 @@ def write(results: dict[str, Any], path: Path) -> None:
         ) from error
 
 
-def _replace(data: bytes, name: str, folder: int) -> None:
-    temporary = f".{name}.{os.getpid()}.tmp"
-    with contextlib.suppress(FileNotFoundError):  # left by a killed process that had the same number
-        os.unlink(temporary, dir_fd=folder)
-    descriptor = os.open(temporary, _NEW_FILE, 0o600, dir_fd=folder)
+def _replace(data: bytes, path: Path, temporary: Path) -> None:
+    temporary.unlink(missing_ok=True)  # left by a killed process that had the same number
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with os.fdopen(os.open(temporary, _NEW_FILE, 0o600), "wb") as file:
             file.write(data)
             file.flush()
-            os.fsync(descriptor)
-        os.replace(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+            os.fsync(file.fileno())
+        temporary.replace(path)
     except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary, dir_fd=folder)
+        temporary.unlink(missing_ok=True)
         raise
-    os.fsync(folder)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

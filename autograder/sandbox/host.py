@@ -34,7 +34,7 @@ from autograder.sandbox.calls import (
 )
 from autograder.sandbox.isolation import Isolation, canary, read
 from autograder.sandbox.launch import Launched, cpu_seconds_of, handed_over, hear, launch, receive_exactly
-from autograder.sandbox.wire import LOAD_INDEX, Frame, FrameError, Request, decode, encode_order, take_frame
+from autograder.sandbox.wire import LOAD_INDEX, FrameError, Message, Request, encode_order, next_message
 from autograder.sandbox.worker.server import ENDED, HELLO, KILL, STARTED
 
 _START_SECONDS: Final = 300.0
@@ -95,10 +95,38 @@ class ForkServer:
         Whatever the student's code does is an Outcome. limits: for this run only. allowance: what
         is left of the upload's time; None: no bound but those of the calls. moment: see `Moment`. Raises
         SandboxFault if the sandbox itself fails.
+
+        Attempt follows attempt until every call has its outcome: one that ended while loading is followed by
+        one without the statement that it ended in, and in the last resort by one with definitions alone.
         """
-        request = Request(tuple(cells), limits or DEFAULT_LIMITS, 0, moment)
+        limits = limits or DEFAULT_LIMITS
+        allowance = allowance or Allowance(math.inf, math.inf)
+        request = Request(tuple(cells), limits, 0, moment)
+        load: LoadReport | None = None
+        outcomes: list[Outcome] = []
+        end: Ended | None = None
         with self._control() as control:
-            return _run(control, request, calls, allowance or Allowance(math.inf, math.inf))
+            for attempts_left in reversed(range(limits.failed_attempts)):
+                if (end := allowance.end_at()) is not None:
+                    break
+                left = calls[len(outcomes) :]
+                seconds = min(2 * limits.load_cpu + len(left) * limits.call_cpu, allowance.cpu_left)
+                request = replace(request, cpu_seconds=math.ceil(seconds) + 1)
+                attempt = _Attempt(control, request, left, allowance)
+                attempt.run()
+                load = load or attempt.load
+                outcomes += attempt.outcomes
+                end = attempt.end
+                if end is None or end.reason is End.USED_UP:
+                    break
+                if attempt.load is None:
+                    ended = (*request.ended, (attempt.statement, end))
+                    request = replace(request, ended=ended, definitions_only=attempts_left == 1)
+                else:
+                    outcomes.append(end)
+        not_run = end if end is not None and end.reason is End.USED_UP else Ended(End.NOT_RUN)
+        outcomes += [not_run] * (len(calls) - len(outcomes))
+        return Transcript(load or end or not_run, tuple(outcomes))
 
     def probe(self, uploads: Sequence[Path] = ()) -> Isolation:
         """What a jail on this machine holds, tried from inside one; uploads: those that are there, or the
@@ -143,39 +171,6 @@ class ForkServer:
         except BaseException:
             self.close()
             raise
-
-
-def _run(control: socket.socket, request: Request, calls: Sequence[Call], allowance: Allowance) -> Transcript:
-    """Attempt after attempt, until every call has its outcome.
-
-    One that ends while loading is followed by one without the statement that it ended in, and in the last
-    resort by one with definitions alone.
-    """
-    load: LoadReport | None = None
-    outcomes: list[Outcome] = []
-    end: Ended | None = Ended(End.NOT_RUN)
-    limits = request.limits
-    for attempts_left in reversed(range(limits.failed_attempts)):
-        end = allowance.end_at()
-        if end is not None:
-            break
-        left = calls[len(outcomes) :]
-        cpu_seconds = min(2 * limits.load_cpu + len(left) * limits.call_cpu, allowance.cpu_left)
-        attempt = _Attempt(control, replace(request, cpu_seconds=math.ceil(cpu_seconds) + 1), left, allowance)
-        attempt.run()
-        load = load or attempt.load
-        outcomes += attempt.outcomes
-        end = attempt.end
-        if end is None or end.reason is End.USED_UP:
-            break
-        if attempt.load is None:
-            ended = (*request.ended, (attempt.statement, end))
-            request = replace(request, ended=ended, definitions_only=attempts_left == 1)
-        else:
-            outcomes.append(end)
-    not_run = end if end is not None and end.reason is End.USED_UP else Ended(End.NOT_RUN)
-    outcomes += [not_run] * (len(calls) - len(outcomes))
-    return Transcript(load or end or not_run, tuple(outcomes))
 
 
 # --- One attempt. ---
@@ -226,7 +221,7 @@ class _Attempt:
             os.set_blocking(self._read_fd, False)
             while not self._gone:
                 self._wait()
-                if not self._gone and not self._finished:
+                if not self._finished:
                     self._check_limits()
                 if self._finished and not self._gone:
                     self._end_child()
@@ -282,20 +277,21 @@ class _Attempt:
         try:
             if self._received > _ANSWERS_TOGETHER * self._limits.answer:
                 raise FrameError("more than all answers together can be")
-            while not self._complete and (frame := take_frame(self._came, self._limits.answer)) is not None:
-                self._accept(frame)
+            while not self._complete:
+                due = LOAD_INDEX if self.load is None else len(self.outcomes)
+                message = next_message(self._came, due, self._cells, self._limits)
+                if message is None:
+                    break
+                self._accept(message)
         except FrameError as error:
             self.end = Ended(End.GARBAGE, str(error))
         return self._open
 
-    def _accept(self, frame: Frame) -> None:
-        if frame.index != (LOAD_INDEX if self.load is None else len(self.outcomes)):
-            raise FrameError("a frame came out of turn")
-        message = decode(frame, self._cells, self._limits.text)
+    def _accept(self, message: Message) -> None:
         if isinstance(message, LoadReport):
             self.load = message
         else:
-            call = self._calls[frame.index]
+            call = self._calls[len(self.outcomes)]
             if isinstance(message, Answer) and not accepts(call, message, self._limits.items):
                 raise FrameError("the answer has not the form of its call")
             self.outcomes.append(message)

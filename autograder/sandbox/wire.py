@@ -98,35 +98,7 @@ LOAD, ANSWER, RAISED, REFUSED, ENDED = range(1, 6)
 
 
 class FrameError(Exception):
-    """The bytes are not a frame, or its payload is no message; only `host` sees this."""
-
-
-@dataclass(frozen=True)
-class Frame:
-    """A frame whose header is right; its payload is not yet looked at."""
-
-    kind: int
-    index: int
-    payload: bytes
-
-
-def take_frame(came: bytearray, max_payload: int) -> Frame | None:
-    """Take a whole frame off what came; None if there is none yet, FrameError if there never will be."""
-    if not MAGIC.startswith(came[: len(MAGIC)]):
-        raise FrameError("no frame begins here")
-    if len(came) < HEADER.size:
-        return None
-    _, kind, index, length = HEADER.unpack_from(came)
-    if kind not in _KINDS or (kind == LOAD) != (index == LOAD_INDEX):
-        raise FrameError("unknown kind of frame")
-    if length > max_payload:
-        raise FrameError("the frame is too long")
-    end = HEADER.size + length
-    if len(came) < end:
-        return None
-    payload = bytes(came[HEADER.size : end])
-    del came[:end]
-    return Frame(kind, index, payload)
+    """The bytes are no frame, or not the one that is due, or its payload is no message."""
 
 
 # --- Messages: what each field of one is written as, and how it is read. ---
@@ -201,10 +173,28 @@ def encode(index: int, message: Message, labels: Mapping[str, int], max_text: in
     return HEADER.pack(MAGIC, kind, index, len(payload)) + payload
 
 
-def decode(frame: Frame, cells: Sequence[Cell], max_text: int) -> Message:
-    """The message of a frame; FrameError for everything that is not exactly one."""
-    reader = _Reader(frame.payload, cells, max_text)
-    message: Message = reader.read(_KINDS[frame.kind])
+def next_message(came: bytearray, index: int, cells: Sequence[Cell], limits: RunLimits) -> Message | None:
+    """Take the message of this index off what came; None if it is not whole yet.
+
+    FrameError for everything that is not exactly one, as soon as that shows.
+    """
+    if not MAGIC.startswith(came[: len(MAGIC)]):
+        raise FrameError("no frame begins here")
+    if len(came) < HEADER.size:
+        return None
+    _, kind, of, length = HEADER.unpack_from(came)
+    if kind not in _KINDS or (kind == LOAD) != (of == LOAD_INDEX):
+        raise FrameError("unknown kind of frame")
+    if of != index:
+        raise FrameError("a frame came out of turn")
+    if length > limits.answer:
+        raise FrameError("the frame is too long")
+    end = HEADER.size + length
+    if len(came) < end:
+        return None
+    reader = _Reader(bytes(came[HEADER.size : end]), cells, limits.text)
+    del came[:end]
+    message: Message = reader.read(_KINDS[kind])
     if reader.rest:
         raise FrameError("the frame is too long for what it holds")
     return message

@@ -259,5 +259,5 @@ def test_gradients_follow_from_a_mistake_only_if_they_are_the_ones_it_has():
     grown = math.sqrt(case.sizes.qk_dim)  # an unscaled model is a right one with a larger Km
     of_right = NumpyTransformer(grown * case.weights.Km, case.weights.Qm, case.weights.Vm)
     right = of_right.gradients(case.seq, call.upstream)
-    assert unscaled.gives_gradients(call, {"Km": right.Km * grown, "Vm": right.Vm})
-    assert not unscaled.gives_gradients(call, {"Km": right.Km * grown, "Vm": 0 * right.Vm})
+    assert unscaled.gives_gradients(call, {"Km": right["Km"] * grown, "Vm": right["Vm"]})
+    assert not unscaled.gives_gradients(call, {"Km": right["Km"] * grown, "Vm": 0 * right["Vm"]})

@@ -32,7 +32,7 @@ from autograder.results.schema import validate
 from autograder.sandbox import wire
 from autograder.sandbox.calls import Answer, Ended, LoadReport, Raised, Refused
 from autograder.sandbox.host import DEFAULT_LIMITS, ForkServer
-from autograder.sandbox.wire import FrameError, take_frame
+from autograder.sandbox.wire import FrameError, next_message
 from autograder.submission.choose import collect
 from autograder.submission.log import read_log
 from autograder.submission.notebook import read_notebook, read_script
@@ -40,7 +40,8 @@ from autograder.submission.source import class_source, rebuild, same_code
 from autograder.submission.types import CodeFile, Note
 from autograder.text import clean
 
-from ..sandbox.test_frames import ANSWER, CELLS, MAX_PAYLOAD, MAX_TEXT, MESSAGES, encoded
+from ..sandbox.test_frames import ANSWER, CELLS, MAX_PAYLOAD, MESSAGES, encoded
+from ..sandbox.test_frames import LIMITS as FRAME_LIMITS
 from ..submission.samples import CLASS, IMPORTS, log_bytes, log_values, notebook_bytes
 
 _LONGEST = 3000
@@ -251,6 +252,11 @@ def archive(data: bytes) -> Ending:
     return Ending.VALID if submission.log or submission.program else Ending.NAMED_ERROR
 
 
+def _due(came: bytearray) -> int:
+    """The index that a stream of these samples has at this place."""
+    return wire.LOAD_INDEX if came[len(wire.MAGIC) :][:1] == bytes([wire.LOAD]) else 3
+
+
 def frame(data: bytes) -> Ending:
     """What a child answers, in pieces whose length the first byte tells; what is held stays bounded."""
     step, stream = 1 + data[0] if data else 1, data[1:]
@@ -258,8 +264,7 @@ def frame(data: bytes) -> Ending:
     for start in range(0, len(stream), step):
         came += stream[start : start + step]
         try:
-            while (found := take_frame(came, MAX_PAYLOAD)) is not None:
-                message = wire.decode(found, CELLS, MAX_TEXT)
+            while (message := next_message(came, _due(came), CELLS, FRAME_LIMITS)) is not None:
                 assert isinstance(message, (LoadReport, Answer, Raised, Refused, Ended))
         except FrameError:
             return Ending.NAMED_ERROR

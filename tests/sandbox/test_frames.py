@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -22,12 +23,14 @@ from autograder.sandbox.calls import (
     StatementFate,
     StatementReport,
 )
-from autograder.sandbox.wire import FrameError, take_frame
+from autograder.sandbox.host import DEFAULT_LIMITS
+from autograder.sandbox.wire import FrameError, next_message
 
 CELLS = (Cell("cell 1", "x = 1\n  y = 2  \n"), Cell("cell 2", ""))
 LABELS = {"cell 1": 0, "cell 2": 1}
 MAX_TEXT = 100
 MAX_PAYLOAD = 10_000
+LIMITS = replace(DEFAULT_LIMITS, answer=MAX_PAYLOAD, text=MAX_TEXT)
 
 RAISED = Raised("ValueError", "bad", (Place("cell 1", 2, "y = 2"), Place("cell 2", 9, "")))
 REPORT = StatementReport(Place("cell 1", 1, "x = 1"), StatementFate.FAILED, RAISED)
@@ -50,16 +53,15 @@ def encoded(message: wire.Message) -> bytes:
 
 def decode(data: bytes, index: int = 3) -> object:
     came = bytearray(data)
-    frame = take_frame(came, MAX_PAYLOAD)
-    assert frame is not None
-    assert frame.index in (index, wire.LOAD_INDEX)
+    message = next_message(came, index, CELLS, LIMITS)
+    assert message is not None
     assert not came
-    return wire.decode(frame, CELLS, MAX_TEXT)
+    return message
 
 
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
 def test_what_is_encoded_is_decoded(message: wire.Message) -> None:
-    assert decode(encoded(message)) == message
+    assert decode(encoded(message), wire.LOAD_INDEX if isinstance(message, LoadReport) else 3) == message
 
 
 @pytest.mark.parametrize("dtype", wire.DTYPES, ids=str)
@@ -84,9 +86,9 @@ def test_a_frame_that_comes_in_single_bytes_is_read() -> None:
     data = wire.encode(3, RAISED, LABELS, MAX_TEXT)
     for byte in data[:-1]:
         came.append(byte)
-        assert take_frame(came, MAX_PAYLOAD) is None
+        assert next_message(came, 3, CELLS, LIMITS) is None
     came += data[-1:]
-    assert take_frame(came, MAX_PAYLOAD) is not None
+    assert next_message(came, 3, CELLS, LIMITS) == RAISED
 
 
 def answer(payload: bytes) -> bytes:
@@ -99,6 +101,7 @@ WRONG = {
     "unknown kind": wire.HEADER.pack(wire.MAGIC, 9, 3, 0),
     "a load frame with a call's index": wire.HEADER.pack(wire.MAGIC, wire.LOAD, 3, 0),
     "a call's frame with the load's index": wire.HEADER.pack(wire.MAGIC, wire.ANSWER, wire.LOAD_INDEX, 0),
+    "another call's": wire.HEADER.pack(wire.MAGIC, wire.ANSWER, 4, 4) + bytes(4),
     "longer than allowed": wire.HEADER.pack(wire.MAGIC, wire.ANSWER, 3, MAX_PAYLOAD + 1),
     "empty payload": answer(b""),
     "a rest": answer(struct.pack("<I", 0) + b"x"),
@@ -128,10 +131,8 @@ def test_two_thousand_failing_statements_of_a_long_cell_are_read_in_one_pass() -
     reports = [StatementReport(Place("cell 1", n, ""), StatementFate.FAILED, failed) for n in range(1, 2001)]
     load = LoadReport(tuple(reports), (), False)
     came = bytearray(wire.encode(wire.LOAD_INDEX, load, {"cell 1": 0}, MAX_TEXT))
-    frame = take_frame(came, 1_000_000)
-    assert frame is not None
     with within(2):
-        report = wire.decode(frame, [cell], MAX_TEXT)
+        report = next_message(came, wire.LOAD_INDEX, [cell], replace(LIMITS, answer=1_000_000))
     assert isinstance(report, LoadReport)
     assert {statement.place.text for statement in report.statements} == {"fail()"}
 

@@ -57,7 +57,6 @@ class Layer(Enum):
 
 
 DESCRIPTORS: Final = "/proc/self/fd/"
-_NO_RIGHTS: Final = (0, 0, 0)
 _SYSTEM_PATHS: Final = (
     "/usr/lib",
     "/usr/lib64",
@@ -75,14 +74,14 @@ class Plan:
     """What `confine` needs to know and can be found out before the fork.
 
     readable: files and folders that may be read; nothing can be written anywhere. rights: what Landlock can
-    refuse here. program: None where system calls cannot be filtered. unreachable: a user without privileges
+    refuse here. program: empty where system calls cannot be filtered. unreachable: a user without privileges
     cannot enter a folder above the environment (root's home, say).
     """
 
     parent: int
     readable: tuple[str, ...]
     rights: linux.Rights
-    program: seccomp.Program | None
+    program: seccomp.Program
     unreachable: bool
 
 
@@ -104,10 +103,10 @@ def prepare(readable: tuple[str, ...]) -> Plan:
         parent=os.getpid(),
         readable=readable,
         rights=linux.handled_rights(),
-        program=seccomp.compile_filter() if seccomp.is_available() else None,
+        program=seccomp.compile_filter() if seccomp.is_available() else (),
         unreachable=any(not _anyone_may_enter(Path(path)) for path in readable),
     )
-    if os.geteuid() == 0 and (plan.rights == _NO_RIGHTS or plan.program is None):
+    if os.geteuid() == 0 and not (any(plan.rights) and plan.program):
         for folder in filter(os.path.isdir, readable):
             if Path(folder).stat().st_mode & 0o005 != 0o005:
                 raise PermissionError(
@@ -141,26 +140,23 @@ def confine(plan: Plan, memory_bytes: int, cpu_seconds: int) -> dict[Layer, str]
     def take(layer: Layer, action: Callable[[], object]) -> bool:
         try:
             action()
-        except OSError as error:
-            name = errno.errorcode.get(error.errno or 0, error.errno)
-            missing.setdefault(layer, f"{error.strerror} ({name})" if error.errno else _LACKING)
-        except (Lacking, ValueError):
-            missing.setdefault(layer, _LACKING)
-        else:
-            return True
-        return False
+        except (OSError, Lacking, ValueError) as error:
+            code = getattr(error, "errno", None)
+            said = f"{os.strerror(code)} ({errno.errorcode.get(code, code)})" if code else _LACKING
+            missing.setdefault(layer, said)
+        return layer not in missing
 
-    as_root, landlock = os.geteuid() == 0, plan.rights != _NO_RIGHTS
+    as_root, landlock, filters = os.geteuid() == 0, any(plan.rights), bool(plan.program)
     with suppress(OSError):  # where a container's memory ends first, the kernel is to kill this process
         Path("/proc/self/oom_score_adj").write_bytes(b"1000")
-    for which, most in _resource_limits(cpu_seconds, as_root, plan.program is not None).items():
+    for which, most in _resource_limits(cpu_seconds, as_root, filters).items():
         take(Layer.RESOURCES, partial(_limit, which, most))
     take(Layer.RESOURCES, lambda: _limit(resource.RLIMIT_AS, linux.mapped_bytes() + memory_bytes))
     rulesets: list[int] = []
     if landlock:
         take(Layer.FILES, lambda: rulesets.append(linux.open_ruleset(plan.rights, plan.readable)))
     if as_root:
-        take(Layer.USER, lambda: _change_user(plan, landlock and plan.program is not None))
+        take(Layer.USER, lambda: _change_user(plan, landlock and filters))
     else:
         missing[Layer.USER] = _NOT_ROOT
     take(Layer.NO_NEW_PRIVILEGES, lambda: linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1))
@@ -170,9 +166,8 @@ def confine(plan: Plan, memory_bytes: int, cpu_seconds: int) -> dict[Layer, str]
     for layer, known in zip((Layer.FILES, Layer.NETWORK, Layer.SCOPES), plan.rights, strict=True):
         if not (restricted and known):
             missing.setdefault(layer, _LACKING)
-    keeps_reading = plan.unreachable and restricted and plan.program is not None
-    take(Layer.CAPABILITIES, lambda: _give_up_capabilities(keeps_reading))
-    take(Layer.SYSTEM_CALLS, lambda: _filter_system_calls(plan.program))
+    take(Layer.CAPABILITIES, lambda: _give_up_capabilities(plan.unreachable and restricted and filters))
+    take(Layer.SYSTEM_CALLS, lambda: seccomp.install(plan.program))
     return {layer: missing[layer] for layer in Layer if layer in missing}
 
 
@@ -208,12 +203,6 @@ def _give_up_capabilities(but_reading: bool) -> None:
     has = linux.permitted_capabilities() if but_reading else 0
     reading = (has & 1 << capability for capability in (linux.CAP_DAC_READ_SEARCH, linux.CAP_DAC_OVERRIDE))
     linux.set_capabilities(next(filter(None, reading), 0))
-
-
-def _filter_system_calls(program: seccomp.Program | None) -> None:
-    if program is None:
-        raise Lacking
-    seccomp.install(program)
 
 
 def _hold_environment() -> None:

@@ -1,12 +1,11 @@
 """What Python lacks of Linux: a few calls to the C library, and Landlock.
 
 Each call raises OSError, or `Lacking` off Linux. Landlock lets files be read, and refuses TCP, signals and
-abstract sockets to the outside. It is written here, in ctypes, because no package on the index is a safer
-choice: landlock 1.0.0.dev5 (May 2025) is a pre-release that stops before signal scoping, py-landlock 0.1.1
-(January 2026) and landlockpy 0.2.0 are young one-author wrappers of the same three system calls, and each
-raises or prints where a jail has to go on with the layers that are left. Which access rights the kernel knows
-is found by asking it for each, not from a table of versions: a right that is younger than this file is
-handled, and thus refused, too.
+abstract sockets to the outside. It is written here, in ctypes, because no package is a safer choice: landlock
+1.0.0.dev5 (May 2025) stops before signal scoping, py-landlock 0.1.1 (January 2026) and landlockpy 0.2.0 are
+young wrappers of the same three system calls, and each raises or prints where a jail has to go on with the
+layers that are left. Which access rights the kernel knows is found by asking it for each, not from a table of
+versions: a right that is younger than this file is handled, and thus refused, too.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ An allow list, because no list of the dangerous is ever complete. A refusal is a
 the student as a Python exception, not a kill; only a call made through a foreign architecture's gate kills.
 
 Written here rather than with pyseccomp 0.1.2 (January 2021, its last release): that one binds libseccomp,
-which a slim container lacks, cannot compile before a fork, and its author stopped before Python 3.10.
+which a slim container lacks, and its author stopped before Python 3.10.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from typing import Final
 from .linux import MACHINE, Lacking, syscall
 from .syscalls import AARCH64, NEWEST, X86_64
 
-_TABLES: Final = {"x86_64": X86_64, "aarch64": AARCH64}
-_AUDIT_ARCH: Final = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
+_MACHINES: Final = {"x86_64": (0xC000003E, X86_64), "aarch64": (0xC00000B7, AARCH64)}
+"""The kernel's word for each architecture (AUDIT_ARCH_*), and its system calls."""
 _SET_MODE_FILTER: Final = 1
 _GET_ACTION_AVAIL: Final = 2
 
@@ -107,18 +107,19 @@ _VERDICTS: Final[dict[str, Program]] = {
 
 def compile_filter(machine: str = MACHINE) -> Program:
     """The filter for an architecture; raises Lacking if its system calls are not known here."""
-    if machine not in _TABLES:
+    if machine not in _MACHINES:
         raise Lacking
+    architecture, numbers = _MACHINES[machine]
     program = [
         (_LOAD, 0, 0, _OFFSET_OF_ARCH),
-        (_IF_EQUAL, 1, 0, _AUDIT_ARCH[machine]),
+        (_IF_EQUAL, 1, 0, architecture),
         (_RETURN, 0, 0, _KILL_PROCESS),
         (_LOAD, 0, 0, _OFFSET_OF_NUMBER),
         # The x32 calls have numbers of their own, far above: they meet this, too.
         (_IF_GREATER, 0, 1, NEWEST),
         *_refuse(errno.ENOSYS),
     ]
-    for name, number in _TABLES[machine].items():
+    for name, number in numbers.items():
         verdict = _VERDICTS.get(name, _ALLOWED)
         program += [(_IF_EQUAL, 0, len(verdict), number), *verdict]
     return (*program, *_refuse(errno.EPERM))
@@ -131,7 +132,10 @@ def assemble(program: Program, pid: int) -> bytes:
 
 
 def install(program: Program) -> None:
-    """Put this thread, and all it starts, under the program, for good. Needs no_new_privs. Raises OSError."""
+    """Put this thread, and all it starts, under the program, for good. Needs no_new_privs. Raises OSError,
+    or Lacking if there is none."""
+    if not program:
+        raise Lacking
     raw = assemble(program, os.getpid())
     buffer = ctypes.create_string_buffer(raw, len(raw))
     # struct sock_fprog: the number of instructions, padding, their address

@@ -395,7 +395,7 @@ def test_a_jail_whose_parent_is_gone_is_gone_too():
 
 
 @pytest.mark.parametrize(
-    ("lacking", "layer"), [({"rights": NO_LANDLOCK}, Layer.FILES), ({"program": None}, Layer.SYSTEM_CALLS)]
+    ("lacking", "layer"), [({"rights": NO_LANDLOCK}, Layer.FILES), ({"program": ()}, Layer.SYSTEM_CALLS)]
 )
 def test_a_layer_that_the_system_lacks_is_reported(lacking, layer):
     plan = replace(prepare(LIMITS.readable), **lacking)
