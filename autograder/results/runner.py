@@ -25,7 +25,6 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
-from enum import Enum
 from numbers import Real
 from pathlib import PurePath
 from typing import Any, Final
@@ -92,9 +91,6 @@ class Graded:
         return tuple((cell.label, cell.source) for cell in program.cells) if program is not None else ()
 
 
-_Verdict = Enum("_Verdict", "PASSED FAILED NOT_GRADED NOT_ATTEMPTED FAULT")
-
-
 def run_checks(
     checks: Iterable[TestCase], *, output: Callable[[Sequence[Mapping[str, Any]]], str] = lambda tests: ""
 ) -> Graded:
@@ -151,7 +147,7 @@ def describe(error: BaseException) -> str:
     frames = [
         f"{PurePath(frame.f_code.co_filename).name}:{line} in {frame.f_code.co_name}"
         for frame, line in traceback.walk_tb(error.__traceback__)
-        if frame.f_code is not _ending.__code__
+        if frame.f_code is not _run.__code__
         and not {"unittest", "gradescope_utils"}.intersection(PurePath(frame.f_code.co_filename).parts)
     ][-_MAX_FRAMES:]
     place = " at " + ", called from ".join(reversed(frames)) if frames else ""
@@ -170,6 +166,7 @@ def _entry(check: TestCase, board: list[dict[str, Any]], limit: int) -> tuple[di
     printed = ""
     points: float | None = None
     score: float | None = None
+    ending: BaseException | None
     try:
         if (worth := getattr(method, "__weight__", None)) is not None:
             points = _number(worth, f"the points of {number or check.id()}", math.inf)
@@ -180,25 +177,32 @@ def _entry(check: TestCase, board: list[dict[str, Any]], limit: int) -> tuple[di
                 f"got {visibility!r}: correct the decorator of {check.id()}"
             )
         entry |= {"visibility": visibility, "tags": [str(tag) for tag in getattr(method, "__tags__", ())]}
-        verdict, text, printed = _ending(check)
-        score = _score(check, verdict, points)
-        if verdict is _Verdict.PASSED:
+        ending, printed = _run(check)
+        score = _score(check, ending, points)
+        if ending is None:
             board += _leaderboard(check)
     except GraderFault as error:
-        verdict, text, score = _Verdict.FAULT, describe(error), None if points is None else 0.0
-    attempted = verdict is not _Verdict.NOT_ATTEMPTED
+        ending, score = error, None if points is None else 0.0
+    skipped = isinstance(ending, (SkipTest, *TOO_MUCH))
+    attempted = not isinstance(ending, NotAttempted)
     if score is not None:
         entry |= {"score": score, "max_score": points if attempted else 0.0}
-    if attempted and (verdict is not _Verdict.NOT_GRADED or points):
+    if attempted and (points or not skipped):
         full = score is None or score >= (points or 0.0)
-        entry["status"] = "passed" if verdict is _Verdict.PASSED and full else "failed"
+        entry["status"] = "passed" if ending is None and full else "failed"
     entry = {key: value for key, value in entry.items() if value not in ("", [])}
+    fault, shown = "", [str(ending or "")]
+    if isinstance(ending, TOO_MUCH):
+        limits = f": {ending}" if isinstance(ending, OutOfTime) else ""
+        shown = [f"{_NOT_JUDGED} ({type(ending).__name__}{limits})"]
+    elif _is_the_students(ending):
+        shown = [hide_errors or str(ending)]
+    elif ending is not None and not skipped:
+        fault = describe(ending) + (", without a message" if isinstance(ending, AssertionError) else "")
+        shown = [NOT_YOUR_FAULT, "" if hide_errors else f"For staff: {fault}"]
+    if fault or isinstance(ending, TOO_MUCH):
+        _tell_staff(check, ending)
     text_format = getattr(check, "output_format", "text")
-    fault, shown = "", [text]
-    if verdict is _Verdict.FAULT:
-        fault, shown = text, [NOT_YOUR_FAULT, "" if hide_errors else f"For staff: {text}"]
-    elif verdict is _Verdict.FAILED and hide_errors:
-        shown = [hide_errors]
     if text_format not in FORMATS or fault:
         text_format = "text"
     if printed and text_format in MARKUP:
@@ -210,10 +214,9 @@ def _entry(check: TestCase, board: list[dict[str, Any]], limit: int) -> tuple[di
     return entry, fault
 
 
-def _ending(check: TestCase) -> tuple[_Verdict, str, str]:
-    """Run the check: how it ended, the text (for the student; with FAULT, for staff), what was printed."""
+def _run(check: TestCase) -> tuple[BaseException | None, str]:
+    """What ended the check, None if it returned, and what it printed."""
     printed = io.StringIO()
-    verdict, text = _Verdict.PASSED, ""
     try:
         if getattr(check, "__unittest_skip__", False):
             raise SkipTest(getattr(check, "__unittest_skip_why__", ""))
@@ -224,27 +227,18 @@ def _ending(check: TestCase) -> tuple[_Verdict, str, str]:
             finally:
                 check.tearDown()
                 check.doCleanups()
-    except NotAttempted as reason:
-        verdict, text = _Verdict.NOT_ATTEMPTED, str(reason)
-    except SkipTest as reason:
-        verdict, text = _Verdict.NOT_GRADED, str(reason)
     except KeyboardInterrupt:
         raise
-    except TOO_MUCH as error:
-        verdict = _Verdict.NOT_GRADED
-        text = f"{_NOT_JUDGED} ({type(error).__name__}{f': {error}' if isinstance(error, OutOfTime) else ''})"
-        _tell_staff(check, error)
     except BaseException as error:
-        if isinstance(error, AssertionError) and error.args not in ((), (None,), ("",)):
-            verdict, text = _Verdict.FAILED, str(error)
-        else:
-            without = ", without a message" if isinstance(error, AssertionError) else ""
-            verdict, text = _Verdict.FAULT, describe(error) + without
-            _tell_staff(check, error)
-    return verdict, text, printed.getvalue()
+        return error, printed.getvalue()
+    return None, printed.getvalue()
 
 
-def _tell_staff(check: TestCase, error: BaseException) -> None:
+def _is_the_students(ending: BaseException | None) -> bool:
+    return isinstance(ending, AssertionError) and ending.args not in ((), (None,), ("",))
+
+
+def _tell_staff(check: TestCase, error: BaseException | None) -> None:
     """The traceback, on the output that Gradescope shows to staff alone."""
     with suppress(Exception):
         print(f"grader fault in {check.id()}:", file=sys.__stderr__)
@@ -296,11 +290,11 @@ def _forget(check: TestCase) -> None:
             vars(layer).pop(name, None)
 
 
-def _score(check: TestCase, verdict: _Verdict, points: float | None) -> float | None:
+def _score(check: TestCase, ending: BaseException | None, points: float | None) -> float | None:
     """What the check earned. Raises GraderFault if it set no valid score, and had to."""
     if points is None:
         return None
-    if verdict not in (_Verdict.PASSED, _Verdict.FAILED):
+    if ending is not None and not _is_the_students(ending):
         return 0.0
     share = getattr(check, "share", None)
     if share is not None:
@@ -308,7 +302,7 @@ def _score(check: TestCase, verdict: _Verdict, points: float | None) -> float | 
         return points if share == 1.0 else round(points * share, 2)
     for score in _set(check, "__score__"):
         return _number(score, "the score it set", points)
-    if verdict is _Verdict.FAILED:
+    if ending is not None:
         return 0.0
     if any(getattr(layer, "__code__", None) is _PARTIAL_CODE for layer in _layers(check)):
         raise GraderFault("a check with partial credit passed, but never set its score")
@@ -319,14 +313,14 @@ def _leaderboard(check: TestCase) -> list[dict[str, Any]]:
     """The row of a check that set a value for the leaderboard."""
     name, order = (getattr(_method(check), f"__leaderboard_{of}__", "") for of in ("column", "sort_order"))
     values = [
-        value if isinstance(value, str) else _number(value, "its leaderboard value", None)
+        value if isinstance(value, str) else _number(value, "its leaderboard value", math.inf, -math.inf)
         for value in _set(check, "__leaderboard_value__")
     ]
     return [{"name": name, "value": value, "order": order} for value in values]
 
 
-def _number(value: object, what: str, top: float | None) -> float:
-    """The value as a finite float, within 0..top unless top is None. Raises GraderFault."""
+def _number(value: object, what: str, top: float, bottom: float = 0.0) -> float:
+    """The value as a finite float, within bottom..top. Raises GraderFault."""
     if isinstance(value, bool) or not isinstance(value, Real):
         raise GraderFault(f"expected a number as {what}, got {type(value).__name__}")
     try:
@@ -335,12 +329,10 @@ def _number(value: object, what: str, top: float | None) -> float:
         number = math.inf
     if not math.isfinite(number):
         raise GraderFault(f"expected a finite number as {what}, got {number}")
-    if top is None:
-        return number
     slack = _SLACK * top if math.isfinite(top) else 0.0
-    if not -slack <= number <= top + slack:
-        raise GraderFault(f"expected a number from 0 to {top:g} as {what}, got {number}")
-    return min(max(number, 0.0), top)
+    if not bottom - slack <= number <= top + slack:
+        raise GraderFault(f"expected a number from {bottom:g} to {top:g} as {what}, got {number}")
+    return min(max(number, bottom), top)
 
 
 def _joined(*texts: str) -> str:
