@@ -1,8 +1,8 @@
 """What travels between the host and a child: orders as pickles, answers as frames.
 
 Orders are one request, then call after call, each once the one before is answered: a program cannot know what
-it will be asked. They go from the trusted side to the untrusted one only, so that a pickle will do; nothing
-else is ever unpickled. Layout: u64 length of what follows, and that.
+it will be asked. They go from the trusted side to the untrusted one only, so that pickles will do, one after
+the other; nothing else is ever unpickled.
 
 Answers are strict, binary, and read as if an enemy had written them. A frame is a header (magic, kind, index
 of the call, length of the payload) and a payload of exactly that length. One frame of kind LOAD comes first,
@@ -14,13 +14,13 @@ as cell number and line only: the host takes label and text from its own copy of
 
 from __future__ import annotations
 
-import io
 import math
 import pickle
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final, Union, get_args, get_type_hints
+from typing import Any, BinaryIO, Final, Union, get_args, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
@@ -47,8 +47,6 @@ from autograder.text import clean
 
 # --- Orders. ---
 
-LENGTH: Final = struct.Struct("<Q")
-
 
 @dataclass(frozen=True)
 class Request:
@@ -73,14 +71,15 @@ _OWN_MODULES: Final = __name__.partition(".")[0] + "."
 
 
 def encode_order(order: Request | calls.Call) -> bytes:
-    """A request or a call as bytes, its length first."""
-    body = pickle.dumps(order, protocol=5)
-    return LENGTH.pack(len(body)) + body
+    """A request or a call as bytes."""
+    return pickle.dumps(order, protocol=5)
 
 
-def decode_order(body: bytes) -> Any:
-    """The request or call of these bytes, without the length in front."""
-    return _Unpickler(io.BytesIO(body)).load()
+def read_orders(stream: BinaryIO) -> Iterator[Any]:
+    """The request, then call after call, each when it has come, until the host asks no more."""
+    with suppress(EOFError):
+        while True:
+            yield _Unpickler(stream).load()
 
 
 class _Unpickler(pickle.Unpickler):  # the contract above says who writes what it reads

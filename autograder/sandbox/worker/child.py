@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 from mmap import mmap
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 
 from autograder.sandbox import wire
 from autograder.sandbox.calls import Answer, Call, Canary, Outcome, Refusal, Refused, RunLimits, TaskMatrices
@@ -61,17 +61,12 @@ def arrange(request_fd: int, answer_fd: int) -> None:
 
 
 def _answer_all(plan: Plan, progress: mmap) -> None:
-    orders = open(REQUEST, "rb", closefd=False)  # noqa: SIM115 until the child ends
-
-    def order() -> Any:
-        """The request, or the next call; None when the host asks no more."""
-        head = orders.read(wire.LENGTH.size)
-        return wire.decode_order(orders.read(*wire.LENGTH.unpack(head))) if head else None
+    orders = wire.read_orders(open(REQUEST, "rb", closefd=False))  # noqa: SIM115 until the child ends
 
     def note(statement: int) -> None:
         progress[:4] = statement.to_bytes(4, "little")
 
-    request: Request = order()
+    request: Request = next(orders)
     limits = request.limits
     importable = [number for number, path in enumerate(sys.path) if is_readable(path)]
     missing = confine(plan, limits.memory, request.cpu_seconds)
@@ -80,7 +75,7 @@ def _answer_all(plan: Plan, progress: mmap) -> None:
     model.seed_all(0)
     program = Program(request, note)
     _send(wire.encode(wire.LOAD_INDEX, program.load(), program.labels, limits.text))
-    for index, call in enumerate(iter(order, None)):
+    for index, call in enumerate(orders):
         if isinstance(call, Canary):
             outcome: Outcome = try_all(call, missing, [sys.path[number] for number in importable])
         else:
