@@ -16,7 +16,6 @@ import numpy as np
 from autograder import settings
 from autograder.assignment import CLASS_NAME, Task
 from autograder.checks.hand_designed import Verdict, find_matrices, judge
-from autograder.checks.pytorch_transformer import NUMBERS
 from autograder.checks.run import StudentRun
 from autograder.compare import compare
 from autograder.errors import UsageError
@@ -115,10 +114,10 @@ def _comparisons(run: StudentRun, fork_server: ForkServer) -> Iterator[dict[str,
     """The first failing case of each check of the model, the first failing sequence of each task."""
     program = run.submission.program
     cells = () if program is None else (*program.cells, Cell("the grader's recorder", _RECORDER))
-    for group, number in NUMBERS.items() if cells else ():
-        for wrong in [one for one in run.forward[group] if not one.is_right][:1]:
+    for group in run.forward.values():
+        for wrong in group.wrong[:1]:
             (watched,) = fork_server.run(cells, (wrong.call,)).outcomes
-            yield _of_model(number, wrong.call, wrong.outcome, watched)
+            yield _of_model(group.number, wrong.call, wrong.outcome, watched)
     for number, task in _SEQUENCES.items():
         if (matrices := find_matrices(run, task).matrices) is not None:
             yield from _of_sequence(number, judge(task, matrices))

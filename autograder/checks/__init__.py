@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import unittest
 
-from autograder.checks.base import Check
 from autograder.checks.hand_designed import AttentionByContent, AttentionByPosition, UniqueTokens
 from autograder.checks.pytorch_transformer import PytorchTransformer
-from autograder.checks.run import StudentRun
+from autograder.checks.run import Check, StudentRun
 from autograder.checks.submission_log import SubmissionLog
 
 SECTIONS: tuple[type[Check], ...] = (

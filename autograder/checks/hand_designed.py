@@ -10,11 +10,10 @@ from gradescope_utils.autograder_utils.decorators import number, tags, visibilit
 
 from autograder import settings
 from autograder.assignment import Task
-from autograder.checks.base import Check
-from autograder.checks.run import StudentRun
-from autograder.feedback.messages import explain_matrices, passes
+from autograder.checks.run import Check, StudentRun
+from autograder.feedback.messages import explain_matrices, judged, passes
 from autograder.results.runner import NotAttempted
-from autograder.sandbox.calls import Answer, Raised, Refusal, Refused
+from autograder.sandbox.calls import Answer, Outcome, Raised, Refusal, Refused
 from autograder.submission.shapes import check_shapes, work_out_shapes
 from autograder.submission.types import Matrices, Origin
 from reference.tasks import TASKS, SequenceTask
@@ -53,12 +52,6 @@ class Verdict:
         return float(np.concatenate(self.right).mean())
 
     @property
-    def credit(self) -> float:
-        """The share of the points: of the sequences that are right, or half if attention lands on the right
-        tokens everywhere and only its sharpness is off: too soft, or past what the plain exp can hold."""
-        return 0.5 if self.share < 0.5 and self.lands else self.share
-
-    @property
     def lands(self) -> bool:
         """In the limit of sharp attention every sequence would be right: it lands on the right tokens."""
         return all(
@@ -71,24 +64,37 @@ def find_matrices(run: StudentRun, task: Task) -> Found:
     """The matrices of a task: from the log when it has them, else as the code left them."""
     log, program = run.submission.log, run.submission.program
     if log is not None and (record := log.record(task)) is not None:
-        return _shaped(work_out_shapes(task, record), log.name)
-    if program is None:
+        source, shaped = log.name, work_out_shapes(task, record)
+    elif program is None:
         return Found(problem="There are no matrices: upload submission_log.json, and your notebook with it.")
-    outcome = run.matrices[task]
-    if not isinstance(outcome, Answer):
+    elif not isinstance(outcome := run.matrices[task], Answer):
         return Found(problem=_why_absent(outcome, program.name))
-    arrays = outcome.arrays
-    if any(array.size > settings.MAX_MATRIX_ITEMS for array in arrays.values()):
+    elif any(array.size > settings.MAX_MATRIX_ITEMS for array in outcome.arrays.values()):
         return Found(problem=f"The matrices in {program.name} are far larger than any that solve the task.")
-    given = Matrices(arrays["Km"], arrays["Qm"], arrays["Vm"], arrays.get("pos"))
-    return _shaped(check_shapes(task, given), program.name)
+    else:
+        source, shaped = program.name, check_shapes(task, Matrices(**outcome.arrays))
+    return Found(source, problem=shaped) if isinstance(shaped, str) else Found(source, shaped)
+
+
+def _why_absent(outcome: Outcome, name: str) -> str:
+    reason = getattr(outcome, "reason", None)
+    if isinstance(outcome, Refused) and reason is Refusal.NOT_NUMERIC:
+        return (
+            f"The matrices in {name} are not arrays of numbers ({outcome.detail}). "
+            "Make Km, Qm and Vm NumPy arrays of numbers."
+        )
+    if isinstance(outcome, (Refused, Raised)) and reason is not Refusal.NOT_KNOWN:
+        return (
+            f"{name} holds no Km, Qm and Vm for this part. Fill in its matrices, run the cell, run the cell "
+            "that writes submission_log.json, and upload both files."
+        )
+    return f"{name} could not be run to its end, so these matrices are not known. Upload the log too."
 
 
 def judge(task: Task, matrices: Matrices) -> Verdict:
     """Run matrices, whose shapes fit, on every sequence of the task, in batches."""
     its, transformer = TASKS[task.value], _transformer(matrices)
-    outputs = ((transformer.plain(batch.inputs).output, batch.expected) for batch in its.all_sequences())
-    return Verdict(its, transformer, tuple(passes(its, *pair) for pair in outputs))
+    return Verdict(its, transformer, tuple(judged(its, transformer)))
 
 
 def _transformer(matrices: Matrices) -> NumpyTransformer:
@@ -127,14 +133,13 @@ class HandDesigned(Check):
         self.judge(found.matrices)
 
     def judge(self, matrices: Matrices) -> None:
-        """Earn the share of the sequences that are right, and say what is wrong with the others."""
+        """Earn the share of the sequences that are right, or half if attention lands on the right tokens
+        everywhere and only its sharpness is off: too soft, or past what the plain exp can hold."""
         verdict = judge(self.task, matrices)
-        self.earn(verdict.credit)
+        half = verdict.share < 0.5 and verdict.lands
+        self.earn(0.5 if half else verdict.share)
         if verdict.share < 1:
-            half = verdict.credit > verdict.share
-            explained = explain_matrices(verdict.task, verdict.transformer, verdict.right, half=half)
-            self.diagnosis = explained.diagnosis
-            self.explain(explained)
+            self.explain(explain_matrices(verdict.task, verdict.transformer, verdict.right, half=half))
 
 
 class AttentionByContent(HandDesigned):
@@ -203,22 +208,3 @@ class UniqueTokens(HandDesigned):
         if found.matrices is None:
             self.fail(f"{found.problem} (Read from {found.source}; this part is optional.)")
         self.judge(found.matrices)
-
-
-def _shaped(shaped: Matrices | str, source: str) -> Found:
-    return Found(source, problem=shaped) if isinstance(shaped, str) else Found(source, shaped)
-
-
-def _why_absent(outcome: object, name: str) -> str:
-    reason = getattr(outcome, "reason", None)
-    if isinstance(outcome, Refused) and reason is Refusal.NOT_NUMERIC:
-        return (
-            f"The matrices in {name} are not arrays of numbers ({outcome.detail}). "
-            "Make Km, Qm and Vm NumPy arrays of numbers."
-        )
-    if isinstance(outcome, (Refused, Raised)) and reason is not Refusal.NOT_KNOWN:
-        return (
-            f"{name} holds no Km, Qm and Vm for this part. Fill in its matrices, run the cell, run the cell "
-            "that writes submission_log.json, and upload both files."
-        )
-    return f"{name} could not be run to its end, so these matrices are not known. Upload the log too."

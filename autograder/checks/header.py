@@ -5,21 +5,20 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from html import unescape
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from autograder.assignment import MATRICES, Task
+from autograder.checks.hand_designed import find_matrices
 from autograder.checks.run import StudentRun
 from autograder.checks.submission_log import RERUN
 from autograder.feedback.messages import NOT_GIVEN
 from autograder.sandbox.calls import Answer, End, Ended, LoadReport, StatementFate, StatementReport
-from autograder.submission.shapes import work_out_shapes
 from autograder.submission.source import same_code
 from autograder.submission.types import NoteLevel, Origin
-from autograder.text import NAME_LIMIT, clean
+from autograder.text import NAME_LIMIT, clean, text_of_html
 
 MAX_STATEMENTS = 8
 TOLD = (StatementFate.FAILED, StatementFate.STOPPED, StatementFate.ENDED)
@@ -53,16 +52,11 @@ _HINTS: Final = (
 
 def header(evidence: StudentRun, tests: Sequence[Mapping[str, Any]] = ()) -> str:
     """Plain text for the head of results.json, one line per fact. tests: its entries, once all are judged."""
-    notices = [(notice.text, notice.tone is NoteLevel.WARNING) for notice in evidence.submission.notices]
-    notices += [(text, True) for text in _disagreements(evidence)]
-    load, loading = evidence.load, []
-    if isinstance(load, Ended):
-        died = f"your code could not be loaded: {load.reason.value} ({load.detail})."
-        notices.append((f"{died} Remove whatever runs long or leaves the process, and upload again.", True))
-    elif load is not None:
-        loading = _loading(load, _left_alone(evidence), judged=bool(tests))
-    lines = [f"Please note: {text}" if warns else text for text, warns in notices]
-    return "\n".join([*filter(None, [start(tests)]), *lines, *loading])
+    notices = evidence.submission.notices
+    lines = [("Please note: " if each.tone is NoteLevel.WARNING else "") + each.text for each in notices]
+    lines += [f"Please note: {text}" for text in _disagreements(evidence)]
+    lines += _loading(evidence, judged=bool(tests))
+    return "\n".join(filter(None, [start(tests), *lines]))
 
 
 def start(tests: Sequence[Mapping[str, Any]]) -> str:
@@ -87,7 +81,7 @@ def start(tests: Sequence[Mapping[str, Any]]) -> str:
 
 def _plain(test: Mapping[str, Any]) -> str:
     text = str(test.get("output", ""))[:_MAX_READ]
-    return unescape(re.sub(r"<[^<>]*>", "", text)) if test.get("output_format") == "html" else text
+    return text_of_html(text) if test.get("output_format") == "html" else text
 
 
 def _explained_in(text: str, failed: Mapping[str, str]) -> str:
@@ -124,15 +118,11 @@ def _disagreements(evidence: StudentRun) -> list[str]:
         )
     if isinstance(evidence.load, LoadReport) and evidence.load.is_cut:
         return lines  # what the grader's own limits left out may be all the difference
-    for task, record in ((Task.CONTENT, log.content), (Task.POSITION, log.position)):
-        outcome = evidence.matrices.get(task)
-        if record is None or not isinstance(outcome, Answer):
+    for task in (Task.CONTENT, Task.POSITION):
+        graded, ran = find_matrices(evidence, task).matrices, evidence.matrices.get(task)
+        if graded is None or not isinstance(ran, Answer):
             continue
-        recorded = work_out_shapes(task, record)
-        if isinstance(recorded, str):
-            continue
-        arrays = outcome.arrays
-        different = [n for n in MATRICES if not _same_matrix(getattr(recorded, n), arrays.get(n))]
+        different = [n for n in MATRICES if not _same_matrix(getattr(graded, n), ran.arrays.get(n))]
         if different:
             lines.append(
                 f"{', '.join(different)} of {task.value} differ between {log.name} and {program.name}; "
@@ -141,30 +131,30 @@ def _disagreements(evidence: StudentRun) -> list[str]:
     return lines
 
 
-def _same_matrix(recorded: npt.NDArray[Any] | None, ran: npt.NDArray[Any] | None) -> bool:
-    if recorded is None or ran is None:
-        return recorded is None  # content has no pos, whatever the code has by that name
-    return recorded.shape == ran.shape and bool(np.allclose(recorded, ran, rtol=1e-6, atol=1e-9))
+def _same_matrix(graded: npt.NDArray[Any] | None, ran: npt.NDArray[Any] | None) -> bool:
+    if graded is None or ran is None:
+        return graded is None  # content has no pos, whatever the code has by that name
+    return graded.shape == ran.shape and bool(np.allclose(graded, ran, rtol=1e-6, atol=1e-9))
 
 
 # --- What did not run. ---
 
 
-def _left_alone(evidence: StudentRun) -> Mapping[str, int]:
-    """By a cell's label, the line from which on it is the optional part, which fails in every upload that
-    leaves that part out; empty if the part was attempted."""
-    program = evidence.submission.program
-    if program is None or isinstance(evidence.matrices.get(Task.UNIQUE), Answer):
-        return {}
-    return {
-        cell.label: cell.source[: cell.source.index(OPTIONAL_MARKER)].count("\n") + 1
-        for cell in program.cells
-        if OPTIONAL_MARKER in cell.source
-    }
-
-
-def _loading(load: LoadReport, left_alone: Mapping[str, int], *, judged: bool) -> list[str]:
+def _loading(evidence: StudentRun, *, judged: bool) -> list[str]:
     """judged: the checks tell what is wrong with the model; the notebook's own test of it need not."""
+    load, program = evidence.load, evidence.submission.program
+    if load is None or program is None:
+        return []
+    if isinstance(load, Ended):
+        died = f"Please note: your code could not be loaded: {load.reason.value} ({load.detail})."
+        return [f"{died} Remove whatever runs long or leaves the process, and upload again."]
+    left_alone: dict[str, int] = {}
+    if not isinstance(evidence.matrices.get(Task.UNIQUE), Answer):
+        # The optional part fails from here on in every upload that leaves it out.
+        for cell in program.cells:
+            before, found, _ = cell.source.partition(OPTIONAL_MARKER)
+            if found:
+                left_alone[cell.label] = before.count("\n") + 1
     failed = [
         report
         for report in load.statements

@@ -7,7 +7,7 @@ most uploads that hold these constructs are honest. Syntax alone is read, once, 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from autograder.assignment import GIVEN_CLASS_NAME
@@ -35,27 +35,23 @@ def suspicious(cells: Sequence[Cell]) -> list[str]:
     """One line per construct: "cell 4, line 12: looks into the frames of its callers (_getframe)"."""
     told: list[str] = []
     for cell in cells:
-        tree = shared_tree(cell.source) if any(word in cell.source for word in _WORDS) else None
-        for node in ast.walk(tree) if tree is not None else ():
-            for what in _of(node):
-                told.append(f"{cell.label}, line {getattr(node, 'lineno', 1)}: {what}")
-                if len(told) == MAX_TOLD:
-                    return told
-    return told
+        if any(word in cell.source for word in _WORDS) and (tree := shared_tree(cell.source)):
+            found = ((getattr(node, "lineno", 1), what) for node in ast.walk(tree) if (what := _what(node)))
+            told += [f"{cell.label}, line {line}: {what}" for line, what in found]
+    return told[:MAX_TOLD]
 
 
-def _of(node: ast.AST) -> Iterator[str]:
-    if isinstance(node, ast.Attribute):
-        if node.attr in _ATTRIBUTES:
-            yield f"{_ATTRIBUTES[node.attr]} ({node.attr})"
-        elif node.attr == "write" and isinstance(node.value, ast.Name) and node.value.id == "os":
-            yield "writes to a file descriptor (os.write)"
-    elif isinstance(node, (ast.Import, ast.ImportFrom)):
-        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
-        yield from (_MODULES[root] for name in names if (root := name.partition(".")[0]) in _MODULES)
-    elif isinstance(node, ast.ClassDef):
-        if any(isinstance(base, ast.Attribute) and base.attr == "Function" for base in node.bases):
-            yield f"an autograd.Function of its own ({node.name[:80]}): gradients need not be its output's"
-    elif isinstance(node, ast.FunctionDef) and node.name == "forward":
-        used = (inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name))
-        yield from [f"forward uses the given {GIVEN_CLASS_NAME}"] if GIVEN_CLASS_NAME in used else []
+def _what(node: ast.AST) -> str | None:
+    match node:
+        case ast.Attribute(attr=name) if name in _ATTRIBUTES:
+            return f"{_ATTRIBUTES[name]} ({name})"
+        case ast.Attribute(ast.Name("os"), "write"):
+            return "writes to a file descriptor (os.write)"
+        case ast.alias(name) | ast.ImportFrom(str(name)):
+            return _MODULES.get(name.partition(".")[0])
+        case ast.ClassDef(name, bases) if "Function" in [getattr(base, "attr", "") for base in bases]:
+            return f"an autograd.Function of its own ({name[:80]}): gradients need not be its output's"
+        case ast.FunctionDef("forward"):
+            names = {inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name)}
+            return f"forward uses the given {GIVEN_CLASS_NAME}" if GIVEN_CLASS_NAME in names else None
+    return None

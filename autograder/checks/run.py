@@ -1,4 +1,4 @@
-"""What the checks judge: one upload, and what its code answered. No check runs student code.
+"""What every check is, and what it judges: one upload, and what its code answered. None runs student code.
 
 `calls()` is what every upload's code is asked, in order, and holds no expected value; `StudentRun.of` puts
 the outcomes, in the same order, under names.
@@ -6,23 +6,24 @@ the outcomes, in the same order, under names.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import unittest
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cache
-from typing import Final
+from typing import Final, NoReturn
 
 from autograder import settings
 from autograder.assignment import MODEL_RECORD_SEED, MODEL_RECORD_SEQ_LEN, MODEL_RECORD_SIZES, TEST_SEED, Task
-from autograder.feedback.messages import Run
+from autograder.feedback.messages import Load, Message, Run, RunGroup
 from autograder.sandbox.calls import (
     Call,
     Describe,
     End,
     Ended,
+    FloatArray,
     Forward,
     Gradients,
-    LoadReport,
     Outcome,
     RecordedOutput,
     Sizes,
@@ -43,11 +44,11 @@ from reference.cases import (
 
 
 class Group(Enum):
-    """The forward passes that are held against the reference, each judged by a check of its own."""
+    """The forward passes that are held against the reference; the value is the number of their check."""
 
-    WITHOUT = "without positions"
-    WITH = "with positions"
-    OTHER = "other sizes"
+    WITHOUT = "2.2"
+    WITH = "2.3"
+    OTHER = "2.4"
 
 
 LAYER_SIZES: Final = {Group.WITHOUT: Sizes(5, 3, 4, None, 10), Group.WITH: Sizes(5, 3, 4, 2, 9)}
@@ -56,11 +57,11 @@ LAYER_SIZES: Final = {Group.WITHOUT: Sizes(5, 3, 4, None, 10), Group.WITH: Sizes
 
 @dataclass(frozen=True)
 class GradientRun:
-    """One Gradients call, what came of it, and the case with the right gradients."""
+    """One Gradients call, what came of it, and the right gradients by the name of their matrix."""
 
     call: Gradients
     outcome: Outcome
-    case: Case
+    right: Mapping[str, FloatArray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,10 +73,10 @@ class StudentRun:
     """
 
     submission: Submission
-    load: LoadReport | Ended | None = None
+    load: Load = None
     matrices: Mapping[Task, Outcome] = field(default_factory=dict)
     layers: Mapping[Group, Outcome] = field(default_factory=dict)
-    forward: Mapping[Group, tuple[Run, ...]] = field(default_factory=dict)
+    forward: Mapping[Group, RunGroup] = field(default_factory=dict)
     recorded: Outcome | None = None
     gradients: tuple[GradientRun, ...] = ()
     outcomes: tuple[Outcome, ...] = ()
@@ -85,6 +86,41 @@ class StudentRun:
         """The run of an upload's program, whose transcript answers `calls()`."""
         outcomes = iter(transcript.outcomes)
         return _ask_all(submission, transcript.load, transcript.outcomes, lambda call: next(outcomes))
+
+
+class Check(unittest.TestCase):
+    """A section of the rubric, bound to the upload it judges; each of its test methods is a check:
+
+        @weight(5)
+        @number("2.7")
+        @tags("pytorch_transformer")
+        def test_something(self) -> None:
+            \"\"\"The name that students see\"\"\"
+            self.fail("what was expected, what came, where, what to do next")
+
+    `self.fail(message)` costs the points, `self.skipTest(reason)` says why the check cannot be made, any
+    other exception counts as the grader's own fault. For a part of the points, call `self.earn(share)`
+    before failing: the points themselves stand in the decorator alone.
+
+    student is the instance's own: nothing of one upload can reach the next one. diagnosis: the short stable
+    name of the mistake that a failed check has recognised, or "".
+    """
+
+    def __init__(self, method: str, run: StudentRun) -> None:
+        super().__init__(method)
+        self.student = run
+        self.output_format = "text"
+        self.share: float | None = None
+        self.diagnosis = ""
+
+    def earn(self, share: float) -> None:
+        """Have this share of the points, 0 to 1, whether the check then passes or fails."""
+        self.share = share
+
+    def explain(self, message: Message) -> NoReturn:
+        """Fail with a message that carries its own format and diagnosis."""
+        self.output_format, self.diagnosis = message.format, message.diagnosis
+        raise self.failureException(message.text)
 
 
 @cache
@@ -119,7 +155,7 @@ def gradient_cases() -> tuple[Case, ...]:
 
 def _ask_all(
     submission: Submission,
-    load: LoadReport | Ended | None,
+    load: Load,
     outcomes: tuple[Outcome, ...],
     ask: Callable[[Call], Outcome],
 ) -> StudentRun:
@@ -127,29 +163,23 @@ def _ask_all(
     what it saw and print it later."""
     matrices = {task: ask(TaskMatrices(task)) for task in Task}
     layers = {group: ask(Describe(sizes)) for group, sizes in LAYER_SIZES.items()}
-    forward = {Group.WITHOUT: _runs(forward_cases(Group.WITHOUT), ask)}
+    forward = {Group.WITHOUT: _runs(Group.WITHOUT, ask)}
     # Not before: how a model dies is explained where it is held to the reference.
     recorded = ask(RecordedOutput(MODEL_RECORD_SEED, Sizes(*MODEL_RECORD_SIZES), MODEL_RECORD_SEQ_LEN))
-    forward[Group.WITH] = _runs(forward_cases(Group.WITH), ask)
-    gradients = tuple(
-        GradientRun(call, ask(call), case)
-        for case in gradient_cases()
-        for call in [Gradients(_sizes(case), _weights(case), case.seq, case.upstream)]
-    )
-    forward[Group.OTHER] = _runs(forward_cases(Group.OTHER), ask)
+    forward[Group.WITH] = _runs(Group.WITH, ask)
+    asked = ((Gradients(*_model(case), case.upstream), case.gradients) for case in gradient_cases())
+    gradients = tuple(GradientRun(call, ask(call), right) for call, right in asked)
+    forward[Group.OTHER] = _runs(Group.OTHER, ask)
     return StudentRun(submission, load, matrices, layers, forward, recorded, gradients, outcomes)
 
 
-def _runs(cases: Iterable[Case], ask: Callable[[Call], Outcome]) -> tuple[Run, ...]:
-    asked = ((Forward(_sizes(case), _weights(case), case.seq), case) for case in cases)
-    return tuple(Run(call, ask(call), case.output) for call, case in asked)
+def _runs(group: Group, ask: Callable[[Call], Outcome]) -> RunGroup:
+    asked = ((Forward(*_model(case)), case.output) for case in forward_cases(group))
+    runs = tuple(Run(call, ask(call), expected) for call, expected in asked)
+    return RunGroup(group.value, runs, show=group is not Group.OTHER)
 
 
-def _sizes(case: Case) -> Sizes:
-    s = case.sizes
-    return Sizes(s.input_dim, s.qk_dim, s.v_dim, s.pos_dim, s.max_seq_len)
-
-
-def _weights(case: Case) -> Weights:
-    t = case.transformer
-    return Weights(t.Km, t.Qm, t.Vm, t.pos)
+def _model(case: Case) -> tuple[Sizes, Weights, FloatArray]:
+    s, t = case.sizes, case.transformer
+    sizes = Sizes(s.input_dim, s.qk_dim, s.v_dim, s.pos_dim, s.max_seq_len)
+    return sizes, Weights(t.Km, t.Qm, t.Vm, t.pos), case.seq

@@ -6,12 +6,12 @@ import numpy as np
 from gradescope_utils.autograder_utils.decorators import number, tags, visibility, weight
 
 from autograder.assignment import LOG_NAME, MODEL_RECORD_ITEMS, TASK_FACTS, Section, Task
-from autograder.checks.base import Check
 from autograder.checks.pytorch_transformer import first_wrong
+from autograder.checks.run import Check
 from autograder.feedback.messages import agree, difference, shape_text
 from autograder.sandbox.calls import Answer, Refused
 from autograder.submission.shapes import work_out_shapes
-from autograder.submission.types import Log, ModelRecord, ProblemKind, TaskRecord
+from autograder.submission.types import Log, ModelRecord, ProblemKind
 from reference.tasks import TASKS, drawn_sequence
 from reference.transformer import NumpyTransformer
 
@@ -65,9 +65,9 @@ class SubmissionLog(Check):
     def test_arrays_fit(self) -> None:
         """The arrays of the log fit together and hold only finite numbers"""
         log = self.needs_log()
-        lines = {section: _array_faults(log, section) for section in Section if section is not Section.TIME}
-        self.earn(sum(not faults for faults in lines.values()) / len(lines))
-        self.fail_with([line for faults in lines.values() for line in faults])
+        faults = [_model_faults(log), *(_task_faults(log, *recorded) for recorded in TASKS_RECORDED)]
+        self.earn(sum(not lines for lines in faults) / len(faults))
+        self.fail_with([line for lines in faults for line in lines])
 
     @weight(4)
     @number("1.3")
@@ -77,9 +77,7 @@ class SubmissionLog(Check):
         """The recorded outputs are what the recorded matrices and the code give"""
         log = self.needs_log()
         model = self.model_record(log.model)
-        tasks = [
-            _task_record(log.record(task), section, task, seed) for section, task, seed in TASKS_RECORDED
-        ]
+        tasks = [_task_record(log, *recorded) for recorded in TASKS_RECORDED]
         self.earn((0 if model else 0.5) + sum(0.5 / len(tasks) for line in tasks if not line))
         self.fail_with([line for line in [model, *tasks] if line])
 
@@ -112,13 +110,12 @@ class SubmissionLog(Check):
         outcome = self.student.recorded
         if not isinstance(outcome, Answer):
             return "torch_transformer: not compared, because your code does not run (see 2.1 to 2.3)."
-        shape = tuple(int(size) for size in outcome.arrays["shape"])
+        shape = tuple(outcome.arrays["shape"].tolist())
         if shape != record.shape:
             came = f"torch_transformer_shape is {shape_text(record.shape)}, but your code gives"
             return f"{came} {shape_text(shape)}. {RERUN}"
-        given = [
-            outcome.arrays[name][MODEL_RECORD_ITEMS] for name in ("older", "output") if name in outcome.arrays
-        ]
+        outputs = (outcome.arrays.get(name) for name in ("older", "output"))
+        given = [output[MODEL_RECORD_ITEMS] for output in outputs if output is not None]
         if any(agree(record.value, each) for each in given):
             return ""
         what = "torch_transformer_value is not what your code gives under the notebook's seed."
@@ -128,46 +125,44 @@ class SubmissionLog(Check):
 RERUN = "Run all cells again, download submission_log.json again, and upload it with your notebook."
 
 
-def _array_faults(log: Log, section: Section) -> list[str]:
-    """What keeps a section's arrays from fitting together; one that is not there has one line."""
-    if section is Section.MODEL:
-        if log.model is None:
-            return [f"{section.value}: see 1.1."]
-        lines, size = _not_finite(log, section), int(np.prod(log.model.shape))
-        wanted = max(0, min(MODEL_RECORD_ITEMS.stop, size) - MODEL_RECORD_ITEMS.start)
-        if not lines and len(log.model.value) != wanted:
-            lines.append(
-                f"torch_transformer_value has {len(log.model.value)} numbers; an output of shape "
-                f"{shape_text(log.model.shape)} gives {wanted}."
-            )
-        return lines
-    task, seed = next((task, seed) for found, task, seed in TASKS_RECORDED if found is section)
+def _model_faults(log: Log) -> list[str]:
+    """What keeps the recorded model's arrays from fitting together; if it is not there, one line."""
+    if log.model is None:
+        return [f"{Section.MODEL.value}: see 1.1."]
+    came, last = len(log.model.value), min(MODEL_RECORD_ITEMS.stop, int(np.prod(log.model.shape)))
+    wanted = max(0, last - MODEL_RECORD_ITEMS.start)
+    lines = _not_finite(log, Section.MODEL)
+    if not lines and came != wanted:
+        shape = shape_text(log.model.shape)
+        lines = [f"torch_transformer_value has {came} numbers; an output of shape {shape} gives {wanted}."]
+    return lines
+
+
+def _task_faults(log: Log, section: Section, task: Task, seed: int) -> list[str]:
+    """What keeps a task's arrays from fitting together; if they are not there, one line."""
     record = log.record(task)
     if record is None:
         return [f"{section.value}: see 1.1."]
-    lines = _not_finite(log, section)
-    shaped = work_out_shapes(task, record)
+    lines, shaped = _not_finite(log, section), work_out_shapes(task, record)
     if isinstance(shaped, str):
         return [*lines, f"{section.value}: {shaped}"]
-    tokens = drawn_sequence(TASKS[task.value], seed).tokens.size
-    if len(record.output) != tokens * shaped.Vm.shape[1]:
+    tokens, columns = drawn_sequence(TASKS[task.value], seed).tokens.size, shaped.Vm.shape[1]
+    if (came := len(record.output)) != tokens * columns:
         lines.append(
-            f"{section.value} has {len(record.output)} numbers, expected {tokens * shaped.Vm.shape[1]}: "
-            f"{tokens} tokens of {shaped.Vm.shape[1]} numbers each."
+            f"{section.value} has {came} numbers, expected {tokens * columns}: "
+            f"{tokens} tokens of {columns} numbers each."
         )
     return lines
 
 
 def _not_finite(log: Log, section: Section) -> list[str]:
-    return [
-        f"{problem.where}: {problem.message}"
-        for problem in log.problems
-        if problem.section is section and problem.kind is ProblemKind.NOT_FINITE
-    ]
+    found = (problem for problem in log.problems if problem.kind is ProblemKind.NOT_FINITE)
+    return [f"{problem.where}: {problem.message}" for problem in found if problem.section is section]
 
 
-def _task_record(record: TaskRecord | None, section: Section, task: Task, seed: int) -> str:
+def _task_record(log: Log, section: Section, task: Task, seed: int) -> str:
     """What is wrong with a recorded output against a run of the recorded matrices, or ""."""
+    record = log.record(task)
     if record is None:
         return f"{section.value}: see 1.1."
     shaped = work_out_shapes(task, record)

@@ -14,9 +14,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from autograder.feedback.messages import agree
+from autograder.feedback.messages import Run
 from autograder.feedback.mistakes import BIAS, MISTAKES, Choice, Mistake, softmax
-from autograder.sandbox.calls import FloatArray, Gradients, Sizes, Weights
+from autograder.sandbox.calls import FloatArray, Forward, Gradients
+from reference.transformer import NumpyTransformer
 
 Combination = tuple[int, ...]
 """One index into the variants of each choice; 0 is what the assignment asks for."""
@@ -44,26 +45,6 @@ VARIANTS = {
 
 
 @dataclass(frozen=True)
-class Observation:
-    """One call of the student's model: seq (seq_len, input_dim), output as it came, any shape.
-
-    output None: the student's code raised.
-    """
-
-    sizes: Sizes
-    weights: Weights
-    seq: FloatArray
-    output: FloatArray | None
-
-    @property
-    def numbers(self) -> FloatArray:
-        """The output in float64; ValueError for a case that raised."""
-        if self.output is None:
-            raise ValueError("expected a case with an output")
-        return self.output.astype(np.float64)
-
-
-@dataclass(frozen=True)
 class Diagnosis:
     """Why the outputs differ. mistakes: in the order of the computation; empty if none is known.
 
@@ -71,31 +52,25 @@ class Diagnosis:
     combination: of the variants; None for biases and for what is unknown.
     """
 
-    mistakes: tuple[Mistake, ...]
+    mistakes: tuple[Mistake, ...] = ()
     remark: str = ""
     combination: Combination | None = None
 
-    def explains(self, cases: Sequence[Observation]) -> bool:
-        """Whether the mistakes reproduce these cases, also that the student's code raised where it did."""
+    def explains(self, runs: Sequence[Run]) -> bool:
+        """Whether the mistakes reproduce these runs, also that the student's code raised where it did."""
         if self.combination is None:
             return bool(self.mistakes)
         its = [self.combination]
-        return all(
-            fitting(case, its) if case.output is not None else outputs(case, its)[0] is None for case in cases
-        )
+        return all(fitting(run, its) if run.ran else outputs(run.call, its)[0] is None for run in runs)
 
-    def showing(self, cases: Sequence[Observation]) -> tuple[Mistake, ...]:
-        """The mistakes without which these cases would give something else."""
+    def showing(self, runs: Sequence[Run]) -> tuple[Mistake, ...]:
+        """The mistakes without which these runs would give something else."""
         if self.combination is None:
             return self.mistakes
         wrong = [place for place, index in enumerate(self.combination) if index]
         without = [[(*self.combination[:place], 0, *self.combination[place + 1 :])] for place in wrong]
-        ran = [case for case in cases if case.output is not None]
-        return tuple(
-            mistake
-            for mistake, other in zip(self.mistakes, without, strict=True)
-            if not all(fitting(case, other) for case in ran)
-        )
+        pairs = zip(self.mistakes, without, strict=True)
+        return tuple(mistake for mistake, other in pairs if not all(fitting(r, other) for r in runs if r.ran))
 
     def gives_gradients(self, call: Gradients, got: Mapping[str, FloatArray]) -> bool:
         """Whether a model with these mistakes has these gradients, by name: by central differences."""
@@ -108,39 +83,40 @@ class Diagnosis:
 # --- The search. ---
 
 
-def diagnose(observations: Sequence[Observation], *, has_bias: bool = False) -> Diagnosis | None:
-    """Name the simplest combination of mistakes that reproduces every output; None if all are right.
+def diagnose(runs: Sequence[Run], *, has_bias: bool = False) -> Diagnosis:
+    """Name the simplest combination of mistakes that reproduces every output; none if all are right.
 
-    Pass every case, those that are right too: they rule explanations out. has_bias: the model's
+    Pass every run, those that are right too: they rule explanations out. has_bias: the model's
     layers are known to have biases, whose numbers nobody knows: said when nothing else fits.
     """
+    ran = sorted((run for run in runs if run.ran), key=_tells_most)
+    if all(run.is_right for run in ran):
+        return Diagnosis()
     with np.errstate(all="ignore"):  # outputs may hold anything, the largest numbers too
-        return _diagnose(observations, has_bias)
+        found = _simplest(ran, [run for run in runs if not run.ran])
+        if found is not None:
+            mistakes = mistakes_of(found)
+            return Diagnosis(mistakes, _together(mistakes), found)
+        return Diagnosis((BIAS,)) if has_bias else Diagnosis((), first_divergence(ran))
 
 
-def _diagnose(observations: Sequence[Observation], has_bias: bool) -> Diagnosis | None:
-    cases = [case for case in observations if case.output is not None and case.output.dtype.kind in "fiu"]
-    if all(_is_right(case) for case in cases):
-        return None
-    cases.sort(key=_tells_most)
-    raised = [case for case in observations if case.output is None]
-    # Where float32 overflows, what is left depends on how the softmax is written: such cases count
+def _simplest(ran: Sequence[Run], raised: Sequence[Run]) -> Combination | None:
+    # Where float32 overflows, what is left depends on how the softmax is written: such runs count
     # in the first round (a masked row gives NaN in float64 too), not in the second.
-    finite = [case for case in cases if np.isfinite(case.numbers).all()]
-    rounds = [cases, finite] if 0 < len(finite) < len(cases) else [cases]
-    if not any(np.isfinite(case.numbers).any() for case in cases):
+    finite = [run for run in ran if np.isfinite(run.output).all()]
+    rounds = [ran, finite] if 0 < len(finite) < len(ran) else [ran]
+    if not any(np.isfinite(run.output).any() for run in ran):
         rounds = []  # NaN everywhere looks the same whatever the mistake
     for used, count in product(rounds, range(1, MAX_MISTAKES + 1)):
         found = combinations_of(count)
-        for case in used:
-            found = fitting(case, found)
-        for case in raised:  # of several that fit, those that raise where the student's code did
-            given = zip(found, outputs(case, found), strict=True)
+        for run in used:
+            found = fitting(run, found)
+        for run in raised:  # of several that fit, those that raise where the student's code did
+            given = zip(found, outputs(run.call, found), strict=True)
             found = [combination for combination, out in given if out is None] or found
         if found:
-            mistakes = mistakes_of(found[0])
-            return Diagnosis(mistakes, _together(mistakes), found[0])
-    return Diagnosis((BIAS,)) if has_bias else Diagnosis((), first_divergence(cases))
+            return found[0]
+    return None
 
 
 def _together(mistakes: tuple[Mistake, ...]) -> str:
@@ -177,13 +153,13 @@ def combinations_of(count: int) -> list[Combination]:
     return sorted(found, key=lambda combination: (sum(combination), combination))
 
 
-def fitting(case: Observation, tried: Sequence[Combination]) -> list[Combination]:
-    """Those that reproduce the output of this case, NaN and infinities included.
+def fitting(run: Run, tried: Sequence[Combination]) -> list[Combination]:
+    """Those that reproduce the output of this run, which has one, NaN and infinities included.
 
     The tolerance is relative to the largest number: where large terms cancel, float32 keeps no more.
     """
-    output, found = case.numbers, []
-    for combination, out in zip(tried, outputs(case, tried), strict=True):
+    output, found = run.output, []
+    for combination, out in zip(tried, outputs(run.call, tried), strict=True):
         if out is None or out.shape != output.shape:
             continue
         size, looser = float(np.abs(out[np.isfinite(out)]).max(initial=0.0)), 1.0
@@ -196,62 +172,50 @@ def fitting(case: Observation, tried: Sequence[Combination]) -> list[Combination
     return found
 
 
-def _is_right(case: Observation) -> bool:
-    """By the grade's own tolerance."""
-    (expected,) = outputs(case, [RIGHT])
-    return expected is not None and agree(case.numbers, expected)
-
-
-def _tells_most(case: Observation) -> tuple[bool, bool, int]:
+def _tells_most(run: Run) -> tuple[bool, bool, int]:
     """Sort key: with positions and of middling length first, those that cost most last."""
     shortest, longest = FIRST_ITEMS
-    n = len(case.seq)
-    return (not shortest <= n <= longest, case.weights.pos is None, n)
+    n = len(run.call.seq)
+    return (not shortest <= n <= longest, run.call.weights.pos is None, n)
 
 
 # --- What each combination gives. Overflow and NaN are data here: a student's output may hold them. ---
 
 
-def outputs(case: Observation, tried: Sequence[Combination]) -> list[FloatArray | None]:
+def outputs(call: Forward | Gradients, tried: Sequence[Combination]) -> list[FloatArray | None]:
     """What each combination gives; None where PyTorch would raise (shapes that do not multiply, no such row).
 
     What combinations have in common is computed once.
     """
-    seq, pos, n = case.seq, case.weights.pos, len(case.seq)
+    seq, pos, n = call.seq, call.weights.pos, len(call.seq)
 
     @cache
     def layers(positions: int, weights: int) -> dict[str, FloatArray]:
-        """K, Q (rows, qk_dim), V (rows, v_dim), x (rows, total_dim), seq (rows, input_dim), or nothing."""
+        """K, Q (rows, qk_dim), V (rows, v_dim), x (rows, total_dim), seq (rows, input_dim)."""
         rows = (seq,) if pos is None else _formula(Choice.POSITIONS, positions)(seq, pos[:n], pos)
-        if len({len(part) for part in rows}) > 1:
-            return {}
         x = np.concatenate(rows, axis=1)
         change, changed = _formula(Choice.WEIGHTS, weights)
         found = {"x": x, "seq": np.pad(seq, ((0, len(x) - n), (0, 0)))}
         for name in "KQV":
-            matrix = getattr(case.weights, f"{name}m")
-            matrix = change(matrix) if name in changed else matrix
-            if len(matrix) != x.shape[1]:
-                return {}
-            found[name] = x @ matrix
+            matrix = getattr(call.weights, f"{name}m")
+            found[name] = x @ (change(matrix) if name in changed else matrix)
         return found
 
     @cache
-    def attention(*chosen: int) -> FloatArray | None:
-        """(rows, rows), by the first six choices; None if queries and keys do not multiply."""
+    def attention(*chosen: int) -> FloatArray:
+        """(rows, rows), by the first six choices."""
         positions, weights, roles, scale, kind, mask = chosen
         its, (left, right, _) = layers(positions, weights), _formula(Choice.ROLES, roles)
-        if not its or its[left].shape != its[right].shape:
-            return None
-        before, after = _formula(Choice.SCALE, scale)(case.sizes, len(its["x"]))
+        before, after = _formula(Choice.SCALE, scale)(call.sizes, len(its["x"]))
         factor, hidden, kept = _formula(Choice.MASK, mask)(len(its["x"]))
         scores = np.where(hidden, -np.inf, its[left] @ its[right].T * before * factor)
         return np.asarray(_formula(Choice.SOFTMAX, kind)(scores) * kept * after)
 
     def output(combination: Combination) -> FloatArray | None:
         *inner, values, residual, returned = combination
-        its, weights = layers(*inner[:2]), attention(*inner)
-        if weights is None:
+        try:
+            its, weights = layers(*inner[:2]), attention(*inner)
+        except ValueError:  # shapes that PyTorch, too, does not take
             return None
         value = its[_formula(Choice.VALUES, values) or _formula(Choice.ROLES, inner[2])[2]]
         out: FloatArray = weights @ value
@@ -281,8 +245,7 @@ def _slopes(combination: Combination, call: Gradients, name: str) -> FloatArray:
         for sign in (1, -1):
             moved = matrix.astype(np.float64)
             moved[place] += sign * step
-            case = Observation(call.sizes, replace(call.weights, **{name: moved}), call.seq, None)
-            (out,) = outputs(case, [combination])
+            (out,) = outputs(replace(call, weights=replace(call.weights, **{name: moved})), [combination])
             if out is None or out.shape != call.upstream.shape:
                 return np.full(matrix.shape, np.nan)
             slopes[place] += sign * float((out * call.upstream).sum()) / (2 * step)
@@ -292,37 +255,38 @@ def _slopes(combination: Combination, call: Gradients, name: str) -> FloatArray:
 # --- When no known mistake fits: the first intermediate that can be compared. ---
 
 
-def first_divergence(cases: Sequence[Observation]) -> str:
-    """What departs first, in the first of the cases that tells it, and where to look."""
-    for case in cases:
-        got, expected = case.numbers.shape, (len(case.seq), case.sizes.v_dim)
+def first_divergence(runs: Sequence[Run]) -> str:
+    """What departs first, in the first of the runs that tells it, and where to look."""
+    for run in runs:
+        n, got, expected = len(run.call.seq), run.output.shape, run.expected.shape
         if got != expected:
             return (
-                f"For a sequence of length {len(case.seq)} your output has the shape {got}; expected "
+                f"For a sequence of length {n} your output has the shape {got}; expected "
                 f"{expected}, (seq_len, v_dim). In forward, print the shapes of Q, K, V, scores and weights."
             )
-    for case in cases:
-        if not np.isfinite(case.numbers).all():
+    for run in runs:
+        if not np.isfinite(run.output).all():
             return (
-                f"For a sequence of length {len(case.seq)} your output holds NaN or infinity. Look for a "
+                f"For a sequence of length {len(run.call.seq)} your output holds NaN or infinity. Look for a "
                 "division by zero, a logarithm of zero, or a row of scores that is masked entirely."
             )
     return next(
-        filter(None, map(_compare, cases)),
+        filter(None, map(_compare, runs)),
         "Compare forward with the NumpyTransformer on one short sequence: print queries, keys, values, "
         "scores and attention weights, and find the first that differs.",
     )
 
 
-def _compare(case: Observation) -> str:
-    """ "" if this case's attention weights cannot be worked out, or are right.
+def _compare(run: Run) -> str:
+    """ "" if this run's attention weights cannot be worked out, or are right.
 
     Where a sequence is shorter than v_dim, the values determine the attention weights from the output.
     """
-    weights, n, output = case.weights, len(case.seq), case.numbers
-    x = case.seq if weights.pos is None else np.concatenate([case.seq, weights.pos[:n]], axis=1)
-    values = x @ weights.Vm  # (n, v_dim)
-    if n < 2 or n >= case.sizes.v_dim or np.linalg.cond(values) > _WORST_CONDITION:
+    weights: Any = run.call.weights  # of any float dtype; NumpyTransformer makes it float64
+    n, output = len(run.call.seq), run.output
+    reference = NumpyTransformer(weights.Km, weights.Qm, weights.Vm, weights.pos).forward(run.call.seq)
+    values, scores = reference.values, reference.scores
+    if not 2 <= n < values.shape[1] or np.linalg.cond(values) > _WORST_CONDITION:
         return ""
     attention = output @ np.linalg.pinv(values)  # (n, n)
     if np.abs(attention @ values - output).max() > _NEAR * max(1.0, float(np.abs(output).max())):
@@ -330,8 +294,7 @@ def _compare(case: Observation) -> str:
             "Your output's rows are not weighted sums of the values. Look at V = self.Vm(x) first, where x "
             "is seq with the positions appended, then at what you do after multiplying by V."
         )
-    scores = (x @ weights.Qm) @ (x @ weights.Km).T / case.sizes.qk_dim**0.5
-    if kept := _kept(attention, softmax(scores)) or _kept(output, softmax(scores) @ values):
+    if kept := _kept(attention, reference.attention_weights) or _kept(output, run.expected):
         return (
             f"Some numbers are 0 and all others {kept:.4g} times the expected ones: that is dropout. "
             "Remove it from forward: the NumpyTransformer has none."

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Final
 
@@ -35,6 +36,7 @@ NAME_LIMIT: Final = 60
 _FROM_LOG: Final = "torch_transformer_init"
 """In the label of a cell that was rebuilt from the log."""
 NO_OWN_LINE: Final = "Where your model is built or called, outside your own lines"
+_UNDEFINED: Final = r"^name '([^']+)' is not defined"
 _OF_THE_GRADER: Final = "the output has the shape"
 """How an error begins that the grader raises about what forward returned: not Python's words."""
 
@@ -51,9 +53,7 @@ def explain(outcome: Outcome, call: Call | None = None, load: Load = None) -> Me
         return _raised(outcome, call, load)
     if outcome.reason is Refusal.NO_CLASS:
         return _no_class(outcome.detail, load)
-    told = _recognised(str(outcome.reason), outcome.detail)
-    renames = _renames(outcome.detail) if outcome.reason is Refusal.MISSING_LAYER else ""
-    return Message(told.headline, renames or told.change)
+    return _recognised(str(outcome.reason), outcome.detail)
 
 
 def _recognised(type_name: str, message: str, line: str = "") -> Message:
@@ -80,16 +80,16 @@ def _raised(error: Raised, call: Call | None, load: Load) -> Message:
     told = _product(error, call) or _recognised(error.type_name, error.message, place.text if place else "")
     if place is not None and _FROM_LOG in place.label:
         told = _not_in_log(error, place) or told
-    elif error.type_name == "NameError":
-        told = _of_missing_name(told, error, place, load)
+    elif found := re.search(_UNDEFINED, error.message):
+        told = _of_missing_name(found[1], told, place, load)
     if error.message.startswith(_OF_THE_GRADER):
         return told
-    return Message(told.headline, told.change, _where(place), _said(error))
+    return replace(told, where=_where(place), said=_said(error))
 
 
 def _not_in_log(error: Raised, place: Place) -> Message | None:
     """What is said where methods rebuilt from the log lack what only the notebook has."""
-    name = re.search(r"^name '([^']+)' is not defined", error.message)
+    name = re.search(_UNDEFINED, error.message)
     attribute = re.search(rf"'(?:{CLASS_NAME}|super)'.* has no attribute '([^']+)'", error.message)
     if name and name[1] not in ("seq_len", "self"):
         lacks = name[1]
@@ -105,28 +105,21 @@ def _not_in_log(error: Raised, place: Place) -> Message | None:
     )
 
 
-def _of_missing_name(told: Message, error: Raised, place: Place | None, load: Load) -> Message:
-    found = re.search(r"name '([^']+)' is not defined", error.message)
-    if found is None:
-        return told
-    name = clean(found[1], NAME_LIMIT)
+def _of_missing_name(name: str, told: Message, place: Place | None, load: Load) -> Message:
+    shown = clean(name, NAME_LIMIT)
     if name in MATRICES and place is not None:
-        return Message(
-            f"{name} is a layer of the model, and self. is missing in front of it.",
-            f"Write self.{name} here.",
-        )
+        headline = f"{shown} is a layer of the model, and self. is missing in front of it."
+        return Message(headline, f"Write self.{shown} here.")
     absent = load.absent if isinstance(load, LoadReport) else ()
-    package = next((p for p in absent if found[1] in (p, p.split(".")[0])), "")
-    if package:
+    if any(name in (package, package.split(".")[0]) for package in absent):
         return Message(
-            f"{name} is not installed where your code is graded, though it is where you ran it.",
+            f"{shown} is not installed where your code is graded, though it is where you ran it.",
             "Make the model with torch alone: what it computes needs no other package.",
         )
-    pattern = re.compile(rf"(?<!\w){re.escape(found[1])}(?!\w)")
     for failed, why in _failures(load):
-        if pattern.search(failed.text):
+        if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", failed.text):
             reason = f"{_where(failed)} ({clean(f'{why.type_name}: {why.message}', LINE_LIMIT)})."
-            return Message(f"{told.headline} The line that sets it failed: {reason}", told.change)
+            return replace(told, headline=f"{told.headline} The line that sets it failed: {reason}")
     return told
 
 
@@ -142,53 +135,43 @@ def _no_class(detail: str, load: Load) -> Message:
         unread = error.type_name in ("SyntaxError", "IndentationError", "TabError")
         if unread or place.text.startswith("class "):
             told = explain(error)
-            return Message(
-                "There is no class PytorchTransformer, because a cell of your upload fails: " + told.headline,
-                told.change,
-                told.where if error.trace else _where(place),
-                _said(error),
-            )
+            because = f"There is no class {CLASS_NAME}, because a cell of your upload fails: {told.headline}"
+            where = told.where if error.trace else _where(place)
+            return replace(told, headline=because, where=where, said=_said(error))
     others = [name for name in (load.classes if load is not None else ()) if name != GIVEN_CLASS_NAME]
     if others:
         closest = clean(difflib.get_close_matches(CLASS_NAME, others, 1, 0.0)[0], NAME_LIMIT)
         return Message(
-            f"There is no class PytorchTransformer, but one named {closest}.",
-            f"Rename {closest} to PytorchTransformer: the notebook makes the model by that name.",
+            f"There is no class {CLASS_NAME}, but one named {closest}.",
+            f"Rename {closest} to {CLASS_NAME}: the notebook makes the model by that name.",
         )
     return _recognised(str(Refusal.NO_CLASS), "")
 
 
-def _renames(detail: str) -> str:
-    """What to rename, of the layers that a model has under other names; "" if there is nothing alike."""
-    missing, _, found = detail.partition(" not found; there is ")
-    entries = [entry for entry in found.split(", ") if not entry.endswith(".bias")]
-    layers = (entry.removesuffix(".weight") for entry in missing.split(", "))
-    return " ".join(filter(None, (rename(layer, entries) for layer in layers if layer in MATRICES)))
-
-
-def rename(layer: str, found: list[str]) -> str:
-    """What to rename to the layer, of the found entries of a state dict; "" if none is like it."""
+def missing_layer(layer: str, found: list[str]) -> tuple[str, str]:
+    """What to say of a layer that is not among the found entries of a state dict, and the entry that is
+    meant for it, "" if none is."""
     if layer in found:
         make = "nn.Embedding(max_seq_len, pos_dim)" if layer == "pos" else "nn.Linear(…, bias=False)"
-        return f"self.{layer} is a bare tensor, not a layer with a weight: make it {make}."
-    like = clean(layer_named_like(layer, found), NAME_LIMIT)
-    return f"Rename self.{like} to self.{layer}: the notebook loads {layer}.weight." if like else ""
+        return f"self.{layer} is a bare tensor, not a layer with a weight: make it {make}.", layer
+    have = ", ".join(clean(entry, NAME_LIMIT) for entry in found[:8]) or "none at all"
+    told, meant = f"There is no self.{layer} with a weight. The weights found: {have}.", _like(layer, found)
+    if meant:
+        name = clean(meant.removesuffix(".weight"), NAME_LIMIT)
+        told += f" Rename self.{name} to self.{layer}: the notebook loads {layer}.weight."
+    return told, meant
 
 
-def layer_named_like(layer: str, found: list[str]) -> str:
-    """Of the found entries of a state dict, the layer that is probably meant; "" if none is like it.
-
-    "Km" is like "K", "key", "W_k", "to_k", "k_proj", "linear_keys".
-    """
+def _like(layer: str, found: list[str]) -> str:
+    """The entry whose name is like the layer's: for Km "K", "key", "W_k", "to_k", "k_proj", "linear_keys"."""
     meant = {"Km": "key", "Qm": "query", "Vm": "value", "pos": "position"}[layer]
     letter = "pos" if layer == "pos" else meant[0]
-    names = [entry.removesuffix(".weight") for entry in found]
-    for name in names:
-        words = re.findall(r"[a-z]+", name.lower())
-        alike = rf"w?{letter}(m?s?|proj)|{meant[:3]}.*|.*{meant}.*"
-        if name not in MATRICES and any(re.fullmatch(alike, word) for word in words):
-            return name
-    return next(iter(difflib.get_close_matches(layer, names, 1, 0.8)), "")
+    alike = re.compile(rf"w?{letter}(m?s?|proj)|{meant[:3]}.*|.*{meant}.*")
+    names = {entry.removesuffix(".weight"): entry for entry in found}
+    words = {name: re.findall(r"[a-z]+", name.lower()) for name in names if name not in MATRICES}
+    like = [name for name in words if any(map(alike.fullmatch, words[name]))]
+    like += difflib.get_close_matches(layer, names, 1, 0.8)
+    return names[like[0]] if like else ""
 
 
 def _failures(load: Load) -> list[tuple[Place, Raised]]:

@@ -15,19 +15,15 @@ import numpy as np
 
 from autograder import settings
 from autograder.assignment import MATRICES
-from autograder.feedback.messages import Message, passes, with_fallback
+from autograder.feedback.messages import Message, judged, passes, with_fallback
 from reference.tasks import TOKEN_NAMES, Batch, SequenceTask
 from reference.transformer import BoolArray, FloatArray, NumpyTransformer
 
 ALLOWED: Final = "0.000001 %"
 """Of a query's attention: the notebook allows 1e-8 where 0 is expected."""
 _STEPS: Final = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0)
-ROUND_NUMBERS: Final = tuple(
-    float(f"{step:g}e{power}") for power, step in product(range(6), _STEPS) if (power, step) != (0, 1.0)
-)
-"""1.5, 2, 2.5, ... 800000: what a student types rather than what a search ends at."""
-SHORT: Final = 3
-"""Length of the sequences on which all factors are tried at once, before the few that pass are verified."""
+ROUND_NUMBERS: Final = tuple(float(f"{step:g}e{power}") for power, step in product(range(6), _STEPS))
+"""1, 1.5, 2, 2.5, ... 800000: what a student types rather than what a search ends at."""
 _TOKENS: Final = np.eye(3)
 _ORDINALS: Final = ("first", "second", "third", "fourth", "fifth", "sixth")
 
@@ -131,8 +127,8 @@ def _attention_findings(task: SequenceTask, transformer: NumpyTransformer) -> li
     )
     if broken is not None and (lands or sharpening(task, transformer, shrink=True) is not None):
         return [broken]
-    if broken is None and lands and (soft := _sharpness(task, transformer)) is not None:
-        return [soft]
+    if broken is None and lands:
+        return [_sharpness(task, transformer)]
     looks = (_last_place, _repaired, _by_position) if task.pos_rows else (_repaired, _by_content)
     return [broken, next(filter(None, (look(task, transformer) for look in looks)), None)]
 
@@ -162,38 +158,31 @@ def _break_finding(task: SequenceTask, transformer: NumpyTransformer) -> Finding
     return Finding("underflow", what, do)
 
 
-def _sharpness(task: SequenceTask, transformer: NumpyTransformer) -> Finding | None:
-    """How far from sharp attention is, on the first sequence that fails; it lands on the right tokens."""
-    for batch in task.all_sequences():
-        attention = transformer.forward(batch.inputs)
-        bad = ~passes(task, attention.output, batch.expected)
-        if not bad.any():
-            continue
-        wrong = batch.expected @ batch.inputs[:, :, :3].mT == 0  # (n, L, L): keys of another token
-        leaks = np.where(wrong, attention.attention_weights, 0.0).sum(axis=-1)  # (n, L)
-        index = int(np.argmax(bad))
-        what = (
-            f"Attention lands on the right tokens but is not sharp enough: on {batch.spell(index)}, the "
-            f"{_ORDINALS[leaks[index].argmax()]} token gives {100 * float(leaks[index].max()):.3g} % of its "
-            f"attention to wrong ones; {ALLOWED} is allowed"
-        )
-        factor = sharpening(task, transformer)
-        if factor is not None:
-            do = f"Multiply Km by {factor:g}: with that, it passes on every sequence."
-            return Finding("not sharp enough", what, do)
-        what += ". The scores lie too close together: no scale makes this pass before exp() overflows"
-        do = "Make keys of different tokens more different (orthogonal is best)."
-        return Finding("scores too close", what, do)
-    return None
+def _sharpness(task: SequenceTask, transformer: NumpyTransformer) -> Finding:
+    """How far from sharp attention is, on the shortest sequence that fails; it lands on the right tokens."""
+    batch, index = shortest_failure(task, list(judged(task, transformer)))
+    weights = transformer.forward(batch.inputs[index]).attention_weights  # (L, L)
+    wrong = batch.expected[index] @ batch.inputs[index, :, :3].T == 0  # (L, L): keys of another token
+    leaks = np.where(wrong, weights, 0.0).sum(axis=-1)  # (L,)
+    what = (
+        f"Attention lands on the right tokens but is not sharp enough: on {batch.spell(index)}, the "
+        f"{_ORDINALS[leaks.argmax()]} token gives {100 * float(leaks.max()):.3g} % of its "
+        f"attention to wrong ones; {ALLOWED} is allowed"
+    )
+    if factor := sharpening(task, transformer):
+        do = f"Multiply Km by {factor:g}: with that, it passes on every sequence."
+        return Finding("not sharp enough", what, do)
+    what += ". The scores lie too close together: no scale makes this pass before exp() overflows"
+    do = "Make keys of different tokens more different (orthogonal is best)."
+    return Finding("scores too close", what, do)
 
 
 def _last_place(task: SequenceTask, transformer: NumpyTransformer) -> Finding | None:
     attended = [transformer.sharp(batch.inputs).attention_weights > 0 for batch in task.all_sequences()[1:]]
     if not all(_only(each, each.shape[-1] - 1) for each in attended):
         return None
-    turned = scaled(transformer, -1)
     do = "Choose Km so that the row of pos for position 0 gives the key that queries look for."
-    if sharpening(task, turned) or passes_everywhere(task, turned):
+    if sharpening(task, scaled(transformer, -1)):
         do = "Your keys grow with the position: change the sign of Km."
     told = "Every token attends to the last token; expected: to the first"
     return Finding("attends to the last token", told, do)
@@ -202,10 +191,10 @@ def _last_place(task: SequenceTask, transformer: NumpyTransformer) -> Finding | 
 def _repaired(task: SequenceTask, transformer: NumpyTransformer) -> Finding | None:
     """A repair after which every sequence passes, if need be with another scale of Km."""
     for finding, mended in _repairs(task, transformer):
-        scale = 1.0 if passes_everywhere(task, mended) else sharpening(task, mended)
-        divisor = None if scale or task.only_sign else sharpening(task, mended, shrink=True)
-        scale = 1 / divisor if divisor else scale
-        if scale is not None:
+        scale = sharpening(task, mended)
+        if not (scale or task.only_sign) and (divisor := sharpening(task, mended, shrink=True)):
+            scale = 1 / divisor
+        if scale:
             then = "every sequence passes" if scale == 1 else f"and Km multiplied by {scale:.3g}, it passes"
             return finding._replace(do=finding.do.format(then=then))
     return None
@@ -312,42 +301,33 @@ def _value_findings(transformer: NumpyTransformer) -> list[Finding]:
     first = tokens if transformer.pos is None else tokens + transformer.pos[0] @ transformer.Vm[3:]
     if _close(first, _TOKENS):
         return []
-    findings = [] if _close(tokens, _TOKENS) else _token_findings(tokens)
+    findings = []
     if not _close(tokens, first):
         rows = "its last row" if transformer.pos_dim == 1 else f"its last {transformer.pos_dim} rows"
         what = "Vm lets positions through into the output"
         do = f"Set {rows}, those below the three token rows, to 0."
-        findings.insert(0, Finding("Vm lets positions through", what, do))
-    return findings
-
-
-def _token_findings(tokens: FloatArray) -> list[Finding]:
-    """tokens: (3, 3), the rows of Vm for A, B, C."""
+        findings.append(Finding("Vm lets positions through", what, do))
     largest = np.abs(tokens).argmax(axis=1)
     factors = tokens[np.arange(3), largest]
-    if set(largest) == {0, 1, 2} and factors.all() and _close(tokens, factors[:, None] * _TOKENS[largest]):
-        scaling = [] if _close(factors, np.ones(3)) else [_vm_scaled(factors)]
-        gives = ((token, TOKEN_NAMES[column]) for token, column in zip(TOKEN_NAMES, largest, strict=True))
-        moved = ", ".join(f"{token} gives {other}" for token, other in gives if token != other)
+    scaled_tokens = factors[:, None] * _TOKENS[largest]
+    if set(largest) != {0, 1, 2} or not factors.all() or not _close(tokens, scaled_tokens):
+        wrong = int(np.argmax([not _close(row, one) for row, one in zip(tokens, _TOKENS, strict=True)]))
+        came, expected = (", ".join(f"{value:.4g}" for value in each[wrong]) for each in (tokens, _TOKENS))
+        name = TOKEN_NAMES[wrong]
+        what = f"The row of Vm for {name} is [{came}]; expected: [{expected}]"
+        return [*findings, Finding("Vm mixes tokens", what, f"Let attending to {name} give {name}.")]
+    gives = ((token, TOKEN_NAMES[column]) for token, column in zip(TOKEN_NAMES, largest, strict=True))
+    if moved := ", ".join(f"{token} gives {other}" for token, other in gives if token != other):
         do = "The token rows of Vm have to be the identity matrix."
-        permuted = Finding("Vm permuted", f"Vm exchanges the tokens: {moved}", do)
-        return [permuted, *scaling] if moved else scaling
-    wrong = int(np.argmax([not _close(row, one) for row, one in zip(tokens, _TOKENS, strict=True)]))
-    came, expected = (", ".join(f"{value:.4g}" for value in each[wrong]) for each in (tokens, _TOKENS))
-    what = f"The row of Vm for {TOKEN_NAMES[wrong]} is [{came}]; expected: [{expected}]"
-    return [
-        Finding("Vm mixes tokens", what, f"Let attending to {TOKEN_NAMES[wrong]} give {TOKEN_NAMES[wrong]}.")
-    ]
-
-
-def _vm_scaled(factors: FloatArray) -> Finding:
-    if np.allclose(factors, factors[0]):
+        findings.append(Finding("Vm permuted", f"Vm exchanges the tokens: {moved}", do))
+    if not _close(factors, np.ones(3)):
         told = f"{factors[0]:.4g} times the token"
-    else:
-        each = (f"{f:.4g} ({t})" for f, t in zip(factors, TOKEN_NAMES, strict=True))
-        told = "the tokens times " + ", ".join(each)
-    what = f"Vm is scaled: a value is {told}; expected: the token itself"
-    return Finding("Vm scaled", what, "Put 1 where these factors stand in Vm.")
+        if not np.allclose(factors, factors[0]):
+            each = (f"{f:.4g} ({t})" for f, t in zip(factors, TOKEN_NAMES, strict=True))
+            told = "the tokens times " + ", ".join(each)
+        what = f"Vm is scaled: a value is {told}; expected: the token itself"
+        findings.append(Finding("Vm scaled", what, "Put 1 where these factors stand in Vm."))
+    return findings
 
 
 def _close(got: FloatArray, expected: FloatArray) -> bool:
@@ -402,10 +382,7 @@ def _unique_attend_to_themselves(transformer: NumpyTransformer, batch: Batch) ->
 
 def passes_everywhere(task: SequenceTask, transformer: NumpyTransformer) -> bool:
     """Whether every sequence is right."""
-    return all(
-        passes(task, transformer.plain(batch.inputs).output, batch.expected).all()
-        for batch in task.all_sequences()
-    )
+    return all(right.all() for right in judged(task, transformer))
 
 
 def scaled(transformer: NumpyTransformer, factor: float) -> NumpyTransformer:
@@ -416,15 +393,8 @@ def scaled(transformer: NumpyTransformer, factor: float) -> NumpyTransformer:
 def sharpening(task: SequenceTask, transformer: NumpyTransformer, *, shrink: bool = False) -> float | None:
     """The smallest round number by which Km, multiplied, makes every sequence pass; None if none does.
 
-    shrink: divided. All are tried on the short sequences at once.
+    shrink: divided.
     """
-    factors = 1 / np.array(ROUND_NUMBERS) if shrink else np.array(ROUND_NUMBERS)
-    could = np.ones(len(factors), dtype=bool)
-    for batch in task.all_sequences()[:SHORT]:
-        attention = transformer.forward(batch.inputs)
-        with np.errstate(all="ignore"):
-            exps = np.exp(factors[:, None, None, None] * attention.scores)  # (factors, n, L, L)
-            outputs = (exps / exps.sum(axis=-1, keepdims=True)) @ attention.values  # (factors, n, L, v_dim)
-        could &= [passes(task, output, batch.expected).all() for output in outputs]
-    right = (i for i in np.flatnonzero(could) if passes_everywhere(task, scaled(transformer, factors[i])))
-    return next((ROUND_NUMBERS[i] for i in right), None)
+    factors = ((number, 1 / number if shrink else number) for number in ROUND_NUMBERS)
+    right = (number for number, by in factors if passes_everywhere(task, scaled(transformer, by)))
+    return next(right, None)

@@ -9,7 +9,7 @@ import builtins
 import contextlib
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from html import escape
@@ -34,8 +34,7 @@ from reference.tasks import SequenceTask
 from reference.transformer import BoolArray, NumpyTransformer
 
 if TYPE_CHECKING:
-    from autograder.feedback.diagnose import Diagnosis, Observation
-    from autograder.feedback.mistakes import Mistake
+    from autograder.feedback.diagnose import Diagnosis
 
 NOT_GIVEN: Final = (
     "PermissionError|OSError|FileNotFoundError|ConnectionError|URLError|gaierror|BlockingIOError"
@@ -52,8 +51,7 @@ class Message:
 
     where: the student's line. said: Python's own words. details: further lines, such as numbers. Each may
     be empty. table: lines whose columns stand below each other. picture: an img element, escaped by who
-    makes it. diagnosis: the short stable name of the mistake that is recognised, "" if none. errors: of
-    the student's code, by type and line, that mending this one is to end: they are told once.
+    makes it. diagnosis: the short stable name of the mistake that is recognised, "" if none.
     """
 
     headline: str
@@ -64,7 +62,6 @@ class Message:
     table: str = ""
     picture: str = field(default="", repr=False)
     diagnosis: str = ""
-    errors: frozenset[tuple[str, ...]] = frozenset()
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -118,9 +115,9 @@ def agree(got: Array, expected: Array) -> bool:
     Shapes must be the same: nothing is broadcast. The tolerance is relative to got because the
     notebook calls np.allclose(reference, student), whose second argument sets the scale.
     """
-    if got.shape != expected.shape or not np.isfinite(got).all():
-        return False
-    return bool(np.all(_excess(got, expected) <= 0))
+    return got.shape == expected.shape and bool(
+        np.isfinite(got).all() and (_excess(got, expected) <= 0).all()
+    )
 
 
 def difference(got: Array, expected: Array, *, show: bool = True) -> str:
@@ -130,27 +127,36 @@ def difference(got: Array, expected: Array, *, show: bool = True) -> str:
     whether one number or all of them are off. show: False for cases that stay hidden: then neither sizes nor
     places nor counts, by which a program could tell what it was given.
     """
+    if got.shape != expected.shape:
+        shapes = f"The shape is {shape_text(got.shape)}, expected {shape_text(expected.shape)}."
+        return shapes if show else "The shape is another."
+    bad = ~np.isfinite(got)
+    if bad.any():
+        place = np.argwhere(bad)[0].tolist()
+        what = f"{_share(bad)} NaN or infinite, the first at {place}: "
+        advice = "look for a division by zero, or an exp of a very large score."
+        return what + advice if show else "There are NaN or infinite numbers in it."
+    excess = _excess(got, expected)
+    wrong = ~(excess <= 0)  # NaN, of an expected number that is, is wrong too
     allowed = f"(allowed: {settings.RTOL:g} relative plus {settings.MODEL_ATOL:g})."
     if not show:
-        if got.shape != expected.shape:
-            return "The shape is another."
-        if not np.isfinite(got).all():
-            return "There are NaN or infinite numbers in it."
-        return f"{'All' if (_excess(got, expected) > 0).all() else 'Some'} numbers are off {allowed}"
-    if got.shape != expected.shape:
-        return f"The shape is {shape_text(got.shape)}, expected {shape_text(expected.shape)}."
-    finite = np.isfinite(got)
-    if not finite.all():
-        place = [int(i) for i in np.argwhere(~finite)[0]]
-        return (
-            f"{_share(int((~finite).sum()), got.size)} NaN or infinite, the first at {place}: "
-            "look for a division by zero, or an exp of a very large score."
-        )
-    excess = _excess(got, expected)
+        return f"{'All' if wrong.all() else 'Some'} numbers are off {allowed}"
     worst = tuple(int(i) for i in np.unravel_index(int(excess.argmax()), excess.shape))
-    share = _share(int((~(excess <= 0)).sum()), got.size)
     numbers = f"worst at {list(worst)}: got {got[worst]:.6g}, expected {expected[worst]:.6g}"
-    return f"{share} off; {numbers} {allowed}"
+    return f"{_share(wrong)} off; {numbers} {allowed}"
+
+
+def _excess(got: Array, expected: Array) -> Array:
+    """How far each number is beyond the tolerance."""
+    got64 = got.astype(np.float64)
+    return np.asarray(np.abs(got64 - expected) - (settings.MODEL_ATOL + settings.RTOL * np.abs(got64)))
+
+
+def _share(wrong: BoolArray) -> str:
+    count = int(wrong.sum())
+    if count == wrong.size:
+        return "All numbers are" if count > 1 else "The number is"
+    return f"{count} of {wrong.size} numbers {'is' if count == 1 else 'are'}"
 
 
 def passes(task: SequenceTask, output: FloatArray, expected: FloatArray) -> BoolArray:
@@ -158,21 +164,15 @@ def passes(task: SequenceTask, output: FloatArray, expected: FloatArray) -> Bool
     return task.judge(output, expected, rtol=settings.RTOL, atol=settings.TASK_ATOL)
 
 
+def judged(task: SequenceTask, transformer: NumpyTransformer) -> Iterator[BoolArray]:
+    """Which sequences pass with these matrices, by the assignment's own formula; per batch of the task's."""
+    for batch in task.all_sequences():
+        yield passes(task, transformer.plain(batch.inputs).output, batch.expected)
+
+
 def shape_text(shape: tuple[int, ...]) -> str:
     """A shape as students write it: (3, 4), (3,), or "a single number" for ()."""
     return str(tuple(int(size) for size in shape)) if shape else "a single number"
-
-
-def _excess(got: Array, expected: Array) -> Array:
-    got64 = got.astype(np.float64)
-    excess: Array = np.abs(got64 - expected) - (settings.MODEL_ATOL + settings.RTOL * np.abs(got64))
-    return excess
-
-
-def _share(wrong: int, size: int) -> str:
-    if wrong == size:
-        return "All numbers are" if size > 1 else "The number is"
-    return f"{wrong} of {size} numbers {'is' if wrong == 1 else 'are'}"
 
 
 # --- A model's answers. ---
@@ -187,14 +187,20 @@ class Run:
     expected: FloatArray
 
     @property
-    def output(self) -> FloatArray | None:
-        """What the model gave, in any shape; None if it gave nothing."""
-        return self.outcome.arrays["output"] if isinstance(self.outcome, Answer) else None
+    def ran(self) -> bool:
+        """Whether the model gave an output."""
+        return isinstance(self.outcome, Answer)
+
+    @property
+    def output(self) -> FloatArray:
+        """What the model gave, in any shape, in float64; (0,) if it gave nothing."""
+        given = self.outcome.arrays["output"] if isinstance(self.outcome, Answer) else np.empty(0)
+        return given.astype(np.float64)
 
     @property
     def is_right(self) -> bool:
         """Whether the student's output equals the reference's, by the grade's tolerance."""
-        return self.output is not None and agree(self.output, self.expected)
+        return agree(self.output, self.expected)
 
 
 def explain_outcome(outcome: Outcome, call: Call, load: Load) -> Message:
@@ -230,14 +236,7 @@ class RunGroup:
     @property
     def first(self) -> Run:
         """The wrong run to tell of: the first that gave nothing, else the first."""
-        return next((run for run in self.wrong if run.output is None), self.wrong[0])
-
-    @cached_property
-    def observed(self) -> list[Observation]:
-        """What the diagnosis goes by."""
-        from autograder.feedback.diagnose import Observation
-
-        return [Observation(r.call.sizes, r.call.weights, r.call.seq, r.output) for r in self.runs]
+        return next((run for run in self.wrong if not run.ran), self.wrong[0])
 
     @property
     def cases(self) -> str:
@@ -260,14 +259,16 @@ class RunGroup:
 @dataclass(frozen=True)
 class ModelFeedback:
     """messages: by the number of each check whose runs are not all right. diagnosis: of every group together,
-    or, if nothing explains all of them, of the first; None if nothing is known."""
+    or, if nothing explains all of them, of the first; None if nothing is known. told: by mistake, or by type
+    and line of an error of the student's code, the number of the check whose message tells it."""
 
     messages: Mapping[str, Message]
     diagnosis: Diagnosis | None = None
+    told: Mapping[object, str] = field(default_factory=dict)
 
     def told_error(self, outcome: Outcome) -> str:
         """The number of the check whose message tells this error of the student's code, "" if none does."""
-        return next((n for n, message in self.messages.items() if _error(outcome) in message.errors), "")
+        return self.told.get(_error(outcome), "")
 
 
 _TRY_OTHER_SIZES = (
@@ -278,69 +279,60 @@ _UNEXPLAINED = "Your outputs differ, and no known mistake explains all of them."
 
 
 def explain_model(groups: Sequence[RunGroup], load: Load, *, has_bias: bool) -> ModelFeedback:
-    """Explain the runs of a model, not all of which are right. Never raises.
+    """Explain the runs of a model that are not right. Never raises.
 
     What one group cannot tell apart, another does, so the mistake is looked for in all of them together.
     Each mistake is told in the first group in which it shows; later ones point there, and tell what is wrong
     with them besides. has_bias: the model's layers have biases, whose numbers nobody knows.
     """
     failing = [group for group in groups if group.wrong]
-    plain = {group.number: Message(group.count, details=_came(group, load)) for group in failing}
-    return with_fallback(lambda: _explained(groups, load, has_bias), lambda: ModelFeedback(plain))
 
+    def explained() -> ModelFeedback:
+        from autograder.feedback.diagnose import diagnose
 
-def _explained(groups: Sequence[RunGroup], load: Load, has_bias: bool) -> ModelFeedback:
-    from autograder.feedback.diagnose import diagnose
-
-    found = diagnose([case for group in groups for case in group.observed], has_bias=has_bias)
-    told: dict[Mistake, str] = {}
-    messages: dict[str, Message] = {}
-    for group in groups:
-        if group.wrong:
+        found = diagnose([run for group in groups for run in group.runs], has_bias=has_bias)
+        told: dict[object, str] = {}
+        messages: dict[str, Message] = {}
+        for group in failing:
             its = found
-            if its is None or not its.mistakes or not its.explains(group.observed):
-                its = diagnose(group.observed, has_bias=has_bias)  # what is there in this group alone?
-            if group is groups[0] and not (found and found.mistakes):
+            if not found.mistakes or not found.explains(group.runs):
+                its = diagnose(group.runs, has_bias=has_bias)  # what is there in this group alone?
+            if group is groups[0] and not found.mistakes:
                 found = its
-            messages[group.number] = _message(group, load, its, told, messages)
-    return ModelFeedback(messages, found if found is not None and found.mistakes else None)
+            messages[group.number] = _message(group, load, its, told)
+        return ModelFeedback(messages, found if found.mistakes else None, told)
+
+    plain = {group.number: Message(group.count, details=_came(group, load)) for group in failing}
+    return with_fallback(explained, lambda: ModelFeedback(plain))
 
 
-def _message(
-    group: RunGroup,
-    load: Load,
-    found: Diagnosis | None,
-    told: dict[Mistake, str],
-    before: Mapping[str, Message],
-) -> Message:
-    """What one group is told. told: by mistake, the number of the check that told it; goes on here.
-
-    before: what the groups before it were told, by number.
-    """
-    shown = found.showing(group.observed) if found is not None else ()
+def _message(group: RunGroup, load: Load, found: Diagnosis, told: dict[object, str]) -> Message:
+    """What one group is told. told: as of `ModelFeedback`, goes on here."""
+    shown = found.showing(group.runs)
     new = [mistake for mistake in shown if mistake not in told]
     seen = sorted({told[mistake] for mistake in shown if mistake in told})
     told.update(dict.fromkeys(new, group.number))
     name = "; ".join(mistake.what for mistake in shown)
+    raised = not group.first.ran and not found.explains(group.runs)
+    error = _error(group.first.outcome)
+    before = told.get(error) if raised else seen[0] if seen else told.get(_UNEXPLAINED)
+    if before and not new:
+        return Message(f"See {before}: {group.cases}", diagnosis=name)
     also = [f"{mistake.what}. {mistake.do}" for mistake in new]
     besides = [*(f"Besides, see {number}." for number in seen), group.count]
-    outcome = group.first.outcome
-    if group.first.output is None and not (found is not None and found.explains(group.observed)):
-        where = ModelFeedback(before).told_error(outcome)
-        if where and not new:
-            return Message(f"See {where}: {group.cases}", diagnosis=name)
-        error = _raised(group, load)
-        errors = frozenset(_error(run.outcome) for run in group.wrong) - {()}
-        return replace(error, details=(*error.details, *also, *besides), diagnosis=name, errors=errors)
-    if not new:
-        unexplained = (number for number, message in before.items() if message.headline == _UNEXPLAINED)
-        if where := seen[0] if seen else next(unexplained, ""):
-            return Message(f"See {where}: {group.cases}", diagnosis=name)
-        change = _TRY_OTHER_SIZES if not group.show else found.remark if found is not None else ""
-        return Message(_UNEXPLAINED, change, details=(group.count, *_came(group, load)))
-    remark = [found.remark] if found is not None and found.remark else []
-    details = (*also[1:], *remark, *besides, *_came(group, load))
-    return Message(f"{new[0].what}.", new[0].do, details=details, diagnosis=name)
+    if raised:
+        errors = {_error(run.outcome) for run in group.wrong} - {(), *told}
+        told.update(dict.fromkeys(errors, group.number))
+        message = _raised(group, load)
+        return replace(message, details=(*message.details, *also, *besides), diagnosis=name)
+    came = _came(group, load)
+    if new:
+        remark = [found.remark] if found.remark else []
+        details = (*also[1:], *remark, *besides, *came)
+        return Message(f"{new[0].what}.", new[0].do, details=details, diagnosis=name)
+    told.setdefault(_UNEXPLAINED, group.number)
+    change = found.remark if group.show else _TRY_OTHER_SIZES
+    return Message(_UNEXPLAINED, change, details=(group.count, *came))
 
 
 def _error(outcome: Outcome) -> tuple[str, ...]:
@@ -369,7 +361,7 @@ def _raised(group: RunGroup, load: Load) -> Message:
 def _came(group: RunGroup, load: Load) -> tuple[str, ...]:
     """What came of the first case that fails."""
     first = group.first
-    if first.output is None:
+    if not first.ran:
         return _raised(group, load).lines
     return (difference(first.output, first.expected, show=group.show),)
 
@@ -384,12 +376,12 @@ def explain_matrices(
 
     half: half of the points are given because attention lands on the right tokens everywhere. Never raises.
     """
-    total, passed = sum(len(r) for r in right), int(sum(r.sum() for r in right))
-    count = f"{passed} of {total} sequences are right."
+    every = np.concatenate(right)
+    count = f"{every.sum()} of {every.size} sequences are right."
 
-    def told() -> Message:
+    def explained() -> Message:
         from autograder.feedback.hand_designed import explain
 
         return explain(task, transformer, right, count, half=half)
 
-    return with_fallback(told, lambda: Message(count))
+    return with_fallback(explained, lambda: Message(count))

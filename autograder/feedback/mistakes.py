@@ -59,27 +59,12 @@ def softmax(scores: FloatArray, axis: int | None = -1) -> FloatArray:
     return np.asarray(shifted / shifted.sum(axis=axis, keepdims=True))
 
 
-def _log_softmax(scores: FloatArray) -> FloatArray:
-    shifted = scores - scores.max(axis=-1, keepdims=True)
-    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))
-
-
-def _misaligned(scores: FloatArray) -> FloatArray:
-    """exp(scores) / exp(scores).sum(-1), the sums of the rows broadcast along the columns."""
-    powers = np.exp(scores)
-    return np.asarray(powers / powers.sum(axis=-1))
-
-
 def _widened(part: FloatArray, other: FloatArray) -> FloatArray:
     return np.pad(part, ((0, 0), (0, other.shape[1])))
 
 
 def _sum(seq: FloatArray, rows: FloatArray) -> FloatArray:
     return seq + rows if rows.shape == seq.shape else seq[:0]
-
-
-def _row(pos: FloatArray, index: int, n: int) -> FloatArray:
-    return np.repeat(pos[index : index + 1], n, axis=0)
 
 
 def _padded(seq: FloatArray, pos: FloatArray) -> FloatArray:
@@ -146,9 +131,9 @@ MISTAKES: Final[Mapping[Choice, tuple[Mistake, ...]]] = {
             "last rows": lambda seq, rows, pos: (seq, pos[len(pos) - len(seq) :]),
             "reversed": lambda seq, rows, pos: (seq, rows[::-1]),
             "reversed table": lambda seq, rows, pos: (seq, pos[::-1][: len(seq)]),
-            "first row": lambda seq, rows, pos: (seq, _row(pos, 0, len(seq))),
-            "row seq_len - 1": lambda seq, rows, pos: (seq, _row(pos, len(seq) - 1, len(seq))),
-            "row seq_len": lambda seq, rows, pos: (seq, _row(pos, len(seq), len(seq))),
+            "first row": lambda seq, rows, pos: (seq, np.repeat(pos[:1], len(seq), axis=0)),
+            "row seq_len - 1": lambda seq, rows, pos: (seq, np.repeat(rows[-1:], len(seq), axis=0)),
+            "row seq_len": lambda seq, rows, pos: (seq, np.repeat(pos[len(seq) :][:1], len(seq), axis=0)),
             "beyond": lambda seq, rows, pos: (seq, pos[len(seq) : 2 * len(seq)]),
             "padded, cropped": lambda seq, rows, pos: (_padded(seq, pos), pos),
             "padded": lambda seq, rows, pos: (_padded(seq, pos), pos),
@@ -261,8 +246,8 @@ MISTAKES: Final[Mapping[Choice, tuple[Mistake, ...]]] = {
             "all": lambda scores: softmax(scores, None),
             "none": lambda scores: scores,
             "exp": np.exp,
-            "log": _log_softmax,
-            "misaligned": _misaligned,
+            "log": lambda scores: np.log(softmax(scores)),
+            "misaligned": lambda scores: np.exp(scores) / np.exp(scores).sum(axis=-1),  # along the columns
             "linear": lambda scores: scores / scores.sum(axis=-1, keepdims=True),
             "twice": lambda scores: softmax(softmax(scores)),
             "of output": lambda scores: scores,

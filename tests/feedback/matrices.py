@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from autograder.feedback.messages import passes
+from autograder.feedback import messages
 from reference.solutions import SOLUTIONS
 from reference.tasks import COPY_FIRST, IDENTITY, UNIQUE, SequenceTask
 from reference.transformer import BoolArray, NumpyTransformer
@@ -20,9 +20,7 @@ I3 = np.eye(3)
 
 def judged(task: SequenceTask, transformer: NumpyTransformer) -> tuple[BoolArray, ...]:
     """Which sequences pass, as the checks judge them."""
-    return tuple(
-        passes(task, transformer.plain(batch.inputs).output, batch.expected) for batch in task.all_sequences()
-    )
+    return tuple(messages.judged(task, transformer))
 
 
 def _own_place() -> NumpyTransformer:

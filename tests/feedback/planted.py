@@ -17,9 +17,10 @@ from torch import nn
 
 from autograder import settings
 from autograder.assignment import TEST_SEED
-from autograder.feedback.diagnose import CHOICES, VARIANTS, Observation
+from autograder.feedback.diagnose import CHOICES, VARIANTS
+from autograder.feedback.messages import Run
 from autograder.feedback.mistakes import Choice
-from autograder.sandbox.calls import FloatArray, Sizes, Weights
+from autograder.sandbox.calls import Answer, FloatArray, Forward, Raised, Sizes, Weights
 from reference.cases import (
     EXTRA_WITH_POSITIONS,
     EXTRA_WITHOUT_POSITIONS,
@@ -181,7 +182,7 @@ class Layers(nn.Module):
 @cache
 def loaded(number: int) -> tuple[Layers, torch.Tensor]:
     """The layers with the weights of a graded case, and its sequence."""
-    case = graded_cases()[number]
+    case = graded_cases()[number].call
     s, w = case.sizes, case.weights
     layers = Layers(s.input_dim, s.qk_dim, s.v_dim, s.pos_dim, s.max_seq_len)
     state = {f"{name}m.weight": torch.FloatTensor(getattr(w, f"{name}m").T) for name in "KQV"}
@@ -192,7 +193,7 @@ def loaded(number: int) -> tuple[Layers, torch.Tensor]:
 
 
 @cache
-def graded_cases() -> tuple[Observation, ...]:
+def graded_cases() -> tuple[Run, ...]:
     """The cases of checks 2.2, 2.3 and 2.4, with the reference's outputs."""
     drawn = (
         *equivalence_cases(TEST_SEED),
@@ -201,20 +202,29 @@ def graded_cases() -> tuple[Observation, ...]:
         *random_cases(drawn_sizes(settings.OTHER_SIZES_SEED), settings.OTHER_SIZES_SEED),
     )
     return tuple(
-        Observation(
-            Sizes(s.input_dim, s.qk_dim, s.v_dim, s.pos_dim, s.max_seq_len),
-            Weights(*(None if matrix is None else matrix.copy() for matrix in (t.Km, t.Qm, t.Vm, t.pos))),
-            case.seq,
-            t.forward(case.seq).output,
+        Run(
+            Forward(
+                Sizes(s.input_dim, s.qk_dim, s.v_dim, s.pos_dim, s.max_seq_len),
+                Weights(*(None if matrix is None else matrix.copy() for matrix in (t.Km, t.Qm, t.Vm, t.pos))),
+                case.seq,
+            ),
+            Answer({"output": case.output}),
+            case.output,
         )
         for case in drawn
         for s, t in ((case.sizes, case.transformer),)
     )
 
 
+def giving(run: Run, output: FloatArray | None) -> Run:
+    """The run of a model that gives this output; None: that raises."""
+    outcome = Raised("RuntimeError", "") if output is None else Answer({"output": output})
+    return replace(run, outcome=outcome)
+
+
 @cache
-def outputs_of(combination: tuple[int, ...]) -> tuple[Observation, ...]:
-    """What the model with these mistakes gives on every case; output None where it raises."""
+def outputs_of(combination: tuple[int, ...]) -> tuple[Run, ...]:
+    """What the model with these mistakes gives on every case."""
     scope = {"torch": torch, "nn": nn, "math": math, "same": same}
     exec("def forward(self, seq):\n" + indent(source(combination), "    "), scope)
 
@@ -226,4 +236,4 @@ def outputs_of(combination: tuple[int, ...]) -> tuple[Observation, ...]:
         except (RuntimeError, IndexError, ValueError):
             return None
 
-    return tuple(replace(case, output=output(i)) for i, case in enumerate(graded_cases()))
+    return tuple(giving(case, output(i)) for i, case in enumerate(graded_cases()))

@@ -6,7 +6,6 @@ import logging
 import math
 import time
 from collections.abc import Iterable
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,15 +15,15 @@ from autograder.feedback.diagnose import (
     RIGHT,
     VARIANTS,
     Diagnosis,
-    Observation,
     combinations_of,
     diagnose,
     mistakes_of,
 )
+from autograder.feedback.messages import Run
 from autograder.feedback.mistakes import BIAS, MISTAKES, Mistake
 from autograder.sandbox.calls import Gradients
 from reference.transformer import NumpyTransformer
-from tests.feedback.planted import graded_cases, outputs_of
+from tests.feedback.planted import giving, graded_cases, outputs_of
 
 Combination = tuple[int, ...]
 
@@ -41,11 +40,11 @@ def label(combination: Combination) -> str:
     )
 
 
-def same_outputs(some: tuple[Observation, ...], others: tuple[Observation, ...]) -> bool:
+def same_outputs(some: tuple[Run, ...], others: tuple[Run, ...]) -> bool:
     """Where both ran: an output that is not there tells nothing."""
     return all(
-        a.output is None
-        or b.output is None
+        not a.ran
+        or not b.ran
         or (a.output.shape == b.output.shape and np.allclose(a.output, b.output, 1e-4, 1e-6, equal_nan=True))
         for a, b in zip(some, others, strict=True)
     )
@@ -65,11 +64,11 @@ def the_mistake(key: str) -> Mistake:
 
 
 def test_a_right_model_gets_no_diagnosis():
-    assert diagnose(outputs_of(RIGHT)) is None
+    assert diagnose(outputs_of(RIGHT)) == Diagnosis()
 
 
 def test_no_outputs_give_no_diagnosis():
-    assert diagnose([replace(case, output=None) for case in graded_cases()]) is None
+    assert diagnose([giving(case, None) for case in graded_cases()]) == Diagnosis()
 
 
 @pytest.mark.parametrize("combination", rows(combinations_of(1)), ids=label)
@@ -93,8 +92,8 @@ def test_pairs_of_mistakes_are_named():
     missed = {}
     for pair in pairs:
         found = diagnose(outputs_of(pair))
-        if found is None or found.mistakes != mistakes_of(pair):
-            missed[label(pair)] = found and [mistake.what for mistake in found.mistakes]
+        if found.mistakes != mistakes_of(pair):
+            missed[label(pair)] = [mistake.what for mistake in found.mistakes]
     named = 1 - len(missed) / len(pairs)
     lines = "\n".join(f"  {pair}: {named}" for pair, named in missed.items())
     logging.getLogger(__name__).warning(
@@ -105,7 +104,7 @@ def test_pairs_of_mistakes_are_named():
 
 def test_a_mistake_that_shows_only_with_positions_is_told_from_one_that_shows_everywhere():
     wrong = (1, 0, 0, 0, 0, 0, 0, 0, 0)
-    only = [case for case in outputs_of(wrong) if case.weights.pos is not None]
+    only = [case for case in outputs_of(wrong) if case.call.weights.pos is not None]
     assert diagnose(only).mistakes == diagnose(outputs_of(wrong)).mistakes == (the_mistake("prepended"),)
 
 
@@ -116,16 +115,16 @@ def test_two_mistakes_that_amount_to_a_transpose_are_explained_so():
     assert "transposed" in found.remark
 
 
-def attention_with(case: Observation, factor: float) -> np.ndarray:
-    x, w = case.seq, case.weights
+def attention_with(case: Run, factor: float) -> np.ndarray:
+    x, w = case.call.seq, case.call.weights
     if w.pos is not None:
         x = np.concatenate([x, w.pos[: len(x)]], axis=1)
-    powers = np.exp(factor * (x @ w.Qm) @ (x @ w.Km).T / math.sqrt(case.sizes.qk_dim))
+    powers = np.exp(factor * (x @ w.Qm) @ (x @ w.Km).T / math.sqrt(case.call.sizes.qk_dim))
     return powers / powers.sum(axis=1, keepdims=True), x @ w.Vm
 
 
 def unknown(model) -> Diagnosis:
-    return diagnose([replace(case, output=model(case)) for case in graded_cases()])
+    return diagnose([giving(case, model(case)) for case in graded_cases()])
 
 
 def test_an_unknown_scale_is_given_as_a_factor():
@@ -165,7 +164,7 @@ def test_values_that_are_wrong_are_the_first_to_depart():
 def test_dropout_is_named():
     def model(case):
         attention, values = attention_with(case, 1.0)
-        kept = np.random.RandomState(len(case.seq)).rand(*attention.shape) > 0.5
+        kept = np.random.RandomState(len(case.call.seq)).rand(*attention.shape) > 0.5
         return 2 * kept * attention @ values
 
     assert "dropout" in unknown(model).remark
@@ -177,7 +176,7 @@ def test_a_shape_that_nothing_explains_is_told_with_the_one_expected():
 
 
 def test_nan_that_nothing_explains_is_told():
-    assert "NaN" in unknown(lambda case: np.full((len(case.seq), case.sizes.v_dim), np.nan)).remark
+    assert "NaN" in unknown(lambda case: np.full((len(case.call.seq), case.call.sizes.v_dim), np.nan)).remark
 
 
 HOSTILE = [
@@ -198,14 +197,12 @@ def test_any_output_gets_some_words(output):
 
 @pytest.mark.parametrize("size", [1e30, 1e300, 1e-300])
 def test_numbers_of_any_size_get_some_words(size):
-    assert unknown(lambda case: size * (-1.0) ** np.arange(len(case.seq) * case.sizes.v_dim)).remark
-    assert unknown(lambda case: np.full((len(case.seq), case.sizes.v_dim), size)).remark
+    assert unknown(lambda case: size * (-1.0) ** np.arange(len(case.call.seq) * case.call.sizes.v_dim)).remark
+    assert unknown(lambda case: np.full((len(case.call.seq), case.call.sizes.v_dim), size)).remark
 
 
 def test_biases_are_named_when_the_layers_have_them_and_nothing_else_fits():
-    cases = [
-        replace(case, output=case.output + 0.25 * np.sin(case.seq[:, :1] + 1)) for case in graded_cases()
-    ]
+    cases = [giving(case, case.output + 0.25 * np.sin(case.call.seq[:, :1] + 1)) for case in graded_cases()]
     assert diagnose(cases, has_bias=True).mistakes == (BIAS,)
 
 
@@ -234,7 +231,7 @@ def test_every_mistake_has_a_name_of_its_own():
 def test_a_diagnosis_takes_well_below_its_budget():
     """Its share of CPU time is logged, not asserted: machines differ."""
     noise = np.random.RandomState(0)
-    cases = [replace(case, output=case.output + noise.randn(*case.output.shape)) for case in graded_cases()]
+    cases = [giving(case, case.output + noise.randn(*case.output.shape)) for case in graded_cases()]
     start = time.process_time()
     found = diagnose(cases)
     spent = 1000 * (time.process_time() - start)
@@ -245,19 +242,24 @@ def test_a_diagnosis_takes_well_below_its_budget():
 def test_each_mistake_shows_where_it_changes_something():
     prepended_and_unscaled = outputs_of((1, 0, 0, 1, 0, 0, 0, 0, 0))
     found = diagnose(prepended_and_unscaled)
-    without = [case for case in prepended_and_unscaled if case.weights.pos is None]
+    without = [case for case in prepended_and_unscaled if case.call.weights.pos is None]
     assert [mistake.what for mistake in found.showing(without)] == ["The scores are not scaled"]
     assert len(found.showing(prepended_and_unscaled)) == 2
     assert found.explains(prepended_and_unscaled)
-    assert not found.explains([replace(case, output=None) for case in without])
+    assert not found.explains([giving(case, None) for case in without])
 
 
 def test_gradients_follow_from_a_mistake_only_if_they_are_the_ones_it_has():
-    case = next(case for case in outputs_of((0, 0, 0, 1, 0, 0, 0, 0, 0)) if case.weights.pos is None)
+    case = next(case for case in outputs_of((0, 0, 0, 1, 0, 0, 0, 0, 0)) if case.call.weights.pos is None)
     unscaled = diagnose(outputs_of((0, 0, 0, 1, 0, 0, 0, 0, 0)))
-    call = Gradients(case.sizes, case.weights, case.seq, np.ones((len(case.seq), case.sizes.v_dim)))
-    grown = math.sqrt(case.sizes.qk_dim)  # an unscaled model is a right one with a larger Km
-    of_right = NumpyTransformer(grown * case.weights.Km, case.weights.Qm, case.weights.Vm)
-    right = of_right.gradients(case.seq, call.upstream)
+    call = Gradients(
+        case.call.sizes,
+        case.call.weights,
+        case.call.seq,
+        np.ones((len(case.call.seq), case.call.sizes.v_dim)),
+    )
+    grown = math.sqrt(case.call.sizes.qk_dim)  # an unscaled model is a right one with a larger Km
+    of_right = NumpyTransformer(grown * case.call.weights.Km, case.call.weights.Qm, case.call.weights.Vm)
+    right = of_right.gradients(case.call.seq, call.upstream)
     assert unscaled.gives_gradients(call, {"Km": right["Km"] * grown, "Vm": right["Vm"]})
     assert not unscaled.gives_gradients(call, {"Km": right["Km"] * grown, "Vm": 0 * right["Vm"]})

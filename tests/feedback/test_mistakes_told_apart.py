@@ -112,7 +112,7 @@ def indistinguishable(combinations: list[Combination]) -> BoolArray:
         here = np.zeros((count, count), dtype=bool)
         runs = np.zeros(count, dtype=bool)
         by_shape: dict[tuple[int, ...], list[tuple[int, FloatArray]]] = {}
-        for row, output in enumerate(outputs(case, combinations)):
+        for row, output in enumerate(outputs(case.call, combinations)):
             if output is not None:
                 runs[row] = True
                 by_shape.setdefault(output.shape, []).append((row, output))
