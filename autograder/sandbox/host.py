@@ -13,7 +13,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -52,15 +52,15 @@ DEFAULT_LIMITS: Final = RunLimits(
 )
 
 
+@dataclass
 class Allowance:
     """What is left of one upload's time, for all its programs, attempts and calls together, in seconds."""
 
-    def __init__(
-        self,
-        wall_left: float = settings.UPLOAD_WALL_SECONDS,
-        cpu_left: float = settings.UPLOAD_CPU_SECONDS,
-    ) -> None:
-        self.wall_left, self.cpu_left = self._wall, self._cpu = wall_left, cpu_left
+    wall_left: float = settings.UPLOAD_WALL_SECONDS
+    cpu_left: float = settings.UPLOAD_CPU_SECONDS
+
+    def __post_init__(self) -> None:
+        self._wall, self._cpu = self.wall_left, self.cpu_left
 
     def end_at(self, wall: float = 0.0, cpu: float = 0.0) -> Ended | None:
         """What a call comes to once so much more uses up the time; None while there is more."""
@@ -138,7 +138,7 @@ class ForkServer:
         """`probe` in a line for staff. Never raises: a result is not lost for want of this line."""
         try:
             return self.probe(uploads).line
-        except SandboxFault as error:
+        except (SandboxFault, OSError) as error:
             return f"isolation: not known ({error})"
 
     def close(self) -> None:
@@ -156,8 +156,8 @@ class ForkServer:
 
     @contextlib.contextmanager
     def _control(self) -> Iterator[socket.socket]:
-        """The socket of a fork server that is ready. It is closed where anything is raised: what is still on
-        its way would be taken for the next run's."""
+        """The socket of a fork server that is ready; an OSError inside is the sandbox's fault. The socket is
+        closed where anything is raised: what is still on its way would be taken for the next run's."""
         launched = self._launched = self._launched or launch()
         control = launched.control
         try:
@@ -168,6 +168,9 @@ class ForkServer:
                     raise SandboxFault(f"the fork server cannot start: {text}")
                 self._ready = True
             yield control
+        except OSError as error:
+            self.close()
+            raise SandboxFault(f"the fork server is gone: {error}") from error
         except BaseException:
             self.close()
             raise
@@ -310,10 +313,7 @@ class _Attempt:
 
     def _end_child(self) -> None:
         """Kill, and wait for the fork server to say that the child is gone."""
-        try:
-            self._control.sendall(KILL)
-        except OSError as error:
-            raise SandboxFault(f"the fork server is gone: {error}") from error
+        self._control.sendall(KILL)
         while not self._gone:
             self._hear(_DEATH_SECONDS)
 

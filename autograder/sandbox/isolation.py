@@ -160,8 +160,11 @@ def try_all(targets: Canary, missing: Mapping[Layer, str], importable: Iterable[
         Probe.SOCKET: (lambda: socket.socket(socket.AF_INET), lambda: socket.socket(socket.AF_UNIX)),
         Probe.FORK: (_fork,),
         Probe.SIGNAL_PARENT: tuple(partial(os.kill, process, 0) for process in processes),
-        Probe.PARENT_MEMORY: tuple(
-            partial(way, process) for process in processes for way in (_open_memory, _copy_memory, _trace)
+        Probe.PARENT_MEMORY: (
+            *(partial(os.open, f"/proc/{process}/mem", os.O_RDONLY) for process in processes),
+            *(partial(_copy_memory, process) for process in processes),
+            # Seized, a process is not stopped, and let go when this one ends.
+            *(partial(syscall, "ptrace", _PTRACE_SEIZE, process, 0, 0) for process in processes),
         ),
     }
     said = [f"{probe.name} {_found(ways).name}" for probe, ways in attempts.items()]
@@ -210,21 +213,12 @@ def _fork() -> None:
     os.waitpid(child, 0)
 
 
-def _open_memory(process: int) -> None:
-    os.open(f"/proc/{process}/mem", os.O_RDONLY)
-
-
 def _copy_memory(process: int) -> None:
     """Copy from an address that is mapped here, and thus in the process this one was forked from."""
     here, source = ctypes.create_string_buffer(_BYTES_READ), ctypes.create_string_buffer(_BYTES_READ)
     local = struct.pack("@PN", ctypes.addressof(here), _BYTES_READ)
     remote = struct.pack("@PN", ctypes.addressof(source), _BYTES_READ)
     syscall("process_vm_readv", process, local, 1, remote, 1, 0)
-
-
-def _trace(process: int) -> None:
-    """Seize, which does not stop the process, and which ends with this one."""
-    syscall("ptrace", _PTRACE_SEIZE, process, 0, 0)
 
 
 # --- Where a jail of another user, but no Landlock, is all there is. ---

@@ -89,13 +89,11 @@ def launch() -> Launched:
 @contextlib.contextmanager
 def handed_over(control: socket.socket) -> Iterator[tuple[int, int]]:
     """Order a fork that reads from one pipe and writes to another. Gives where to write to it, and where to
-    read from it. Raises SandboxFault if the fork server is gone."""
+    read from it. Raises OSError if the fork server is gone."""
     (request_read, request_write), (answer_read, answer_write) = os.pipe(), os.pipe()
     try:
         try:
             socket.send_fds(control, [FORK], [request_read, answer_write])
-        except OSError as error:
-            raise SandboxFault(f"the fork server is gone: {error}") from error
         finally:
             os.close(request_read)
             os.close(answer_write)
@@ -106,30 +104,26 @@ def handed_over(control: socket.socket) -> Iterator[tuple[int, int]]:
 
 
 def hear(control: socket.socket, seconds: float | None = None) -> tuple[Any, ...]:
-    """The fork server's next `REPORT`. Raises SandboxFault if none comes within so many seconds."""
+    """The fork server's next `REPORT`. Raises OSError if none comes within so many seconds."""
     control.settimeout(seconds)
     return REPORT.unpack(receive_exactly(control, REPORT.size))
 
 
 def receive_exactly(control: socket.socket, count: int) -> bytes:
-    """So many bytes of the fork server's. Raises SandboxFault if it is gone."""
+    """So many bytes of the fork server's. Raises OSError if it is gone."""
     parts = b""
     while len(parts) < count:
-        try:
-            part = control.recv(count - len(parts))
-        except OSError as error:
-            raise SandboxFault(f"the fork server does not answer: {error}") from error
-        if not part:
-            raise SandboxFault("the fork server died")
+        if not (part := control.recv(count - len(parts))):
+            raise ConnectionError("it died")
         parts += part
     return parts
 
 
 def cpu_seconds_of(pid: int) -> float:
     """CPU time a process has used; 0.0 where it is gone, or the system cannot tell (then rlimits do)."""
-    if not pid:
-        return 0.0
     try:
-        return time.clock_gettime((~pid << 3) | 2)  # what clock_getcpuclockid(3) gives on Linux
+        return (
+            time.clock_gettime((~pid << 3) | 2) if pid else 0.0
+        )  # what clock_getcpuclockid(3) gives on Linux
     except OSError:
         return 0.0
