@@ -34,7 +34,7 @@ from gradescope_utils.autograder_utils.decorators import partial_credit
 
 from autograder.bounds import TOO_MUCH, OutOfTime, within
 from autograder.errors import GraderFault
-from autograder.results.schema import FORMATS, MARKUP, VISIBILITIES, bounded, safe
+from autograder.results.schema import FORMATS, MARKUP, VISIBILITIES, output_of, safe
 from autograder.settings import MAX_OUTPUT_BYTES, MAX_RESULTS_BYTES, PART_CPU_SECONDS
 from autograder.submission.types import Submission
 
@@ -118,9 +118,7 @@ def run_checks(
     if board:
         results["leaderboard"] = board
     notice = _NOTICE.format(f"{len(faults)} place{'s' if len(faults) > 1 else ''}") if faults else ""
-    text, _ = bounded(safe(_joined(notice, output(results["tests"])), "text"), "text", limit)
-    if text:
-        results |= {"output": text, "output_format": "text"}
+    results |= output_of(_joined(notice, output(results["tests"])), "text", limit)
     diagnoses = dict.fromkeys(name for check in checks if (name := getattr(check, "diagnosis", "")))
     return Graded(results, tuple(faults), tuple(diagnoses))
 
@@ -132,8 +130,7 @@ def interrupted() -> dict[str, Any]:
 
 def failed(error: BaseException) -> dict[str, Any]:
     """Return the results of a grader that failed as a whole."""
-    text, _ = bounded(safe(f"{_FAILED}\n\nFor staff: {describe(error)}", "text"), "text", MAX_OUTPUT_BYTES)
-    return {**interrupted(), "output": text}
+    return interrupted() | output_of(f"{_FAILED}\n\nFor staff: {describe(error)}", "text", MAX_OUTPUT_BYTES)
 
 
 def describe(error: BaseException) -> str:
@@ -207,11 +204,7 @@ def _entry(check: TestCase, board: list[dict[str, Any]], limit: int) -> tuple[di
         text_format = "text"
     if printed and text_format in MARKUP:
         printed = f"<pre>{html.escape(printed)}</pre>\n"
-    output = safe(_joined("" if hide_errors else printed, *shown), text_format)
-    output, text_format = bounded(output, text_format, limit)
-    if output:
-        entry |= {"output": output, "output_format": text_format}
-    return entry, fault
+    return entry | output_of(_joined("" if hide_errors else printed, *shown), text_format, limit), fault
 
 
 def _run(check: TestCase) -> tuple[BaseException | None, str]:

@@ -97,18 +97,19 @@ def safe(text: str, output_format: str) -> str:
     return "\x1b".join(clean(part, 10 * len(part) + 1, lines=True) for part in parts)
 
 
-def bounded(text: str, output_format: str, limit: int) -> tuple[str, str]:
-    """Return a text of at most limit bytes in JSON, and its format.
+def output_of(text: str, output_format: str, limit: int) -> dict[str, str]:
+    """Return a text's keys in results.json, `safe` and of at most limit bytes there; none for no text.
 
     Text and ANSI are cut at their end. Markup cut anywhere may break the page around it, so a note in
     plain text takes its place.
     """
-    if json_size(text) <= limit:
-        return text, output_format
-    if output_format in MARKUP:
-        return _REPLACED, "text"
-    too_long = bisect_right(range(1, len(text)), limit, key=lambda length: json_size(text[:length] + _CUT))
-    return text[:too_long] + _CUT, output_format
+    text = safe(text, output_format)
+    if json_size(text) > limit and output_format in MARKUP:
+        text, output_format = _REPLACED, "text"
+    elif json_size(text) > limit:
+        most = bisect_right(range(1, len(text)), limit, key=lambda length: json_size(text[:length] + _CUT))
+        text = text[:most] + _CUT
+    return {"output": text, "output_format": output_format} if text else {}
 
 
 def encode(results: dict[str, Any]) -> bytes:

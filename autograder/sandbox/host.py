@@ -13,7 +13,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -189,6 +189,7 @@ _LOAD_GRACE: Final = 2.0
 """The child stops its own loading at the CPU limit; at this multiple of it, the host ends the child."""
 
 
+@dataclass
 class _Attempt:
     """One fork, and what came of it.
 
@@ -196,25 +197,24 @@ class _Attempt:
     that it came to, while loading.
     """
 
-    def __init__(
-        self, control: socket.socket, request: Request, calls: Sequence[Call], allowance: Allowance
-    ) -> None:
-        self.statement = 0
-        self.load: LoadReport | None = None
-        self.outcomes: list[Outcome] = []
-        self.end: Ended | None = None
-        self._control = control
-        self._cells = request.cells
-        self._calls = calls
-        self._limits = request.limits
-        self._allowance = allowance
+    _control: socket.socket
+    _request: Request
+    _calls: Sequence[Call]
+    _allowance: Allowance
+    load: LoadReport | None = None
+    outcomes: list[Outcome] = field(default_factory=list)
+    end: Ended | None = None
+    statement: int = 0
+    _came: bytearray = field(default_factory=bytearray)
+    _received: int = 0
+    _child: int = 0
+    _gone: bool = False
+    _open: bool = True
+
+    def __post_init__(self) -> None:
+        self._limits = self._request.limits
         self._begun = time.monotonic()
-        self._unsent = memoryview(encode_order(request))
-        self._came = bytearray()
-        self._received = 0
-        self._child = 0
-        self._gone = False
-        self._open = True
+        self._unsent = memoryview(encode_order(self._request))
         self._begin_phase()
 
     def run(self) -> None:
@@ -282,7 +282,7 @@ class _Attempt:
                 raise FrameError("more than all answers together can be")
             while not self._complete:
                 due = LOAD_INDEX if self.load is None else len(self.outcomes)
-                message = next_message(self._came, due, self._cells, self._limits)
+                message = next_message(self._came, due, self._request.cells, self._limits)
                 if message is None:
                     break
                 self._accept(message)
