@@ -171,10 +171,10 @@ class Program:
 
     def _run_cell(self, cell: Cell) -> None:
         self._executed = cell.executed
-        kept = None if cell.executed else Kept(self._spaces)
+        kept = None if cell.executed else Kept(self._spaces, keep_new=True)
         self._run(cell)
         if kept is not None:
-            kept.restore(keep_new=True)
+            kept.restore()
 
     def _run_module(self, cells: Sequence[Cell], names: Names) -> None:
         """The cells of a module, with its own names, where it is imported."""

@@ -38,10 +38,12 @@ _default_dtype, _set_default_dtype = torch.get_default_dtype, torch.set_default_
 class Kept:
     """The names of some modules, and of what they hold all that a later cell could change in place.
 
-    spaces: by their modules' names; classes made in one of these are the program's own.
+    spaces: by their modules' names; classes made in one of these are the program's own. keep_new: names that
+    come later stay: helpers that stand below a class, and what a cell that was never executed adds.
     """
 
-    def __init__(self, spaces: Mapping[str, Names]) -> None:
+    def __init__(self, spaces: Mapping[str, Names], *, keep_new: bool) -> None:
+        self._keep_new = keep_new
         self._dtype = _default_dtype()
         self._copies: list[tuple[Any, Any]] = [(names, names.copy()) for names in spaces.values()]
         for value in {id(value): value for names in spaces.values() for value in names.values()}.values():
@@ -55,17 +57,16 @@ class Kept:
                     fields = _fields_of(value, "__dict__")
                     self._copies.append((fields, fields.copy()))
 
-    def restore(self, *, keep_new: bool) -> None:
-        """Make the names what they were. keep_new: those that have come since stay: helpers that stand
-        below a class, and what a cell that was never executed adds."""
+    def restore(self) -> None:
+        """Make the names what they were."""
         for value, kept in self._copies:
             if type(value) is dict:
-                for name in () if keep_new else value.keys() - kept.keys():
+                for name in () if self._keep_new else value.keys() - kept.keys():
                     del value[name]
                 value.update(kept)
             elif issubclass(type(value), type):
                 now = dict(_class_dict(value))
-                for name in () if keep_new else now.keys() - kept.keys():
+                for name in () if self._keep_new else now.keys() - kept.keys():
                     type.__delattr__(value, name)
                 for name in [name for name in kept if name not in now or now[name] is not kept[name]]:
                     type.__setattr__(value, name, kept[name])
@@ -87,8 +88,8 @@ class Moments:
     """
 
     def __init__(self) -> None:
-        self._tested: tuple[Kept, bool] | None = None
-        self._last: tuple[Kept, bool] | None = None
+        self._tested: Kept | None = None
+        self._last: Kept | None = None
         self._class: object = None
 
     def look(self, used: Uses, spaces: Mapping[str, Names], *, passed: bool, executed: bool) -> None:
@@ -98,18 +99,16 @@ class Moments:
             return
         seen = (id(found), *(map(id, _class_dict(found).values()) if issubclass(type(found), type) else ()))
         if used.tests_model:
-            self._last = Kept(spaces), False
+            self._last = Kept(spaces, keep_new=False)
             self._tested = self._last if passed else self._tested
         elif seen != self._class:  # helpers and imports that stand below the class are its own, too
-            self._last = Kept(spaces), True
+            self._last = Kept(spaces, keep_new=True)
         self._class = seen
 
     def restore(self) -> None:
         """Make the names what they were at that moment."""
-        moment = self._tested or self._last
-        if moment is not None:
-            kept, keep_new = moment
-            kept.restore(keep_new=keep_new)
+        if (moment := self._tested or self._last) is not None:
+            moment.restore()
 
 
 # --- The matrices when their task's cell ran. ---

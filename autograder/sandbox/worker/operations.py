@@ -61,7 +61,9 @@ def watch(
                 _detached.append(True)
                 _, counts, lines = _count_all(run, labels)
             elif counts[0] > MANY or counts[1] > FEW:
-                lines = _lines(run, weights, labels)
+                with _Makers(labels) as makers:
+                    again = _nodes(run(), weights) or ()
+                lines = Counter(place for node, place in makers.lines.items() if node in again)
         except Exception:  # a model that runs once only: its next call is counted as it runs
             lines = Counter()  # the message then names no line
     rows = [(*place, times) for place, times in lines.most_common(MAX_LINES)]
@@ -125,18 +127,12 @@ class _Makers(TorchFunctionMode):
         for each in result if isinstance(result, (tuple, list)) else (result,):
             node = _grad_fn(each) if isinstance(each, Tensor) else None
             if node is not None and node not in self.lines and len(self.lines) < MAX_NODES:
-                place = _place(_frame(1), self.labels)
-                if place is not None:
-                    self.lines[node] = place
+                frame: FrameType | None = _frame(1)
+                while frame is not None and frame.f_code.co_filename not in self.labels:
+                    frame = frame.f_back
+                if frame is not None:
+                    self.lines[node] = self.labels[frame.f_code.co_filename], frame.f_lineno
         return result
-
-
-def _lines(run: Callable[[], Any], weights: Sequence[Any], labels: Mapping[str, int]) -> Counter[_Place]:
-    """How many nodes of the output each line makes, in another run."""
-    makers = _Makers(labels)
-    with makers:
-        nodes = _nodes(run(), weights) or set()
-    return Counter(place for node, place in makers.lines.items() if node in nodes)
 
 
 class _Dispatched(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves its hook untyped
@@ -184,12 +180,3 @@ def _count_all(
         _set_thread_trace(None)
     counts = dispatched.count + sum(lines.values()), max(dispatched.softmaxes.values(), default=0)
     return output, counts, lines
-
-
-def _place(frame: FrameType | None, labels: Mapping[str, int]) -> _Place | None:
-    while frame is not None:
-        cell = labels.get(frame.f_code.co_filename)
-        if cell is not None:
-            return cell, frame.f_lineno
-        frame = frame.f_back
-    return None

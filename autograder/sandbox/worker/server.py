@@ -8,6 +8,7 @@ file from the host ends the server and its child. It keeps no state between chil
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import mmap
 import os
@@ -73,23 +74,19 @@ class _Server:
 
     def serve(self) -> None:
         """Until the host is gone."""
-        while True:
+        order = FORK
+        while order:
             ready, _, _ = select.select([self._control.fileno(), self._wake], [], [])
             if self._wake in ready:
                 os.read(self._wake, 512)
                 self._reap()
-            if self._control.fileno() in ready and not self._obey():
-                break
-        self._kill()
+            if self._control.fileno() in ready:
+                order, descriptors, _, _ = socket.recv_fds(self._control, 1, 2)
+                if order == FORK:
+                    self._fork(*descriptors)
+                elif self._child:
+                    os.kill(self._child, signal.SIGKILL)
         _sweep()
-
-    def _obey(self) -> bool:
-        order, descriptors, _, _ = socket.recv_fds(self._control, 1, 2)
-        if order == FORK:
-            self._fork(*descriptors)
-        elif order == KILL:
-            self._kill()
-        return bool(order)
 
     def _fork(self, request_fd: int, answer_fd: int) -> None:
         self._progress[:8] = bytes(8)
@@ -100,23 +97,15 @@ class _Server:
         os.close(answer_fd)
         self._report(STARTED, self._child)
 
-    def _kill(self) -> None:
-        if self._child:
-            os.kill(self._child, signal.SIGKILL)
-
     def _reap(self) -> None:
         """Wait for whoever died. When it was the child, end what it may have left behind."""
-        while True:
-            try:
-                pid, status, usage = os.wait4(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
-            if pid == self._child:
-                self._child = 0
-                _sweep()
-                self._report(ENDED, pid, status, usage)
+        with contextlib.suppress(ChildProcessError):
+            while (ended := os.wait4(-1, os.WNOHANG))[0]:
+                pid, status, usage = ended
+                if pid == self._child:
+                    self._child = 0
+                    _sweep()
+                    self._report(ENDED, pid, status, usage)
 
     def _report(
         self, tag: bytes, pid: int, status: int = 0, usage: resource.struct_rusage | None = None
@@ -131,22 +120,13 @@ class _Server:
 def _sweep() -> None:
     """Kill what a child left behind, where the jail could not keep it from forking."""
     deadline = time.monotonic() + _SWEEP_SECONDS
-    while time.monotonic() < deadline:
-        try:
+    children = Path(f"/proc/self/task/{os.getpid()}/children")
+    with contextlib.suppress(ChildProcessError):
+        while time.monotonic() < deadline:
             if os.waitpid(-1, os.WNOHANG)[0] == 0:
-                for pid in _children():
-                    os.kill(pid, signal.SIGKILL)
+                for pid in children.read_text(encoding="ascii").split() if children.exists() else ():
+                    os.kill(int(pid), signal.SIGKILL)
                 time.sleep(0.001)
-        except ChildProcessError:
-            return
-
-
-def _children() -> list[int]:
-    try:
-        text = Path(f"/proc/self/task/{os.getpid()}/children").read_text(encoding="ascii")
-    except OSError:
-        return []
-    return [int(pid) for pid in text.split()]
 
 
 def _become_subreaper() -> None:
