@@ -91,7 +91,7 @@ def outcome_of(code: str, call: Call, label: str = LABEL) -> Outcome:
         exec(compile(code, label, "exec", dont_inherit=True), scope)
         return model.answer(scope, call, {})
     except model.Refuse as refusal:
-        return Refused(refusal.reason, refusal.detail)
+        return Refused(*refusal.args)
     except BaseException as error:
         ended = values.out_of_memory(error)
         if ended is not None:

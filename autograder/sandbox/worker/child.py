@@ -93,7 +93,7 @@ def answer(program: Program, call: Call, limits: RunLimits) -> Outcome:
             return program.snapshots.answer(call.task)
         made = model.answer(program.names, call, program.labels)
     except model.Refuse as refusal:
-        return Refused(refusal.reason, refusal.detail)
+        return Refused(*refusal.args)
     except BaseException as error:
         return values.out_of_memory(error) or values.raised(error, program.labels, limits.text)
     arrays = made.arrays.values()

@@ -199,41 +199,41 @@ class Program:
         linecache.cache[cell.label] = (len(cell.source), None, lines, cell.label)
         for line, node in cut(cell):
             self._count += 1
+            place = Place(cell.label, line, "")
             if isinstance(node, Exception):
-                self._fail(cell.label, line, node)
+                self._fail(place, node)
             else:
-                self._take(cell.label, line, node)
+                self._take(place, node)
 
-    def _take(self, label: str, line: int, node: ast.stmt) -> None:
+    def _take(self, place: Place, node: ast.stmt) -> None:
         """Run a statement, and remember what it did."""
         used = uses(node)
         self._definitions_only |= not self._alarm.next_statement()
         if end := self._ended.get(self._count):
-            error = Raised(end.reason.name, end.detail)
-            self._leave_out(label, line, used, StatementFate.ENDED, error)
+            self._leave_out(place, used, StatementFate.ENDED, Raised(end.reason.name, end.detail))
             return
         if self._definitions_only and not defines(node):
-            self._leave_out(label, line, used, StatementFate.NOT_RUN)
+            self._leave_out(place, used, StatementFate.NOT_RUN)
             return
         left, skipped = without_training(node, used)
         for taken in skipped:
-            self._leave_out(label, taken.lineno, uses(taken), StatementFate.SKIPPED)
+            self._leave_out(Place(place.label, taken.lineno, ""), uses(taken), StatementFate.SKIPPED)
         if left is None:
             return
         self._progress(self._count)
-        names, passed = self._current, self._execute(label, line, left, used)
+        names, passed = self._current, self._execute(place, left, used)
         if names is not self.names:
             return
         executed = self._executed
         # A variable that raises when looked at is the student's own loss.
         with suppress(BaseException), self._alarm.guard():
             self._moments.look(used, self._spaces, passed=passed, executed=executed)
-            self.snapshots.look(node, used, names, self._unknown, executed=executed)
+            self.snapshots.look(used, names, self._unknown, executed=executed)
 
-    def _execute(self, label: str, line: int, node: ast.stmt, used: Uses) -> bool:
+    def _execute(self, place: Place, node: ast.stmt, used: Uses) -> bool:
         """Whether the statement ran to its end."""
         try:
-            code = compile(ast.Module([node], []), label, "exec", self._flags, dont_inherit=True)
+            code = compile(ast.Module([node], []), place.label, "exec", self._flags, dont_inherit=True)
             self._flags |= code.co_flags & _FUTURE_FLAGS
             while True:
                 try:
@@ -244,16 +244,17 @@ class Program:
                     if not IMPORTS.stand_in(error):
                         raise
         except OutOfTime as error:
-            places = own_places(error.__traceback__, self.labels)
-            line = next((place.line for place in places if place.label == label), line)
-            self._leave_out(label, line, used, StatementFate.STOPPED)
+            inside = (
+                each for each in own_places(error.__traceback__, self.labels) if each.label == place.label
+            )
+            self._leave_out(next(inside, place), used, StatementFate.STOPPED)
         except BaseException as error:
             missing = missing_name(error)
-            self._missing.setdefault(label, set()).add(missing)
+            self._missing.setdefault(place.label, set()).add(missing)
             if missing in self._unknown:  # it needs what a statement that was left out would give
-                self._leave_out(label, line, used, StatementFate.SKIPPED)
+                self._leave_out(place, used, StatementFate.SKIPPED)
             elif not (issubclass(type(error), OSError) and writes_log(node)):
-                self._fail(label, line, error)
+                self._fail(place, error)
                 if issubclass(type(error), ModuleNotFoundError):
                     self._unknown |= used.stored
         else:
@@ -264,18 +265,16 @@ class Program:
             return True
         return False
 
-    def _leave_out(
-        self, label: str, line: int, used: Uses, fate: StatementFate, error: Raised | None = None
-    ) -> None:
+    def _leave_out(self, place: Place, used: Uses, fate: StatementFate, error: Raised | None = None) -> None:
         """A statement that did not run to its end: what it would have set is not known."""
         self._unknown |= used.stored
         if fate is not StatementFate.SKIPPED:  # by a call or an item, it may have changed what it names
             self._unknown |= used.loaded & set(MATRICES)
-        self._tell(StatementReport(Place(label, line, ""), fate, error))
+        self._tell(StatementReport(place, fate, error))
 
-    def _fail(self, label: str, line: int, error: BaseException) -> None:
+    def _fail(self, place: Place, error: BaseException) -> None:
         failure = raised(error, self.labels, self._request.limits.text)
-        self._tell(StatementReport(Place(label, line, ""), StatementFate.FAILED, failure))
+        self._tell(StatementReport(place, StatementFate.FAILED, failure))
 
     def _tell(self, report: StatementReport) -> None:
         if not self._reports or self._reports[-1] != report:

@@ -51,12 +51,7 @@ Arrays = dict[str, npt.NDArray[Any]]
 
 
 class Refuse(Exception):
-    """Ends a call with this refusal."""
-
-    def __init__(self, reason: Refusal, detail: str) -> None:
-        super().__init__(reason, detail)
-        self.reason = reason
-        self.detail = detail
+    """Ends a call with a refusal: its reason and detail."""
 
 
 def answer(namespace: Mapping[str, Any], call: Any, labels: Mapping[str, int]) -> Answer:
@@ -234,9 +229,8 @@ class ReferenceModel(torch.nn.Module):
         super().__init__()
         self.pos = None if pos_dim is None else torch.nn.Embedding(max_seq_len, pos_dim)
         total_dim = input_dim + (pos_dim or 0)
-        self.Km = torch.nn.Linear(total_dim, qk_dim, bias=False)
-        self.Qm = torch.nn.Linear(total_dim, qk_dim, bias=False)
-        self.Vm = torch.nn.Linear(total_dim, v_dim, bias=False)
+        widths = (qk_dim, qk_dim, v_dim)
+        self.Km, self.Qm, self.Vm = (torch.nn.Linear(total_dim, width, bias=False) for width in widths)
 
     def forward(self, seq: torch.Tensor) -> torch.Tensor:
         """(seq_len, input_dim) to (seq_len, v_dim)."""

@@ -5,7 +5,6 @@ What a later cell does to them, by binding a name again or by a change in place,
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from typing import Any, Final
@@ -16,7 +15,7 @@ import torch
 
 from autograder.assignment import CLASS_NAME, LAYERS, MATRICES, TASK_FACTS, Task
 from autograder.sandbox.calls import Answer, Outcome, Refusal, Refused
-from autograder.sandbox.worker.statements import Uses, markers
+from autograder.sandbox.worker.statements import Uses
 from autograder.sandbox.worker.values import Tensor, describe, read_tensor
 
 Names = dict[str, Any]
@@ -132,11 +131,9 @@ class Snapshots:
         self._renamed: dict[Task, State] = {}
         self._at_cls: State | None = None
 
-    def look(
-        self, node: ast.stmt, used: Uses, names: Names, unknown: Collection[str], *, executed: bool
-    ) -> None:
+    def look(self, used: Uses, names: Names, unknown: Collection[str], *, executed: bool) -> None:
         """After a statement that ran, if only in part. unknown: what one that was left out would set."""
-        marks = markers(node, used)
+        marks = used.marks
         if not marks and not any(name in names or name in unknown for name in MATRICES):
             return
         state = {name: self._read(names[name]) for name in MATRICES if names.get(name) is not None}

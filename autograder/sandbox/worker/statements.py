@@ -6,10 +6,9 @@ Nothing is run here.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from enum import IntEnum
 from typing import Final
 
 from autograder.assignment import LOG_KEYS, LOG_NAME, TASK_FACTS, Section, Task
@@ -22,20 +21,11 @@ MAX_SYNTAX_ERRORS: Final = 4
 _DEFINITIONS: Final = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _BLOCKS: Final = (ast.If, ast.Try, ast.With)
 _CONTINUES: Final = (" ", "\t", "\f", "#", ")", "]", "}", "\n", "\r", "else:", "elif ", "except", "finally:")
-_GENERATORS: Final = {facts.generator: task for task, facts in TASK_FACTS.items()}
 _TEST: Final = "test"
 _SCOPES: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 
 
-class Strength(IntEnum):
-    """How sure a marker is that its task's matrices stand ready: what its statement does."""
-
-    DEFINED = 1  # defines the task's generator
-    CALLED = 2  # calls it
-    STORED = 3  # stores the task's results in TO_SAVE
-
-
-@dataclass(frozen=True)
+@dataclass
 class Uses:
     """What a statement names, its own code, not that of the functions and classes that it defines.
 
@@ -43,31 +33,41 @@ class Uses:
     dict, each with the variables of the value.
     """
 
-    called: frozenset[str] = frozenset()
-    stored: frozenset[str] = frozenset()
-    loaded: frozenset[str] = frozenset()
-    keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    called: set[str] = field(default_factory=set)
+    stored: set[str] = field(default_factory=set)
+    loaded: set[str] = field(default_factory=set)
+    keys: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def tests_model(self) -> bool:
         """The notebook's test, or the lines that record the model for the log."""
         return _TEST in self.called or not self.keys.keys().isdisjoint(LOG_KEYS[Section.MODEL])
 
+    @property
+    def marks(self) -> dict[Task, int]:
+        """The tasks whose cell this statement marks, each with how sure it is that the matrices stand ready:
+        1, it defines the task's generator; 2, it calls it; 3, it stores the results for the log."""
+        found = {}
+        for task, facts in TASK_FACTS.items():
+            if any(key.startswith(task.value) for key in self.keys):
+                found[task] = 3
+            elif facts.generator in self.called or facts.generator in self.stored:
+                found[task] = 2 if facts.generator in self.called else 1
+        return found
+
 
 def uses(node: ast.stmt) -> Uses:
     """One walk through the statement, for all that is asked of it."""
+    used = Uses()
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-        return Uses(stored=frozenset({node.name}))
-    called: set[str] = set()
-    stored: set[str] = set()
-    loaded: set[str] = set()
-    keys: dict[str, tuple[str, ...]] = {}
+        used.stored.add(node.name)
+        return used
     for inner in _outside_scopes(node):
         items: list[tuple[ast.expr | None, ast.expr]] = []
         if isinstance(inner, ast.Call):
-            called.add(str(getattr(inner.func, "id", getattr(inner.func, "attr", ""))))
+            used.called.add(str(getattr(inner.func, "id", getattr(inner.func, "attr", ""))))
         elif isinstance(inner, ast.Name):
-            (stored if isinstance(inner.ctx, ast.Store) else loaded).add(inner.id)
+            (used.stored if isinstance(inner.ctx, ast.Store) else used.loaded).add(inner.id)
         elif isinstance(inner, ast.Dict):
             items = [*zip(inner.keys, inner.values, strict=True)]
         elif isinstance(inner, ast.Assign):
@@ -76,9 +76,9 @@ def uses(node: ast.stmt) -> Uses:
             ]
         for key, value in items:
             if isinstance(key, ast.Constant):
-                variables = (name.id for name in ast.walk(value) if isinstance(name, ast.Name))
-                keys[str(key.value)] = tuple(variables)
-    return Uses(frozenset(called), frozenset(stored), frozenset(loaded), keys)
+                variables = [name.id for name in ast.walk(value) if isinstance(name, ast.Name)]
+                used.keys[str(key.value)] = variables
+    return used
 
 
 def _outside_scopes(node: ast.AST) -> Iterator[ast.AST]:
@@ -87,17 +87,6 @@ def _outside_scopes(node: ast.AST) -> Iterator[ast.AST]:
     while stack:
         yield (current := stack.pop())
         stack += (child for child in ast.iter_child_nodes(current) if not isinstance(child, _SCOPES))
-
-
-def markers(node: ast.stmt, used: Uses) -> dict[Task, Strength]:
-    """The tasks whose cell this statement marks."""
-    if isinstance(node, ast.FunctionDef):
-        return {_GENERATORS[node.name]: Strength.DEFINED} if node.name in _GENERATORS else {}
-    found = {_GENERATORS[name]: Strength.CALLED for name in used.called & _GENERATORS.keys()}
-    for task in Task:
-        if any(key.startswith(task.value) for key in used.keys):
-            found[task] = Strength.STORED
-    return found
 
 
 # --- A cell's statements. ---

@@ -43,12 +43,8 @@ _UNPACK: Final = opcode.opmap["UNPACK_SEQUENCE"]
 # --- Stand-ins. ---
 
 
-class _Base:
-    """What a class becomes that derives from a stand-in."""
-
-
 class _LightningModule(torch.nn.Module):
-    """The same for a base class named Module: nn.Module, and what such classes are asked in __init__."""
+    """What a stand-in named Module is as a base class: nn.Module, and what such classes ask in __init__."""
 
     def _ignored(self, *args: Any, **kwargs: Any) -> None:
         pass
@@ -68,7 +64,7 @@ class StandIn:
     path: str
 
     def __init__(self, path: str = "") -> None:
-        object.__setattr__(self, "path", path)
+        self.__dict__["path"] = path
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") and name.endswith("__"):  # protocols are told that they are not there
@@ -89,7 +85,7 @@ class StandIn:
         return iter([self] * count)
 
     def __mro_entries__(self, bases: tuple[Any, ...]) -> tuple[type, ...]:
-        return (_LightningModule if self.path.endswith("Module") else _Base,)
+        return (_LightningModule,) if self.path.endswith("Module") else ()
 
     def __instancecheck__(self, value: object) -> bool:
         return bool(self.path)  # `isinstance(x, Float[Tensor, "n d"])` is asserted, hardly ever asked
@@ -118,18 +114,13 @@ class StandIn:
         return f"<{self.path} not available while grading>"
 
 
-def _giving(answer: Any) -> Callable[..., Any]:
-    return lambda self, *args: answer
-
-
 _OPERATORS: Final = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "or", "and", "matmul")
 _UNARY: Final = ("neg", "pos", "invert", "abs", "enter", "getitem", "array_ufunc", "array_function")
 for _name in (*_OPERATORS, *(f"r{_name}" for _name in _OPERATORS), *_UNARY):
     setattr(StandIn, f"__{_name}__", lambda self, *args, **kwargs: self)
-for _name in ("setattr", "setitem", "delitem", "exit"):
-    setattr(StandIn, f"__{_name}__", _giving(None))
-for _name, _answer in {"contains": False, "subclasscheck": False, "len": 0, "bool": True}.items():
-    setattr(StandIn, f"__{_name}__", _giving(_answer))
+_ANSWERS: Final = dict.fromkeys(("setattr", "setitem", "delitem", "exit"))
+for _name, _answer in {**_ANSWERS, "contains": False, "subclasscheck": False, "len": 0, "bool": True}.items():
+    setattr(StandIn, f"__{_name}__", lambda self, *args, answer=_answer: answer)
 
 NOTHING: Final = StandIn()
 
@@ -139,7 +130,7 @@ class _Progress(StandIn):
 
     def __init__(self, iterable: Iterable[Any] = (), *args: Any, **kwargs: Any) -> None:
         super().__init__()
-        object.__setattr__(self, "_items", iterable)
+        self.__dict__["_items"] = iterable
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self._items)
@@ -153,7 +144,7 @@ class Shell(StandIn):
 
     def __init__(self, run: Callable[[str], None]) -> None:
         super().__init__()
-        object.__setattr__(self, "_run", run)
+        self.__dict__["_run"] = run
 
     def __bool__(self) -> bool:
         return False
@@ -192,11 +183,12 @@ def _patch_to(*owners: type, **kwargs: Any) -> Callable[[Any], Any]:
     return patch
 
 
-_BARS: Final = dict.fromkeys(("tqdm", "tqdm_notebook"), _Progress)
-_RANGES: Final = dict.fromkeys(("trange", "tnrange"), lambda *bounds, **kwargs: _Progress(range(*bounds)))
 _SUBPLOTS: Final = {"subplots": lambda *args, **kwargs: (NOTHING, _axes(*args, **kwargs))}
 _KNOWN: Final[dict[str, dict[str, Any]]] = {
-    "tqdm": {**_BARS, **_RANGES},
+    "tqdm": {
+        **dict.fromkeys(("tqdm", "tqdm_notebook"), _Progress),
+        **dict.fromkeys(("trange", "tnrange"), lambda *bounds, **kwargs: _Progress(range(*bounds))),
+    },
     "matplotlib": _SUBPLOTS,
     "pylab": _SUBPLOTS,
     "fastcore": {"patch": _patch, "patch_to": _patch_to},
@@ -207,6 +199,7 @@ _KNOWN: Final[dict[str, dict[str, Any]]] = {
 # --- Imports, and what the student's own files beside the program are for: the jail has no folder. ---
 
 _MAIN: Final = "__main__"
+_open = io.open
 _missing_of = ImportError.__dict__["name"].__get__
 
 
@@ -236,7 +229,7 @@ class Imports(MetaPathFinder, Loader):
             self._files.setdefault(cell.file, []).append(cell)
         if self._files:
             program.__package__, program.__path__ = _MAIN, []  # `from .helpers import x`
-            builtins.open = io.open = _opener(io.open, self.at)
+            builtins.open = io.open = self.open
             accessor = getattr(pathlib, "_NormalAccessor", None)  # of Python 3.10
             if accessor is not None:
                 accessor.open = staticmethod(io.open)
@@ -261,6 +254,15 @@ class Imports(MetaPathFinder, Loader):
     def _ending(self, path: str) -> list[Cell]:
         others = (cells for file, cells in self._files.items() if file.endswith(f"/{path}"))
         return self._files.get(path) or next(others, [])
+
+    def open(self, file: Any, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
+        """`open`, for which the files are there; none of them can be written."""
+        path = os.fspath(file) if isinstance(file, (str, os.PathLike)) else ""
+        cells = self.at(path) if mode in ("r", "rt", "rb") and isinstance(path, str) else []
+        if not cells:
+            return _open(file, mode, *args, **kwargs)
+        text = "\n".join(cell.source for cell in cells)
+        return io.BytesIO(text.encode()) if mode == "rb" else io.StringIO(text)
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -293,20 +295,6 @@ class Imports(MetaPathFinder, Loader):
 
 
 IMPORTS: Final = Imports()
-
-
-def _opener(really: Callable[..., Any], find: Callable[[str], list[Cell]]) -> Callable[..., Any]:
-    """`open`, for which the files are there; none of them can be written."""
-
-    def opened(file: Any, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
-        path = os.fspath(file) if isinstance(file, (str, os.PathLike)) else ""
-        cells = find(path) if mode in ("r", "rt", "rb") and isinstance(path, str) else []
-        if not cells:
-            return really(file, mode, *args, **kwargs)
-        text = "\n".join(cell.source for cell in cells)
-        return io.BytesIO(text.encode()) if mode == "rb" else io.StringIO(text)
-
-    return opened
 
 
 _OF_TYPING: Final = ("LiteralString", "Never", "Self", "assert_never", "assert_type", "override")

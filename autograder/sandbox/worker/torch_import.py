@@ -46,10 +46,6 @@ class _Completer(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     Before, since modules of torch import each other in circles that only close in torch's own order.
     """
 
-    def __init__(self) -> None:
-        self._loaded: ModuleType | None = None
-        self._spec: ModuleSpec | None = None
-
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
@@ -58,17 +54,18 @@ class _Completer(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             return None
         sys.meta_path.remove(self)
         importlib.import_module(_LEFT_OUT)
-        self._loaded = sys.modules.get(fullname)
-        if self._loaded is None:
+        loaded = sys.modules.get(fullname)
+        if loaded is None:
             return None
         # A module that has a spec would be run again from it, whatever is returned here.
-        self._spec, self._loaded.__spec__ = self._loaded.__spec__, None
-        return ModuleSpec(fullname, self)
+        spec = ModuleSpec(fullname, self, loader_state=loaded.__spec__)
+        loaded.__spec__ = None
+        return spec
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         """The module as it is already."""
-        return self._loaded
+        return sys.modules[spec.name]
 
     def exec_module(self, module: ModuleType) -> None:
         """Nothing: it has run. Only its spec was taken from it."""
-        module.__spec__ = self._spec
+        module.__spec__ = getattr(module.__spec__, "loader_state", None)
