@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ from autograder.checks.hand_designed import Verdict, find_matrices, judge
 from autograder.checks.run import StudentRun
 from autograder.compare import compare
 from autograder.errors import UsageError
-from autograder.grade import grade, run_student_code
+from autograder.grade import grade, read, run_student_code
 from autograder.pages import submission_page, there, write_page
 from autograder.sandbox.calls import Answer, Cell, Forward, Outcome, Raised
 from autograder.sandbox.host import ForkServer
@@ -93,18 +94,13 @@ def explain(upload: Path, fork_server: ForkServer, *, only: str = "", steps: int
     numbers = [test["number"] for test in graded.results["tests"]]
     if only and only not in numbers:
         raise UsageError(f"there is no check {only}: give one of {', '.join(numbers)}")
-    comparisons: list[dict[str, Any]] = []
-    learned: list[dict[str, Any]] = []
-    if graded.submission is not None:
-        run = run_student_code(graded.submission, fork_server)
-        comparisons = [one for one in _comparisons(run, fork_server) if only in ("", one["number"])]
-        learned = compare(run, fork_server, steps) if steps > 0 else []
+    run = run_student_code(graded.submission or read(upload), fork_server)
     return submission_page(
         graded.results,
         f"Explained: {clean(upload.resolve().name, NAME_LIMIT)}",
         files=graded.files,
-        comparisons=comparisons,
-        learned=learned,
+        comparisons=[one for one in _comparisons(run, fork_server) if only in ("", one["number"])],
+        learned=compare(run, fork_server, steps) if steps > 0 else (),
         only=only,
         reasons=graded.faults,
     )
@@ -187,9 +183,8 @@ def _right(one: FloatArray, expected: FloatArray, atol: float = settings.MODEL_A
 def _of_sequence(number: str, judged: Verdict) -> Iterator[dict[str, Any]]:
     """The first sequence on which hand-designed matrices are wrong, beside one of the right answers."""
     task, every = judged.task, np.concatenate(judged.right)
-    for batch, right in zip(task.all_sequences(), judged.right, strict=True):
-        if right.all():
-            continue
+    wrong = (pair for pair in zip(task.all_sequences(), judged.right, strict=True) if not pair[1].all())
+    for batch, right in islice(wrong, 1):
         index = int(np.argmin(right))
         seq = batch.inputs[index]
         student = vars(judged.transformer.forward(seq)) | {"output": judged.transformer.plain(seq).output}
@@ -204,7 +199,6 @@ def _of_sequence(number: str, judged: Verdict) -> Iterator[dict[str, Any]]:
         steps = _steps(reference, student, ("output",), settings.TASK_ATOL)
         title = f"{number}: the first failing sequence"
         yield {"number": number, "title": title, "lines": lines, "steps": steps}
-        return
 
 
 def _steps(

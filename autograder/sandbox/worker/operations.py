@@ -55,7 +55,7 @@ def watch(
     else:
         output = run()
         nodes = _nodes(output, weights)
-        counts = len(nodes or ()), _attentions(nodes or set())
+        counts = _counts(Counter(node.name() for node in nodes or ()))
         try:
             if nodes is None:
                 _detached.append(True)
@@ -73,10 +73,9 @@ def watch(
     }
 
 
-def _attentions(nodes: set[Any]) -> int:
-    """How many times attention was computed: once for each softmax, or whatever was used for it most."""
-    kinds = Counter(name for node in nodes if _SOFTMAX.search(name := node.name()))
-    return max(kinds.values(), default=0)
+def _counts(names: Counter[str]) -> tuple[int, int]:
+    """How many operations and attentions: one for each softmax, or whatever was used for it most."""
+    return names.total(), max((names[name] for name in names if _SOFTMAX.search(name)), default=0)
 
 
 def _nodes(output: torch.Tensor, weights: Sequence[Any]) -> set[Any] | None:
@@ -95,22 +94,19 @@ def _nodes(output: torch.Tensor, weights: Sequence[Any]) -> set[Any] | None:
         if any(getattr(node, "variable", None) is weight for weight in weights):
             leaves.append(node)
         for below, _ in node.next_functions:
-            if below is None:
-                continue
-            if below not in users:
-                users[below] = []
-                waiting.append(below)
-            users[below].append(node)
+            if below is not None:
+                if below not in users:
+                    waiting.append(below)
+                users.setdefault(below, []).append(node)
     if len(users) >= MAX_NODES:
         return set(users)
     if len(leaves) < len(weights):
         return None
     reached: set[Any] = set()
     while leaves:
-        for user in users[leaves.pop()]:
-            if user not in reached:
-                reached.add(user)
-                leaves.append(user)
+        new = set(users[leaves.pop()]) - reached
+        reached |= new
+        leaves += new
     return reached
 
 
@@ -136,22 +132,18 @@ class _Makers(TorchFunctionMode):
 
 
 class _Dispatched(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves its hook untyped
-    """Counts the tensor operations that reach the dispatcher, and the softmaxes among them."""
+    """Counts the tensor operations that reach the dispatcher, by their names."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # untyped in torch
-        self.count = 0
-        self.softmaxes: Counter[str] = Counter()
+        self.names: Counter[str] = Counter()
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
         return False  # True imports torch._dynamo, 0.7 s, to keep it from compiling this class
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.count += 1
-        name = func.__name__
-        if _SOFTMAX.search(name):
-            self.softmaxes[name] += 1
+        self.names[func.__name__] += 1
         return func(*args, **(kwargs or {}))
 
 
@@ -163,20 +155,17 @@ def _count_all(
 
     def trace(frame: FrameType, event: str, _: Any) -> Any:
         cell = labels.get(frame.f_code.co_filename)
-        if cell is None:
-            return None
-        if event == "line":
+        if cell is not None and event == "line":
             lines[cell, frame.f_lineno] += 1
-        return trace
+        return None if cell is None else trace
 
-    dispatched = _Dispatched()
     _set_thread_trace(trace)
     _set_trace(trace)
     try:
-        with dispatched:
+        with _Dispatched() as dispatched:
             output = run()
     finally:
         _set_trace(None)
         _set_thread_trace(None)
-    counts = dispatched.count + sum(lines.values()), max(dispatched.softmaxes.values(), default=0)
-    return output, counts, lines
+    operations, attentions = _counts(dispatched.names)
+    return output, (operations + lines.total(), attentions), lines
