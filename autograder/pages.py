@@ -119,7 +119,7 @@ def submission_page(
     results: Mapping[str, Any],
     title: str = "Grading report",
     *,
-    files: Sequence[tuple[str, str]] = (),
+    files: Sequence[Sequence[str]] = (),
     before: Any = None,
     before_of: Mapping[str, Any] | None = None,
     comparisons: Sequence[Mapping[str, Any]] = (),

@@ -1,14 +1,13 @@
 """Reads `submission_metadata.yml`, Gradescope's record of names, old scores and old results.
 
-The file is Ruby's YAML: keys begin with a literal colon, and tags of Ruby's classes may occur; see
-`load_yaml`. One entry is parsed at a time, so one that is damaged costs nobody else, and the file may
-be large.
+The file is Ruby's YAML: keys begin with a literal colon, and tags of Ruby's classes may occur. One entry is
+parsed at a time, so one that is damaged costs nobody else, and the file may be large.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import IO, Any, Final
 
@@ -54,8 +53,8 @@ def read_metadata(stream: IO[bytes]) -> Metadata:
                 raise ValueError(f"it is larger than {_MAX_ENTRY_BYTES // MIB} MiB")
             data = load_yaml(text, anchors)
             found.entries[key] = _entry(key, data.get(key) if isinstance(data, dict) else None)
-        except ValueError as error:
-            found.damaged[key] = clean(" ".join(str(error).split()), 200)
+        except (ValueError, yaml.YAMLError) as error:
+            found.damaged[key] = clean(" ".join(_why(error).split()), 200)
     return found
 
 
@@ -82,43 +81,25 @@ def _chunks(stream: IO[bytes]) -> Iterator[tuple[str, bytes]]:
 def _entry(key: str, data: Any) -> Entry:
     if not isinstance(data, Mapping):
         return Entry(id=key, upload=None)
-    history, results = _get(data, "history"), _get(data, "results")
-    given = score_of_results(_plain(results)) if isinstance(results, Mapping) else Score()
-    total = number(_get(data, "score"))
+    history, results = data.get("history"), data.get("results")
+    given = score_of_results(results) if isinstance(results, Mapping) else Score()
+    total = number(data.get("score"))
     return Entry(
         id=key,
         upload=None,
-        submitters=tuple(_submitters(_get(data, "submitters"))),
-        created_at=_text(_get(data, "created_at"), 100),
+        submitters=tuple(_submitters(data.get("submitters"))),
+        created_at=_text(data.get("created_at"), 100),
         attempts=len(history) if isinstance(history, list) else 0,
         before=given if total is None else replace(given, total=total),
     )
 
 
-def _get(data: Mapping[Any, Any], key: str) -> Any:
-    """The value under ":key" or "key"; None if there is none."""
-    return data.get(f":{key}", data.get(key))
-
-
 def _submitters(data: Any) -> Iterator[Submitter]:
     for item in data[:_MAX_SUBMITTERS] if isinstance(data, list) else []:
         if isinstance(item, Mapping):
-            one = Submitter(*(_text(_get(item, key), 300) for key in Submitter._fields))
+            one = Submitter(*(_text(item.get(key), 300) for key in Submitter._fields))
             if any(one):
                 yield one
-
-
-def _plain(results: Mapping[Any, Any]) -> dict[str, Any]:
-    """The results with the colons off their keys, as far down as the tables look."""
-    tests = _get(results, "tests")
-    return {
-        **{key: _get(results, key) for key in ("score", "output", "output_format")},
-        "tests": [
-            {str(key).lstrip(":"): value for key, value in test.items()}
-            for test in (tests if isinstance(tests, list) else [])
-            if isinstance(test, Mapping)
-        ],
-    }
 
 
 def _text(value: Any, limit: int) -> str:
@@ -138,22 +119,12 @@ _MAX_DEPTH: Final = 100
 
 
 def load_yaml(text: bytes, anchors: dict[str, Any]) -> Any:
-    """The first document of text; None where it is nothing.
+    """The first document of text, its keys without Ruby's colons; None where it is nothing.
 
     anchors: what earlier pieces of the file named, and this one names: Ruby refers from one to another. An
-    alias that is unknown, or stands inside what it refers to, is None. Raises ValueError, whose text quotes
-    nothing of the file, if text is damaged or nested too deeply.
+    alias that is unknown, or stands inside what it refers to, is None. Raises ValueError or YAMLError if text
+    is damaged or nested too deeply.
     """
-    try:
-        return _load(text, anchors)
-    except yaml.MarkedYAMLError as error:
-        line = f", line {error.problem_mark.line + 1} of it" if error.problem_mark else ""
-        raise ValueError(f"{error.problem}{line}") from None
-    except yaml.YAMLError as error:
-        raise ValueError(getattr(error, "reason", None) or "it is not YAML") from None
-
-
-def _load(text: bytes, anchors: dict[str, Any]) -> Any:
     top: list[Any] = []
     open_ones: list[tuple[list[Any], str | None]] = [(top, None)]
     for event in yaml.parse(text, Loader=_LOADER):
@@ -169,8 +140,10 @@ def _load(text: bytes, anchors: dict[str, Any]) -> Any:
         elif isinstance(event, yaml.AliasEvent):
             value = anchors.get(event.anchor or "")
         elif isinstance(event, yaml.CollectionEndEvent):
-            items, anchor = open_ones.pop()
-            value = _mapping(items) if isinstance(event, yaml.MappingEndEvent) else items
+            value, anchor = open_ones.pop()
+            if isinstance(event, yaml.MappingEndEvent):  # a key that is no text is left out with its value
+                pairs = zip(value[::2], value[1::2], strict=True)
+                value = {key.removeprefix(":"): one for key, one in pairs if isinstance(key, str)}
         elif isinstance(event, yaml.DocumentEndEvent):
             break
         else:
@@ -181,7 +154,9 @@ def _load(text: bytes, anchors: dict[str, Any]) -> Any:
     return top[0] if top else None
 
 
-def _mapping(items: list[Any]) -> dict[Any, Any]:
-    """Keys and values in turn; a key that is itself a list or a mapping is left out with its value."""
-    pairs = zip(items[::2], items[1::2], strict=True)
-    return {key: value for key, value in pairs if isinstance(key, Hashable)}
+def _why(error: Exception) -> str:
+    """Why an entry cannot be read, without a word of it."""
+    if isinstance(error, yaml.MarkedYAMLError):
+        line = f", line {error.problem_mark.line + 1} of it" if error.problem_mark else ""
+        return f"{error.problem}{line}"
+    return getattr(error, "reason", None) or str(error)

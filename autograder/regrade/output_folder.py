@@ -23,6 +23,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -30,7 +31,7 @@ from autograder.errors import UsageError
 from autograder.regrade.types import Record
 from autograder.version import PROJECT, fingerprint
 
-_FORMAT: Final = "2"
+_FORMAT: Final = "3"
 """Changes when a `Record` comes to mean something else."""
 
 
@@ -84,9 +85,10 @@ class Out:
         """The record of a submission, if it and the result it speaks of are whole."""
         try:
             data = json.loads((self._state / f"{id}.json").read_bytes())
-            results = (self.results / f"{id}.json").read_bytes() if data["results_sha256"] else None
-            return Record.from_json(data, results) if _sha256(results) == data["results_sha256"] else None
-        except (OSError, ValueError, KeyError, TypeError):
+            digest = data.pop("results_sha256")
+            data["results"] = (self.results / f"{id}.json").read_bytes() if digest else None
+            return Record(**data) if _sha256(data["results"]) == digest else None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
 
     def stands(self, id: str, key: str) -> bool:  # noqa: A002 - as above
@@ -118,7 +120,7 @@ def replace(path: Path, data: bytes, *, durable: bool = False) -> None:
     """
     beside = path.with_name(f".{path.name}.new")
     try:
-        with open(beside, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as stream:
+        with open(beside, "wb", opener=partial(os.open, mode=0o600)) as stream:
             stream.write(data)
             if durable:
                 stream.flush()

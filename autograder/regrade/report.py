@@ -178,7 +178,7 @@ def page_data(rows: Sequence[Row], *, anonymous: bool) -> dict[str, Any]:
         "anonymous": anonymous,
         "tests": list(map(_clean, titles)),
         "mistakes": list(map(_clean, found)),
-        "groups": [{"signals": " and ".join(group.signals), "ids": group.ids} for group in groups(rows)],
+        "groups": [{"signals": " and ".join(names), "ids": ids} for names, ids in groups(rows)],
         "rows": lines,
         "texts": [clean(message, _MAX_CHARS, lines=True, joiners=True) for message in texts],
     }

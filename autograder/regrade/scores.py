@@ -17,14 +17,14 @@ import sys
 import textwrap
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
 
 from autograder.assignment import CLASS_NAME
 from autograder.regrade.output_folder import Out
-from autograder.regrade.types import Entry, Fingerprint, Record, Row, Score, Status, TestScore
+from autograder.regrade.types import Entry, Record, Row, Score, Status, TestScore
 from autograder.submission.older_python import parse
 from autograder.submission.types import FlatArray, Log, Submission
 from autograder.text import clean, text_of_html
@@ -183,41 +183,33 @@ def mistakes(rows: Iterable[Row]) -> list[tuple[str, tuple[str, ...]]]:
 # --- Same answers. ---
 
 
-@dataclass(frozen=True)
-class Group:
-    """signals: in which they agree, names of Fingerprint's fields. ids: at least two."""
-
-    signals: tuple[str, ...]
-    ids: tuple[str, ...]
-
-
-def groups(rows: Iterable[Row]) -> list[Group]:
-    """Groups by each signal; those that agree in the rarer and the more signals come first."""
+def groups(rows: Iterable[Row]) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
+    """In which signals some agree, and their ids; the rarer and the more signals come first."""
     members: dict[tuple[str, str], list[str]] = {}
     for row in rows:
-        for field in fields(Fingerprint):
-            value = getattr(row.record.fingerprint, field.name)
-            if value:
-                members.setdefault((field.name, value), []).append(row.entry.id)
-    signals: dict[tuple[str, ...], list[str]] = {}
-    for (signal, _), ids in members.items():
+        for signal in row.record.signals.items():
+            members.setdefault(signal, []).append(row.entry.id)
+    found: dict[tuple[str, ...], tuple[str, ...]] = {}
+    for (name, _), ids in members.items():
         if len(ids) > 1:
-            signals.setdefault(tuple(ids), []).append(signal)
-    found = [Group(tuple(names), ids) for ids, names in signals.items()]
+            found[tuple(ids)] = (*found.get(tuple(ids), ()), name)
     # Two notebooks hardly ran at the same microsecond; a large group rather shows an obvious answer.
-    return sorted(found, key=lambda group: ("time" not in group.signals, -len(group.signals), len(group.ids)))
-
-
-def fingerprint(submission: Submission) -> Fingerprint:
-    """The three signals of one upload."""
-    log = submission.log
-    codes = (canonical_source(source) for source in _sources(submission))
-    code = next(filter(None, codes), "")
-    return Fingerprint(
-        matrices=_matrices(log) if log is not None else "",
-        code=code and hashlib.sha256(code.encode()).hexdigest()[:16],
-        time="" if log is None or log.time is None else repr(log.time),
+    return sorted(
+        ((names, ids) for ids, names in found.items()),
+        key=lambda group: ("time" not in group[0], -len(group[0]), len(group[1])),
     )
+
+
+def signals(submission: Submission) -> dict[str, str]:
+    """In what one upload may agree with another; nothing where there is nothing to compare."""
+    log = submission.log
+    code = next(filter(None, map(canonical_source, _sources(submission))), "")
+    found = {
+        "matrices": _matrices(log) if log is not None else "",
+        "code": code and hashlib.sha256(code.encode()).hexdigest()[:16],
+        "time": "" if log is None or log.time is None else repr(log.time),
+    }
+    return {name: value for name, value in found.items() if value}
 
 
 def _matrices(log: Log) -> str:

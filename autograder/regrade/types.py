@@ -5,12 +5,12 @@ Names and emails live in `Submitter` alone, and only `grades`, `report` and the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 
 class Submitter(NamedTuple):
@@ -84,39 +84,23 @@ class Export:
 
 
 @dataclass(frozen=True)
-class Fingerprint:
-    """Three signals that two uploads are the same answer; "" where there is nothing to compare."""
-
-    matrices: str = ""
-    code: str = ""
-    time: str = ""
-
-
-@dataclass(frozen=True)
 class Record:
     """What grading one upload gave; carried from the worker to OUT/state and into the tables.
 
     results: the bytes of results.json, None if the grader gave none, and faults, its own, say why. diagnoses:
-    short stable names of the mistakes recognised. timed_out: the student's code met a time limit. files: the
-    names and the source of what was graded. id, key: those of the `Task`.
+    short stable names of the mistakes recognised. timed_out: the student's code met a time limit. signals: in
+    which two uploads that are the same answer agree, by name. files: the names and the source of what was
+    graded. id, key: those of the `Task`.
     """
 
     results: bytes | None = None
-    faults: tuple[str, ...] = ()
-    diagnoses: tuple[str, ...] = ()
+    faults: Sequence[str] = ()
+    diagnoses: Sequence[str] = ()
     timed_out: bool = False
-    fingerprint: Fingerprint = field(default_factory=Fingerprint)
-    files: tuple[tuple[str, str], ...] = ()
+    signals: Mapping[str, str] = field(default_factory=dict)
+    files: Sequence[Sequence[str]] = ()
     id: str = ""
     key: str = ""
-
-    @staticmethod
-    def from_json(data: Mapping[str, Any], results: bytes | None) -> Record:
-        """The record whose plain data this is. Raises KeyError or TypeError if it is something else."""
-        plain = {name: data[name] for name in ("timed_out", "id", "key")}
-        texts: Any = {name: tuple(map(str, data[name])) for name in ("faults", "diagnoses")}
-        files = tuple((str(name), str(source)) for name, source in data["files"])
-        return Record(results, files=files, fingerprint=Fingerprint(**data["fingerprint"]), **texts, **plain)
 
 
 GradeFunction = Callable[[Path], Record]
@@ -158,7 +142,7 @@ class Row:
 
     entry: Entry
     status: Status
-    reasons: tuple[str, ...]
+    reasons: Sequence[str]
     now: Score
     record: Record
     look_at: tuple[str, ...] = ()

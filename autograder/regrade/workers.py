@@ -35,7 +35,7 @@ from typing import Any, Final
 
 from autograder.errors import GraderFault, SandboxFault, UploadError, UsageError
 from autograder.regrade.output_folder import grader_hash
-from autograder.regrade.types import Fingerprint, GradeFunction, GraderFactory, PackedFile, Record, Task
+from autograder.regrade.types import GradeFunction, GraderFactory, PackedFile, Record, Task
 from autograder.regrade.uploads import unpack
 from autograder.sandbox.jail import linux
 from autograder.settings import CALL_CPU_SECONDS, LOAD_CPU_SECONDS, MAX_FAILED_ATTEMPTS, WALL_FACTOR
@@ -219,7 +219,7 @@ def real_grader() -> Iterator[GradeFunction]:
     # Imported here: the process that hands out the work has no need of the checks.
     from autograder.bounds import limit_memory
     from autograder.grade import grade
-    from autograder.regrade.scores import fingerprint
+    from autograder.regrade.scores import signals
     from autograder.results.schema import validate
     from autograder.sandbox.host import ForkServer
     from autograder.sandbox.jail.confine import guard_grader
@@ -238,7 +238,7 @@ def real_grader() -> Iterator[GradeFunction]:
                 faults=graded.faults,
                 diagnoses=graded.diagnoses,
                 timed_out=graded.timed_out,
-                fingerprint=fingerprint(graded.submission) if graded.submission else Fingerprint(),
+                signals=signals(graded.submission) if graded.submission else {},
                 files=graded.files,
             )
 

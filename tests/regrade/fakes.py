@@ -17,7 +17,7 @@ from pathlib import Path
 from autograder.__main__ import run
 from autograder.errors import SandboxFault
 from autograder.regrade import cli
-from autograder.regrade.types import Fingerprint, GradeFunction, GraderFactory, Record
+from autograder.regrade.types import GradeFunction, GraderFactory, Record
 
 POINTS = {"2.2": 10.0, "2.10": 10.0, "3.2": 20.0}
 
@@ -65,7 +65,7 @@ def grade(upload: Path) -> Record:
         faults=("2.2: KeyError",) if "faulty" in texts else (),
         diagnoses=("scale: none",) if digest[4] % 2 else (),
         timed_out="slow" in texts,
-        fingerprint=Fingerprint(matrices=f"m{digest[5] % 9}"),
+        signals={"matrices": f"m{digest[5] % 9}"},
     )
 
 

@@ -17,7 +17,6 @@ from autograder.regrade.report import point_changes, write_pages, write_report
 from autograder.regrade.scores import row_of
 from autograder.regrade.types import (
     Entry,
-    Fingerprint,
     Record,
     Row,
     Score,
@@ -58,7 +57,7 @@ def rows(size: int) -> list[Row]:
                 now=Score(sum(now), scored(now, f"new message {EVIL}" if i == 9 else "new message")),
                 record=Record(
                     diagnoses=("not scaled",) if i % 5 == 0 else (),
-                    fingerprint=Fingerprint(matrices=f"m{i // 2}"),
+                    signals={"matrices": f"m{i // 2}"},
                 ),
             )
         )
