@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
-from collections.abc import Iterator
+import re
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +22,8 @@ _NEVER_GRADES: Final = (
     "autograder/templates/check.py.txt",
 )
 """What staff call on their own machines, and no grade depends on."""
+_LEFT_BEHIND: Final = re.compile(r"^\.|(\.pyc|~|\.orig|\.rej)$")
+"""Hidden files, caches and what editors leave."""
 _DIGITS: Final = 12
 
 
@@ -43,16 +45,10 @@ def fingerprint(project: Path) -> str:
 
 def grading_files(project: Path) -> list[str]:
     """The files that a grade depends on, by their sorted names below project: what the bundle holds."""
-    names = [f"{folder}/{name}" for folder in _FOLDERS for name in _files(project / folder)]
-    names = [name for name in names if not name.startswith(_NEVER_GRADES)]
-    pins = ["requirements.txt"] if (project / "requirements.txt").is_file() else []
-    return sorted([*pins, *names])
-
-
-def _files(folder: Path) -> Iterator[str]:
-    """Names of the files below folder, without caches, hidden files and what editors leave."""
-    for place, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".") and name != "__pycache__"]
-        for name in names:
-            if not name.startswith(".") and not name.endswith((".pyc", "~", ".orig", ".rej")):
-                yield f"{place}/{name}"[len(str(folder)) + 1 :]
+    names = ["requirements.txt"] if (project / "requirements.txt").is_file() else []
+    for top in _FOLDERS:
+        for place, folders, files in os.walk(project / top):
+            folders[:] = [name for name in folders if not name.startswith(".") and name != "__pycache__"]
+            within = place[len(str(project)) + 1 :]
+            names += [f"{within}/{name}" for name in files if not _LEFT_BEHIND.search(name)]
+    return sorted(name for name in names if not name.startswith(_NEVER_GRADES))

@@ -37,14 +37,14 @@ def write_grades(rows: Sequence[Row], path: Path, *, anonymous: bool) -> None:
     names = [test.number if numbers.count(test.number) == 1 and test.number else test.title for test in tests]
     personal = () if anonymous else Submitter._fields
     heads = ("id", "folder", "handed in", "score before", "score now", "change", *names, "status")
-    total = _points(maximum_of(rows))
+    total = maximum_of(rows)
     blank = [""] * (2 + len(personal))
-    maxima = ("maximum", *blank, total, total, "", *(_points(test.max_score) for test in tests), "")
+    maxima = ("maximum", *blank, total, total, "", *(test.max_score for test in tests), "")
     lines = (
         (
             *(person if personal else ()),
             *(row.entry.id, "" if anonymous else row.entry.folder, row.entry.created_at),
-            *map(_points, (row.entry.before.total, row.now.total, row.change)),
+            *(row.entry.before.total, row.now.total, row.change),
             *_scores(row, tests),
             "; ".join((row.status.value, *row.reasons)),
         )
@@ -55,33 +55,33 @@ def write_grades(rows: Sequence[Row], path: Path, *, anonymous: bool) -> None:
     _write(path, ((*personal, *heads), maxima, *lines), "utf-8-sig")
 
 
-def _scores(row: Row, tests: Iterable[TestScore]) -> Iterator[str]:
+def _scores(row: Row, tests: Iterable[TestScore]) -> Iterator[float | None]:
     scores = {test.title: test.score for test in row.now.tests}
-    return (_points(scores.get(test.title)) for test in tests)
+    return (scores.get(test.title) for test in tests)
 
 
 def write_canvas(rows: Sequence[Row], path: Path, assignment: str) -> None:
     """A file for Canvas' “Import Grades”: the assignment's total, and who has it by SIS ID or login."""
     lines = (
-        (person.name, "", person.sid, person.email.partition("@")[0], "", _points(row.now.total))
+        (person.name, "", person.sid, person.email.partition("@")[0], "", row.now.total)
         for row in rows
         for person in row.entry.submitters
         if row.now.total is not None
     )
-    possible = ("    Points Possible", "", "", "", "", _points(maximum_of(rows)))
+    possible = ("    Points Possible", "", "", "", "", maximum_of(rows))
     _write(path, ((*CANVAS, assignment), possible, *lines), "utf-8")
 
 
 def write_gradescope(rows: Sequence[Row], path: Path) -> None:
     """The columns of Gradescope's own “Download Grades”, with a column per check."""
     tests = checks_of(rows)
-    titles = (f"{test.title} ({_points(test.max_score)} pts)" for test in tests)
-    total = _points(maximum_of(rows))
+    titles = (f"{test.title} ({_cell(test.max_score)} pts)" for test in tests)
+    total = maximum_of(rows)
     lines = (
         (
-            *(first, last, person.sid, person.email, "", _points(row.now.total), total),
+            *(first, last, person.sid, person.email, "", row.now.total, total),
             *("Ungraded" if row.now.total is None else "Graded", row.entry.id, row.entry.created_at, "", ""),
-            *(str(row.entry.attempts + 1), *_scores(row, tests)),
+            *(row.entry.attempts + 1, *_scores(row, tests)),
         )
         for row in rows
         for person in row.entry.submitters or (_NOBODY,)
@@ -90,27 +90,19 @@ def write_gradescope(rows: Sequence[Row], path: Path) -> None:
     _write(path, ((*GRADESCOPE, *titles), *lines), "utf-8")
 
 
-def _write(path: Path, lines: Iterable[Sequence[str]], encoding: str) -> None:
+def _write(path: Path, lines: Iterable[Iterable[Any]], encoding: str) -> None:
     text = io.StringIO(newline="")
-    writer = csv.writer(text, quoting=csv.QUOTE_ALL)
-    writer.writerows([_cell(field) for field in line] for line in lines)
+    csv.writer(text, quoting=csv.QUOTE_ALL).writerows(map(_cell, line) for line in lines)
     replace(path, text.getvalue().encode(encoding, "replace"), durable=True)
 
 
-def _points(value: float | None) -> str:
-    """At most two decimals, as Gradescope shows them; nothing for nothing."""
-    return "" if value is None else f"{round(value, 2) + 0.0:.10g}"
-
-
-def _cell(text: str) -> str:
-    """A text that a spreadsheet shows and does not run: a formula gets an apostrophe."""
-    shown = clean(text, _MAX_CHARS, joiners=True)
+def _cell(value: str | float | None) -> str:
+    """Points with two decimals, as Gradescope has them; a text that a spreadsheet shows and does not run."""
+    if not isinstance(value, str):
+        return "" if value is None else f"{round(value, 2) + 0.0:.10g}"
+    shown = clean(value, _MAX_CHARS, joiners=True)
     start = unicodedata.normalize("NFKC", shown[:8]).lstrip(" \u200c\u200d")
-    return f"'{shown}" if start.startswith(_FORMULA) and not _is_number(shown) else shown
-
-
-def _is_number(text: str) -> bool:
-    return text.removeprefix("-").replace(".", "", 1).isdigit() and text.isascii()
+    return f"'{shown}" if start.startswith(_FORMULA) else shown
 
 
 def as_json(rows: Sequence[Row], notes: Sequence[str]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import re
 import sys
 import textwrap
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -115,19 +115,21 @@ def row_of(entry: Entry, out: Out) -> Row:
 
 
 def checks_of(rows: Iterable[Row]) -> list[TestScore]:
-    """One of every test that any result has now, ordered by number: 2.9 before 2.10."""
+    """One of every test that any result has now, ordered by number: 2.9 before 2.10, those without last."""
     found: dict[str, TestScore] = {}
     for row in rows:
         for test in row.now.tests:
             found.setdefault(test.title, test)
-    return sorted(found.values(), key=lambda test: (_parts(test.number), test.title))
 
+    def place(test: TestScore) -> tuple[object, ...]:
+        parts = re.split(r"[.\s]+", test.number)
+        return (
+            not test.number,
+            [(int(part) if part.isdecimal() else 10**8, part) for part in parts],
+            test.title,
+        )
 
-def _parts(number: str) -> Sequence[tuple[int, str]]:
-    """For ordering; a test without a number comes last."""
-    if not number:
-        return [(10**9, "")]
-    return [(int(part), "") if part.isdecimal() else (10**8, part) for part in re.split(r"[.\s]+", number)]
+    return sorted(found.values(), key=place)
 
 
 def maximum_of(rows: Iterable[Row]) -> float:
@@ -170,14 +172,13 @@ def _number_and_name(test: TestScore) -> tuple[str, str]:
     return number, test.name[found.end() if found else 0 :].strip().casefold()
 
 
-def mistakes(rows: Iterable[Row]) -> list[tuple[str, tuple[str, ...]]]:
+def mistakes(rows: Iterable[Row]) -> list[tuple[str, list[str]]]:
     """Every mistake that was recognised, the commonest first, with the ids that show it."""
-    ids: dict[str, list[str]] = {}
+    found: dict[str, list[str]] = {}
     for row in rows:
         for name in dict.fromkeys(row.record.diagnoses):
-            ids.setdefault(name, []).append(row.entry.id)
-    found = [(name, tuple(who)) for name, who in ids.items()]
-    return sorted(found, key=lambda item: (-len(item[1]), item[0]))
+            found.setdefault(name, []).append(row.entry.id)
+    return sorted(found.items(), key=lambda item: (-len(item[1]), item[0]))
 
 
 # --- Same answers. ---

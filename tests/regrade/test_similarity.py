@@ -98,4 +98,4 @@ def test_mistakes_are_counted_once_per_submission_the_commonest_first() -> None:
         row("2", {}, "a"),
         row("3", {}, "a", "b"),
     ]
-    assert mistakes(rows) == [("a", ("2", "3")), ("b", ("1", "3"))]
+    assert mistakes(rows) == [("a", ["2", "3"]), ("b", ["1", "3"])]
