@@ -24,7 +24,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from autograder.errors import UsageError
-from autograder.regrade.metadata import Metadata, read_metadata
+from autograder.regrade.metadata import read_metadata
 from autograder.regrade.types import Entry, Export, Upload
 from autograder.submission.files import ZIP_DAMAGE, kind_of
 from autograder.text import NAME_LIMIT, clean
@@ -177,14 +177,15 @@ def _read(path: Path, archive: zipfile.ZipFile | None, notes: list[str], folders
             notes += [
                 f"{_shown(file)} lies beside the submissions: left out" for file in files if file != METADATA
             ]
+            known: dict[str, Entry | str] = {}
             try:
                 ((_, file),) = uploads[METADATA]
                 with archive.open(file) if archive else Path(file).open("rb") as stream:
-                    metadata = read_metadata(stream)
+                    known = read_metadata(stream, notes)
             except ZIP_DAMAGE as error:
-                metadata = Metadata(notes=[f"{METADATA} cannot be read: {error}"])
-            export = _joined(metadata, {name: uploads[name] for name in uploads if name not in files})
-            return replace(export, notes=(*notes, *export.notes))
+                notes.append(f"{METADATA} cannot be read: {error}")
+            folders = {name: uploads[name] for name in uploads if name not in files}
+            return Export(_sorted(_joined(known, folders, notes)), tuple(notes))
         notes.append(f"{METADATA} belongs to none of these folders: it was left out")
         files.remove(METADATA)
         del uploads[METADATA]
@@ -209,7 +210,7 @@ def _read(path: Path, archive: zipfile.ZipFile | None, notes: list[str], folders
         uploads[student if student not in uploads else f"{student} (files)"] = own
     entries = (
         Entry(id=one, upload=upload, folder=_shown(name))
-        for one, (name, upload) in zip(ids_of_children(list(uploads), loose), uploads.items(), strict=True)
+        for one, (name, upload) in zip(safe_ids(list(uploads), loose), uploads.items(), strict=True)
     )
     return Export(_sorted(entries), tuple(notes))
 
@@ -269,29 +270,27 @@ def _shown(name: str) -> str:
     return clean(name, NAME_LIMIT, joiners=True)
 
 
-def _joined(metadata: Metadata, uploads: Mapping[str, Upload]) -> Export:
-    """Puts the metadata's entries and the folders together; each may lack the other."""
-    notes = list(metadata.notes)
-    names = sorted({*metadata.entries, *metadata.damaged, *uploads})
-    unnamed = uploads.keys() - metadata.entries.keys()
-    if len(unnamed) == len(uploads) > 1 and not metadata.damaged:
+def _joined(
+    known: Mapping[str, Entry | str], uploads: Mapping[str, Upload], notes: list[str]
+) -> Iterator[Entry]:
+    """Puts what the metadata know and the folders together; each may lack the other."""
+    strange = len(uploads) > 1 and known.keys().isdisjoint(uploads)
+    if strange:
         notes.append(f"{METADATA} holds no entry that can be read: no names and no old scores are known")
-        unnamed = set()
-    entries = []
+    names = sorted({*known, *uploads})
     for name, one in zip(names, safe_ids([_KEY.sub(r"\1", name) for name in names]), strict=True):
-        known = metadata.entries.get(name, Entry(id=one, upload=None))
-        shown = _shown(name)
+        entry, shown = known.get(name), _shown(name)
         damage = "" if name in uploads else f"the export has no folder {shown}: there is nothing to grade"
-        if name in metadata.damaged:
+        if isinstance(entry, str):
             damage = damage and f"{damage}, and its entry in the metadata is damaged"
             notes.append(
-                f"{shown} has a damaged entry in the metadata ({metadata.damaged[name]}): it has no name and "
-                "no old score here"
+                f"{shown} has a damaged entry in the metadata ({entry}): it has no name and no old score here"
             )
-        elif name in unnamed:
+        elif entry is None and not strange:
             notes.append(f"{shown} has no entry in the metadata: graded without a name or an old score")
-        entries.append(replace(known, id=one, upload=uploads.get(name), damage=damage, folder=shown))
-    return Export(_sorted(entries), tuple(notes))
+        if not isinstance(entry, Entry):
+            entry = Entry(id=one, upload=None)
+        yield replace(entry, id=one, upload=uploads.get(name), damage=damage, folder=shown)
 
 
 def _sorted(entries: Iterable[Entry]) -> tuple[Entry, ...]:
@@ -302,28 +301,23 @@ def _sorted(entries: Iterable[Entry]) -> tuple[Entry, ...]:
 # --- Ids: each can be a file's name everywhere, and no two are the same. ---
 
 
-def safe_ids(names: Sequence[str]) -> list[str]:
+def safe_ids(names: Sequence[str], files: Sequence[str] = ()) -> list[str]:
     """An id for each of these different names: the name itself, or what can be kept of it and a hash.
 
-    No two ids are the same, not even where capitals do not count in file names.
+    No two ids are the same, not even where capitals do not count in file names. files: those of the names
+    that go without their suffix, if nobody else does.
     """
-    counts = Counter(name.casefold() for name in names if _SAFE.fullmatch(name))
-    ids = {name: name for name in names if _SAFE.fullmatch(name) and counts[name.casefold()] == 1}
+    stems = [PurePosixPath(name).stem if name in files else name for name in names]
+    # A stem is taken if it is another's stem or another's whole name.
+    counts = Counter(one.casefold() for pair in zip(stems, names, strict=True) for one in {*pair})
+    wanted = [stem if counts[stem.casefold()] == 1 else name for stem, name in zip(stems, names, strict=True)]
+    counts = Counter(name.casefold() for name in wanted if _SAFE.fullmatch(name))
+    ids = {name: name for name in wanted if _SAFE.fullmatch(name) and counts[name.casefold()] == 1}
     taken = {name.casefold() for name in ids}
-    for name in sorted(set(names) - ids.keys()):
+    for name in sorted(set(wanted) - ids.keys()):
         kept = re.sub(r"[^A-Za-z0-9._@+-]+", "-", name).lstrip(".-_@+")[:80] or "submission"
         texts = (f"{name}{attempt or ''}".encode("utf-8", "surrogateescape") for attempt in count())
         hashed = (f"{kept}-{hashlib.sha256(text).hexdigest()[:8]}" for text in texts)
         ids[name] = next(one for one in hashed if one.casefold() not in taken)
         taken.add(ids[name].casefold())
-    return [ids[name] for name in names]
-
-
-def ids_of_children(names: Sequence[str], files: Sequence[str]) -> list[str]:
-    """An id for each child of a folder; a file goes by its name without suffix if nobody else does."""
-    stems = [PurePosixPath(name).stem if name in files else name for name in names]
-    # A stem is taken if it is another's stem or another's whole name.
-    counts = Counter(one.casefold() for pair in zip(stems, names, strict=True) for one in {*pair})
-    return safe_ids(
-        [stem if counts[stem.casefold()] == 1 else name for stem, name in zip(stems, names, strict=True)]
-    )
+    return [ids[name] for name in wanted]

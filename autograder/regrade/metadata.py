@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import IO, Any, Final
 
 import yaml
@@ -27,34 +27,23 @@ _ACTING: Final = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\
 Persian are written with them."""
 
 
-@dataclass
-class Metadata:
-    """entries: by key ("submission_123"), without their uploads. damaged: why an entry cannot be read."""
+def read_metadata(stream: IO[bytes], notes: list[str]) -> dict[str, Entry | str]:
+    """What is known by each key ("submission_123"): an entry without its upload, or why it cannot be read.
 
-    entries: dict[str, Entry] = field(default_factory=dict)
-    damaged: dict[str, str] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-
-
-def read_metadata(stream: IO[bytes]) -> Metadata:
-    """Everything in the file; notes say what was odd about it as a whole, for staff.
-
-    Raises only what reading the stream raises.
+    notes gets what was odd about the file as a whole. Raises only what reading the stream raises.
     """
-    found = Metadata()
+    found: dict[str, Entry | str] = {}
     anchors: dict[str, Any] = {}
     for key, text in _chunks(stream):
-        if key in found.entries or key in found.damaged:
-            found.notes.append(f"{key} is in the metadata more than once: the last one counts")
-        found.entries.pop(key, None)
-        found.damaged.pop(key, None)
+        if key in found:
+            notes.append(f"{key} is in the metadata more than once: the last one counts")
         try:
             if len(text) >= _MAX_ENTRY_BYTES:
                 raise ValueError(f"it is larger than {_MAX_ENTRY_BYTES // MIB} MiB")
             data = load_yaml(text, anchors)
-            found.entries[key] = _entry(key, data.get(key) if isinstance(data, dict) else None)
+            found[key] = _entry(key, data.get(key) if isinstance(data, dict) else None)
         except (ValueError, yaml.YAMLError) as error:
-            found.damaged[key] = clean(" ".join(_why(error).split()), 200)
+            found[key] = clean(" ".join(_why(error).split()), 200)
     return found
 
 

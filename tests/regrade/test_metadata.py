@@ -1,15 +1,26 @@
 from __future__ import annotations
 
 import io
+from typing import NamedTuple
 
 import pytest
 
-from autograder.regrade.metadata import Metadata, read_metadata
+from autograder.regrade.metadata import read_metadata
+from autograder.regrade.types import Entry
 from autograder.settings import MIB
 
 
+class Metadata(NamedTuple):
+    entries: dict[str, Entry]
+    damaged: dict[str, str]
+    notes: list[str]
+
+
 def read(text: str | bytes) -> Metadata:
-    return read_metadata(io.BytesIO(text.encode() if isinstance(text, str) else text))
+    notes: list[str] = []
+    found = read_metadata(io.BytesIO(text.encode() if isinstance(text, str) else text), notes)
+    entries = {key: known for key, known in found.items() if isinstance(known, Entry)}
+    return Metadata(entries, {key: why for key, why in found.items() if isinstance(why, str)}, notes)
 
 
 def name_of(found: Metadata, number: int) -> str:
@@ -57,7 +68,7 @@ def test_an_output_that_is_references_inside_references_is_not_written_out() -> 
 
 @pytest.mark.parametrize("text", ["", "hello", "- a\n- b\n", "\x00\xff", "\n" * 1000, "submission_:\n"])
 def test_what_is_no_metadata_holds_no_entries(text: str) -> None:
-    assert read(text) == Metadata()
+    assert read(text) == ({}, {}, [])
 
 
 def test_a_file_from_an_editor_of_windows_is_read_too() -> None:
