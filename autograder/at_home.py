@@ -35,14 +35,12 @@ def main(arguments: Sequence[str], about: str) -> int:
         print(f"check.py: there is no {submission}: name your notebook, or its folder", file=sys.stderr)
         return 2
     with tempfile.TemporaryDirectory() as folder:
+        upload = submission
         if submission.suffix in (".ipynb", ".py"):
-            shutil.copy(submission, folder)
-            log = submission.with_name(LOG_NAME)
             upload = Path(folder)
-            if log.is_file():
-                shutil.copy(log, folder)
-        else:
-            upload = submission
+            for file in (submission, submission.with_name(LOG_NAME)):
+                if file.is_file():
+                    shutil.copy(file, folder)
         results = grade(upload, InThisProcess()).results
     results["output"] = results["output"].rpartition("Graded by ")[0]  # about says whose kit this is
     print(table(results))

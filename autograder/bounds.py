@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Final
 
 from autograder.errors import GraderFault
@@ -24,7 +24,6 @@ _AGAIN: Final = 0.1
 """Share of its time after which a part that swallowed OutOfTime is told again."""
 _SOON: Final = 0.01
 """Seconds after which the clock is looked at again where it rang between two parts."""
-
 
 _UNHEARD_SECONDS: Final = 3.0
 """How long a process may go on after its last resort was raised in it."""
@@ -64,9 +63,7 @@ class within:  # noqa: N801 (used as a statement, like contextlib's own)
         within._open.append(self)
         _set_clock()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self in within._open:
             del within._open[within._open.index(self) :]
             _set_clock()

@@ -86,12 +86,11 @@ def _without_secrets(source: str, found: list[str]) -> str:
 def _cuts(tree: ast.Module, found: list[str]) -> Iterator[tuple[int, int, str]]:
     """The first and last line of each thing to take out, and what stands there instead."""
     for node in tree.body:
-        target: ast.expr | None = node.target if isinstance(node, ast.AnnAssign) else None
-        if isinstance(node, ast.Assign) and len(node.targets) == 1:
-            target = node.targets[0]
-        if isinstance(target, ast.Name) and target.id in SECRETS:
-            found.append(target.id)
-            yield node.lineno, node.end_lineno or 0, f"{target.id} = {SECRETS[target.id]}\n"
+        targets = [node.target] if isinstance(node, ast.AnnAssign) else getattr(node, "targets", [])
+        for target in targets:
+            if isinstance(target, ast.Name) and target.id in SECRETS:
+                found.append(target.id)
+                yield node.lineno, node.end_lineno or 0, f"{target.id} = {SECRETS[target.id]}\n"
         for method in node.body if isinstance(node, ast.ClassDef) else ():
             if not isinstance(method, ast.FunctionDef):
                 continue

@@ -10,7 +10,8 @@ import base64
 import hashlib
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -140,7 +141,7 @@ def submission_page(
     for check in checks:
         if check["told"] or check["before_message"]:
             sections.setdefault(check["section"], []).append(check)
-    marks = _marks([str(test.get("output", "")) for test in tests])
+    marks = _marks(str(test.get("output", "")) for test in tests)
     head = {"people": (), "facts": "", "reasons": (), "report": "", "id": ""} | context
     return render(
         "submission.html",
@@ -155,7 +156,7 @@ def submission_page(
         before=before,
         comparisons=comparisons,
         learned=learned,
-        files=[_file(label, source, marks.get(label, set())) for label, source in files],
+        files=[(label, source.splitlines()[:_MAX_CODE_LINES], marks[label]) for label, source in files],
         **head,
     )
 
@@ -197,19 +198,13 @@ def _told(result: Mapping[str, Any]) -> Any:
     return markup(text) if result.get("output_format") == "html" else text
 
 
-def _marks(outputs: Sequence[str]) -> dict[str, set[int]]:
+def _marks(outputs: Iterable[str]) -> dict[str, set[int]]:
     """The lines that messages name, by the label of their cell or file."""
-    marks: dict[str, set[int]] = {}
+    marks = defaultdict[str, set[int]](set)
     for output in outputs:
         for found in _PLACE.finditer(output[:_MAX_TEXT]):
             words = found["label"].split()
             for start in range(max(0, len(words) - 6), len(words)):
                 label = " ".join(words[start:]).strip("(\"'“”<>")
-                marks.setdefault(label, set()).add(int(found["line"]))
+                marks[label].add(int(found["line"]))
     return marks
-
-
-def _file(label: str, source: str, marked: set[int]) -> dict[str, Any]:
-    lines = source.splitlines()[:_MAX_CODE_LINES]
-    numbered = [(line, number in marked) for number, line in enumerate(lines, start=1)]
-    return {"label": label, "lines": numbered, "marked": any(mark for _, mark in numbered)}
