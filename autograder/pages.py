@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from autograder.errors import UsageError
-from autograder.text import clean
+from autograder.text import clean, points
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -109,11 +109,6 @@ def render(template: str, title: str, script: str = "", **context: Any) -> str:
             **context,
         )
     )
-
-
-def points(value: float | None) -> str:
-    """At most two decimals; a dash for nothing."""
-    return "–" if value is None else f"{round(value, 2) + 0.0:g}"
 
 
 def submission_page(

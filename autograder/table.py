@@ -6,7 +6,7 @@ import shutil
 import textwrap
 from typing import Any
 
-from autograder.text import text_of_html
+from autograder.text import points, text_of_html
 
 MIN_WIDTH, MAX_WIDTH = 60, 110
 
@@ -20,21 +20,17 @@ def table(results: dict[str, Any], width: int | None = None) -> str:
     for test in results.get("tests", ()):
         lines += _test(test, width)
     total = sum(test.get("max_score", 0) for test in results.get("tests", ()))
-    lines += ["", f"Score: {_points(results['score'])} of {_points(total)}"]
+    lines += ["", f"Score: {points(results['score'])} of {points(total)}"]
     return "\n".join(lines)
 
 
 def _test(test: dict[str, Any], width: int) -> list[str]:
-    score = f"{_points(test.get('score', 0))}/{_points(test.get('max_score', 0))}"
+    score = f"{points(test.get('score', 0))}/{points(test.get('max_score', 0))}"
     mark = {"passed": "ok", "failed": "--"}.get(test.get("status", ""), "  ")
     head = f"{mark} {test.get('number', ''):>4} {score:>9}  "
     name = textwrap.wrap(test["name"], width - len(head)) or [""]
     lines = [head + name[0], *(" " * len(head) + more for more in name[1:])]
     return lines + _wrapped(test.get("output", ""), test.get("output_format", "text"), width, " " * 8)
-
-
-def _points(points: float) -> str:
-    return f"{round(points, 2):g}"
 
 
 def _wrapped(text: str, text_format: str, width: int, indent: str) -> list[str]:

@@ -52,6 +52,11 @@ def _shown(char: str, keep: str) -> str:
     return " "
 
 
+def points(value: float | None, none: str = "–") -> str:
+    """Points with at most two decimals; none: what stands for nothing."""
+    return none if value is None else f"{round(value, 2) + 0.0:.10g}"
+
+
 def text_of_html(html: str) -> str:
     """The words of an HTML message: a line per paragraph, item or table row, without markup and pictures.
 

@@ -126,14 +126,14 @@ def _write(
     write_pages(rows, out, report.name, anonymous=options.anonymous)
     grades.write_grades(rows, table, anonymous=options.anonymous)
     write_report(rows, notes, report, anonymous=options.anonymous)
-    if options.csv is None:
-        return [report, table]
-    other = out.root / f"{options.csv}{part}.csv"
+    written = [report, table]
+    if options.csv is not None:
+        written.append(out.root / f"{options.csv}{part}.csv")
     if options.csv == "canvas":
-        grades.write_canvas(rows, other, options.assignment)
-    else:
-        grades.write_gradescope(rows, other)
-    return [report, table, other]
+        grades.write_canvas(rows, written[-1], options.assignment)
+    elif options.csv == "gradescope":
+        grades.write_gradescope(rows, written[-1])
+    return written
 
 
 def _chosen(entries: Sequence[Entry], only: Sequence[str]) -> list[Entry]:
@@ -151,13 +151,11 @@ def _chosen(entries: Sequence[Entry], only: Sequence[str]) -> list[Entry]:
                 for entry in entries
                 if any(folded(word) in folded(one.name) for one in entry.submitters)
             ]
+            if not found:
+                raise UsageError(f"--only names submissions that the export does not have: {word}")
             if len(found) > 1:
-                listed = ", ".join(found[:_MENTIONED])
-                raise UsageError(
-                    f"--only {word} may be any of {len(found)} submissions: give one of {listed}"
-                )
-        if not found:
-            raise UsageError(f"--only names submissions that the export does not have: {word}")
+                which = f"{len(found)} submissions: give one of {', '.join(found[:_MENTIONED])}"
+                raise UsageError(f"--only {word} may be any of {which}")
         chosen.update(found)
     return [entry for entry in entries if entry.id in chosen or not only]
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 from autograder.regrade.output_folder import replace
 from autograder.regrade.scores import checks_of, maximum_of
 from autograder.regrade.types import Row, Submitter, TestScore
-from autograder.text import clean
+from autograder.text import clean, points
 
 _MAX_CHARS: Final = 2000
 _NOBODY: Final = Submitter("", "", "")
@@ -75,7 +75,7 @@ def write_canvas(rows: Sequence[Row], path: Path, assignment: str) -> None:
 def write_gradescope(rows: Sequence[Row], path: Path) -> None:
     """The columns of Gradescope's own “Download Grades”, with a column per check."""
     tests = checks_of(rows)
-    titles = (f"{test.title} ({_cell(test.max_score)} pts)" for test in tests)
+    titles = (f"{test.title} ({points(test.max_score)} pts)" for test in tests)
     total = maximum_of(rows)
     lines = (
         (
@@ -99,7 +99,7 @@ def _write(path: Path, lines: Iterable[Iterable[Any]], encoding: str) -> None:
 def _cell(value: str | float | None) -> str:
     """Points with two decimals, as Gradescope has them; a text that a spreadsheet shows and does not run."""
     if not isinstance(value, str):
-        return "" if value is None else f"{round(value, 2) + 0.0:.10g}"
+        return points(value, "")
     shown = clean(value, _MAX_CHARS, joiners=True)
     start = unicodedata.normalize("NFKC", shown[:8]).lstrip(" \u200c\u200d")
     return f"'{shown}" if start.startswith(_FORMULA) else shown

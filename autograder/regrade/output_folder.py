@@ -13,7 +13,6 @@ written, the next run takes what is whole and grades the rest.
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import hashlib
 import json
@@ -21,7 +20,7 @@ import os
 import platform
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -59,27 +58,22 @@ class Out:
         Raises UsageError if it cannot be written to, or another regrade holds it.
         """
         out = cls(root)
-        try:
-            for folder in (out.results, out.pages, out._state):
-                folder.mkdir(parents=True, exist_ok=True)
-            lock = (root / ".lock").open("w")
-        except OSError as error:
-            raise UsageError(
-                f"Cannot write to {root}: {error.strerror or error}. Choose another -o."
-            ) from error
-        with lock:
+        with ExitStack() as stack:
             try:
+                for folder in (out.results, out.pages, out._state):
+                    folder.mkdir(parents=True, exist_ok=True)
+                lock = stack.enter_context((root / ".lock").open("w"))
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                told = f"Another regrade is writing to {root}. Wait for it, or use another -o."
+                raise UsageError(told) from error
             except OSError as error:
-                raise UsageError(
-                    f"Another regrade is writing to {root}. Wait for it, or use another -o."
-                ) from error
+                told = f"Cannot write to {root}: {error.strerror or error}. Choose another -o."
+                raise UsageError(told) from error
             shutil.rmtree(out.workdir, ignore_errors=True)  # what a killed run left
             out.workdir.mkdir()
-            try:
-                yield out
-            finally:
-                shutil.rmtree(out.workdir, ignore_errors=True)
+            stack.callback(shutil.rmtree, out.workdir, ignore_errors=True)
+            yield out
 
     def record(self, id: str) -> Record | None:  # noqa: A002 - it is an id everywhere else
         """The record of a submission, if it and the result it speaks of are whole."""
@@ -127,6 +121,6 @@ def replace(path: Path, data: bytes, *, durable: bool = False) -> None:
                 os.fsync(stream.fileno())
         beside.replace(path)
     except OSError:
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             beside.unlink()  # half a file, on a disk that may be full
         raise

@@ -24,9 +24,9 @@ import numpy as np
 
 from autograder.assignment import CLASS_NAME
 from autograder.regrade.output_folder import Out
-from autograder.regrade.types import Entry, Record, Row, Score, Status, TestScore
+from autograder.regrade.types import Entry, Row, Score, Status, TestScore
 from autograder.submission.older_python import parse
-from autograder.submission.types import FlatArray, Log, Submission
+from autograder.submission.types import Log, Submission
 from autograder.text import clean, text_of_html
 
 MESSAGE_CHARS: Final = 2000
@@ -98,10 +98,10 @@ def number(value: Any) -> float | None:
 def row_of(entry: Entry, out: Out) -> Row:
     """The row of a submission that has been dealt with."""
     if entry.damage:
-        return Row(entry, Status.SKIPPED, (entry.damage,), Score(), Record())
+        return Row(entry, Status.SKIPPED, (entry.damage,))
     record = out.record(entry.id)
     if record is None:
-        return Row(entry, Status.FAULT, ("its result is not whole: run again",), Score(), Record())
+        return Row(entry, Status.FAULT, ("its result is not whole: run again",))
     status = Status.TIMED_OUT if record.timed_out else Status.GRADED
     results = json.loads(record.results or b"{}")
     return Row(
@@ -214,17 +214,14 @@ def signals(submission: Submission) -> dict[str, str]:
 
 
 def _matrices(log: Log) -> str:
-    digest = hashlib.sha256()
-    records = [record for record in (log.content, log.position) if record is not None]
-    for record in records:
-        for array in (record.Q, record.K, record.V, record.pos):
-            digest.update((b"-" if array is None else _rounded(array)) + b"|")
-    return digest.hexdigest()[:16] if records else ""
-
-
-def _rounded(array: FlatArray) -> bytes:
-    """The numbers to DIGITS significant digits, zeros without a sign, whatever they were typed as."""
-    return ",".join(f"{value:.{DIGITS}g}" for value in np.asarray(array, dtype=np.float64) + 0.0).encode()
+    """To DIGITS significant digits, zeros without a sign, whatever they were typed as."""
+    told = [
+        "" if array is None else ",".join(f"{value:.{DIGITS}g}" for value in np.asarray(array, float) + 0.0)
+        for record in (log.content, log.position)
+        if record is not None
+        for array in (record.Q, record.K, record.V, record.pos)
+    ]
+    return hashlib.sha256("|".join(told).encode()).hexdigest()[:16] if told else ""
 
 
 def _sources(submission: Submission) -> Iterator[str]:

@@ -143,8 +143,8 @@ class Row:
     entry: Entry
     status: Status
     reasons: Sequence[str]
-    now: Score
-    record: Record
+    now: Score = Score()
+    record: Record = Record()
     look_at: tuple[str, ...] = ()
 
     @property
