@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -65,9 +64,13 @@ class NumpyTransformer:
 
     def __post_init__(self) -> None:
         for name in ("Km", "Qm", "Vm", "pos"):
-            value = getattr(self, name)
-            if value is not None:
-                object.__setattr__(self, name, _matrix(name, value))
+            if getattr(self, name) is None:
+                continue
+            matrix = np.array(getattr(self, name), dtype=np.float64)
+            if matrix.ndim != 2 or 0 in matrix.shape:
+                raise ValueError(f"{name} has shape {matrix.shape}: expected a matrix with rows and columns")
+            matrix.setflags(write=False)
+            object.__setattr__(self, name, matrix)
         (k_rows, k_cols), (q_rows, q_cols), (v_rows, _) = self.Km.shape, self.Qm.shape, self.Vm.shape
         if k_rows != q_rows:
             raise ValueError(f"Km has {k_rows} rows, Qm has {q_rows}: both need input_dim + pos_dim rows")
@@ -193,12 +196,3 @@ def _sharp(scores: FloatArray) -> FloatArray:
     slack = TIE_RTOL * np.abs(scores).max(axis=-1, keepdims=True)
     chosen = (scores >= scores.max(axis=-1, keepdims=True) - slack).astype(np.float64)
     return np.asarray(chosen / chosen.sum(axis=-1, keepdims=True))
-
-
-def _matrix(name: str, value: Any) -> FloatArray:
-    """A read-only float64 copy. Raises ValueError if it is not a matrix."""
-    matrix: FloatArray = np.array(value, dtype=np.float64)
-    if matrix.ndim != 2 or 0 in matrix.shape:
-        raise ValueError(f"{name} has shape {matrix.shape}: expected a matrix with rows and columns")
-    matrix.setflags(write=False)
-    return matrix

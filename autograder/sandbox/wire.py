@@ -111,13 +111,7 @@ MAX_LINE_LENGTH: Final = 200
 
 Message = Union[LoadReport, Outcome]
 
-_KINDS: Final[dict[int, type[Message]]] = {
-    LOAD: LoadReport,
-    ANSWER: Answer,
-    RAISED: Raised,
-    REFUSED: Refused,
-    ENDED: Ended,
-}
+_KINDS: Final = {LOAD: LoadReport, ANSWER: Answer, RAISED: Raised, REFUSED: Refused, ENDED: Ended}
 _FIELDS: Final = {cls: get_type_hints(cls) for cls in (LoadReport, StatementReport, Raised, Refused, Ended)}
 """The records: by class, the types of its fields."""
 _CHOICES: Final[dict[type, tuple[object, ...]]] = {
