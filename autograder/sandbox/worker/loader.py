@@ -13,7 +13,6 @@ import ast
 import builtins
 import linecache
 import os
-import shlex
 import signal
 import sys
 import time
@@ -30,7 +29,7 @@ from autograder.sandbox.calls import Cell, LoadReport, Moment, Place, Raised, St
 from autograder.sandbox.wire import Request, source_lines
 from autograder.sandbox.worker.namespace import Kept, Moments, Names, Snapshots, is_of
 from autograder.sandbox.worker.statements import Uses, cut, defines, uses, without_training, writes_log
-from autograder.sandbox.worker.stubs import IMPORTS, Shell
+from autograder.sandbox.worker.stubs import IMPORTS
 from autograder.sandbox.worker.values import missing_name, own_places, raised
 
 _FUTURE_FLAGS: Final = sum(getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
@@ -109,7 +108,6 @@ class Program:
         self.snapshots = Snapshots(request.limits.items)
         self._request = request
         self._progress = progress
-        self._ended = dict(request.ended)
         self._definitions_only = request.definitions_only
         self._alarm = Alarm(request.limits.load_cpu)
         self._count = 0
@@ -130,10 +128,7 @@ class Program:
         self.names["__builtins__"] = builtins
         if len(cells) == 1 and cells[0].label.endswith(".py"):
             self.names["__file__"] = cells[0].label
-        files = [cell for cell in self._request.cells if cell.file]
-        IMPORTS.bring(files, self._run_module, self._module)
-        shell = Shell(self._run_file)
-        builtins.__dict__["get_ipython"] = lambda: shell
+        IMPORTS.bring(self._request.cells, self._run_module, self._module)
         sys.modules["__main__"] = self._module
         try:
             with _staying():
@@ -186,14 +181,6 @@ class Program:
         finally:
             self._current, self._flags = before
 
-    def _run_file(self, line: str) -> None:
-        """`%run helpers.py`: as if it were typed here."""
-        path = next((word for word in shlex.split(line) if not word.startswith("-")), "")
-        cells = IMPORTS.at(path) or IMPORTS.at(f"{path}.py") or IMPORTS.at(f"{path}.ipynb")
-        if not cells:
-            raise FileNotFoundError(2, "No such file", path)
-        self._run_module(cells, self.names)
-
     def _run(self, cell: Cell) -> None:
         lines = [f"{line}\n" for line in source_lines(cell.source)]
         linecache.cache[cell.label] = (len(cell.source), None, lines, cell.label)
@@ -209,7 +196,7 @@ class Program:
         """Run a statement, and remember what it did."""
         used = uses(node)
         self._definitions_only |= not self._alarm.next_statement()
-        if end := self._ended.get(self._count):
+        if end := dict(self._request.ended).get(self._count):
             self._leave_out(place, used, StatementFate.ENDED, Raised(end.reason.name, end.detail))
             return
         if self._definitions_only and not defines(node):

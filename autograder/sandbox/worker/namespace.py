@@ -176,13 +176,15 @@ class Snapshots:
 
     def answer(self, task: Task) -> Outcome:
         """The task's matrices, or why there are none."""
-        state = self._state(task) or {}
+        state = self._state(task)
         wanted = MATRICES if TASK_FACTS[task].has_pos else LAYERS
         missing = [name for name in wanted if name not in state]
         if missing:
             missing = [name for name in missing if name != "pos"] or missing
             return Refused(Refusal.NOT_KNOWN if self.is_cut else Refusal.NO_MATRICES, ", ".join(missing))
-        if task is Task.UNIQUE and self._is_left_from_before(state):
+        # Where the optional part was skipped, they are still what they were, or can only be POSITION's.
+        left = not _fits(task, state) and (_fits(Task.POSITION, state) or _same(state, self._at_cls or {}))
+        if task is Task.UNIQUE and (left or _same(state, self._state(Task.POSITION))):
             return Refused(Refusal.NO_MATRICES, "they are still those of an earlier part")
         odd = {name: value for name in wanted if isinstance(value := state[name], str)}
         unknown = [name for name, value in odd.items() if value == _NOT_KNOWN]
@@ -192,14 +194,8 @@ class Snapshots:
             return Refused(Refusal.NOT_NUMERIC, f"{name} is {value}")
         return Answer({name: state[name] for name in wanted})
 
-    def _is_left_from_before(self, state: State) -> bool:
-        """The optional part was skipped: the matrices are still what they were, or can only be POSITION's."""
-        if not _fits(Task.UNIQUE, state) and (_fits(Task.POSITION, state) or _same(state, self._at_cls)):
-            return True
-        return _same(state, self._state(Task.POSITION))
-
-    def _state(self, task: Task) -> State | None:
-        return self._best[task][1] if task in self._best else None
+    def _state(self, task: Task) -> State:
+        return self._best[task][1] if task in self._best else {}
 
 
 def _fits(task: Task, state: State) -> bool:
@@ -213,10 +209,9 @@ def _fits(task: Task, state: State) -> bool:
     return all(shape[0] == rows for shape in layers) and facts.v_dim in (None, layers[2][1])
 
 
-def _same(state: State, other: State | None) -> bool:
+def _same(state: State, other: State) -> bool:
     return (
-        other is not None
-        and state.keys() == other.keys()
+        state.keys() == other.keys()
         and str not in map(type, (*state.values(), *other.values()))
         and all(np.array_equal(value, other[name]) for name, value in state.items())
     )

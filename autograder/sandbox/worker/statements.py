@@ -21,7 +21,6 @@ MAX_SYNTAX_ERRORS: Final = 4
 _DEFINITIONS: Final = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _BLOCKS: Final = (ast.If, ast.Try, ast.With)
 _CONTINUES: Final = (" ", "\t", "\f", "#", ")", "]", "}", "\n", "\r", "else:", "elif ", "except", "finally:")
-_TEST: Final = "test"
 _SCOPES: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 
 
@@ -41,7 +40,7 @@ class Uses:
     @property
     def tests_model(self) -> bool:
         """The notebook's test, or the lines that record the model for the log."""
-        return _TEST in self.called or not self.keys.keys().isdisjoint(LOG_KEYS[Section.MODEL])
+        return "test" in self.called or not self.keys.keys().isdisjoint(LOG_KEYS[Section.MODEL])
 
     @property
     def marks(self) -> dict[Task, int]:
@@ -103,7 +102,8 @@ def cut(cell: Cell) -> Iterator[tuple[int, ast.stmt | Exception]]:
 
     def parsed(begin: int, end: int) -> list[tuple[int, ast.stmt]]:
         tree = ast.parse("\n" * begin + "".join(lines[begin:end]), cell.label)
-        return [(_first_line(node), node) for node in tree.body]
+        whole = [(node, *getattr(node, "decorator_list", ())) for node in tree.body]
+        return [(min(part.lineno for part in (node, *above)), node) for node, *above in whole]
 
     begin = 0
     for _ in range(MAX_SYNTAX_ERRORS):
@@ -112,7 +112,8 @@ def cut(cell: Cell) -> Iterator[tuple[int, ast.stmt | Exception]]:
             return
         except Exception as error:
             place = getattr(error, "lineno", None) or begin + 1
-            for bad in (*[start for start in starts if begin < start < place][:-5:-1], begin):
+            nearest = [start for start in starts if begin < start < place][-4:]
+            for bad in (*reversed(nearest), begin):
                 with suppress(Exception):  # else the stretch before is broken too: look further up
                     yield from parsed(begin, bad)
                     break
@@ -120,11 +121,6 @@ def cut(cell: Cell) -> Iterator[tuple[int, ast.stmt | Exception]]:
             begin = next((start for start in starts if start > bad), len(lines))
             if begin == len(lines):
                 return
-
-
-def _first_line(node: ast.stmt) -> int:
-    decorators: list[ast.expr] = getattr(node, "decorator_list", [])
-    return min((decorator.lineno for decorator in decorators), default=node.lineno)
 
 
 def _bodies(node: ast.stmt) -> list[list[ast.stmt]]:

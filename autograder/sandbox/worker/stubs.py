@@ -14,6 +14,7 @@ import math
 import opcode
 import os
 import pathlib
+import shlex
 import sys
 import typing
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -139,12 +140,8 @@ class _Progress(StandIn):
         return len(self._items)
 
 
-class Shell(StandIn):
+class _Shell(StandIn):
     """`get_ipython()`: runs what `%run` names; every other magic goes nowhere. False: this is no notebook."""
-
-    def __init__(self, run: Callable[[str], None]) -> None:
-        super().__init__()
-        self.__dict__["_run"] = run
 
     def __bool__(self) -> bool:
         return False
@@ -155,7 +152,7 @@ class Shell(StandIn):
 
     def run_line_magic(self, name: str, line: str = "", *args: Any) -> Any:
         """`%name line`."""
-        return self._run(line) if name == "run" else self
+        return IMPORTS.run_file(line) if name == "run" else self
 
 
 def _axes(nrows: int = 1, ncols: int = 1, *args: Any, squeeze: bool = True, **kwargs: Any) -> Any:
@@ -215,18 +212,20 @@ class Imports(MetaPathFinder, Loader):
         self.absent: list[str] = []
         self.loaded: dict[str, dict[str, Any]] = {}
         self._files: dict[str, list[Cell]] = {}
-        self._run: Callable[[Sequence[Cell], dict[str, Any]], None] = lambda cells, names: None
+        self._program: dict[str, Any] = {}
 
     def bring(
         self,
-        cells: Iterable[Cell],
+        cells: Sequence[Cell],
         run: Callable[[Sequence[Cell], dict[str, Any]], None],
         program: ModuleType,
     ) -> None:
-        """From now on, `import` and `open` find these files. run: runs cells with the names of a module."""
-        self._files, self._run, self.loaded = {}, run, {}
+        """From now on, `import`, `open` and `%run` find the files among the cells. run: runs cells with the
+        names of a module."""
+        self._files, self._run, self._program, self.loaded = {}, run, program.__dict__, {}
         for cell in cells:
-            self._files.setdefault(cell.file, []).append(cell)
+            if cell.file:
+                self._files.setdefault(cell.file, []).append(cell)
         if self._files:
             program.__package__, program.__path__ = _MAIN, []  # `from .helpers import x`
             builtins.open = io.open = self.open
@@ -254,6 +253,14 @@ class Imports(MetaPathFinder, Loader):
     def _ending(self, path: str) -> list[Cell]:
         others = (cells for file, cells in self._files.items() if file.endswith(f"/{path}"))
         return self._files.get(path) or next(others, [])
+
+    def run_file(self, line: str) -> None:
+        """`%run helpers.py`: as if it were typed in the program."""
+        path = next((word for word in shlex.split(line) if not word.startswith("-")), "")
+        cells = self.at(path) or self.at(f"{path}.py") or self.at(f"{path}.ipynb")
+        if not cells:
+            raise FileNotFoundError(2, "No such file", path)
+        self._run(cells, self._program)
 
     def open(self, file: Any, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
         """`open`, for which the files are there; none of them can be written."""
@@ -296,7 +303,6 @@ class Imports(MetaPathFinder, Loader):
 
 IMPORTS: Final = Imports()
 
-
 _OF_TYPING: Final = ("LiteralString", "Never", "Self", "assert_never", "assert_type", "override")
 """Of Python 3.11 and 3.12. Not all that typing_extensions has: torch looks for some, to tell the version."""
 _OF_NUMPY_1: Final[dict[str, Any]] = {
@@ -317,7 +323,7 @@ def install() -> None:
     for name in [name for name in sys.modules if name.partition(".")[0] in ROOTS]:
         del sys.modules[name]
     sys.meta_path.insert(0, IMPORTS)
-    builtins.__dict__.update(get_ipython=NOTHING, display=NOTHING)
+    builtins.__dict__.update(get_ipython=_Shell, display=NOTHING)
     for name in _OF_TYPING:
         if not hasattr(typing, name):
             setattr(typing, name, getattr(typing_extensions, name))
