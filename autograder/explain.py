@@ -173,11 +173,7 @@ def _matched(
 
 
 def _same(one: FloatArray, expected: FloatArray) -> bool:
-    return one.shape == expected.shape and bool(_right(one, expected).all())
-
-
-def _right(one: FloatArray, expected: FloatArray, atol: float = settings.MODEL_ATOL) -> BoolArray:
-    return np.isclose(one, expected, rtol=settings.RTOL, atol=atol)
+    return one.shape == expected.shape and np.allclose(one, expected, settings.RTOL, settings.MODEL_ATOL)
 
 
 def _of_sequence(number: str, judged: Verdict) -> Iterator[dict[str, Any]]:
@@ -211,7 +207,9 @@ def _steps(
     rows: list[dict[str, Any]] = []
     for name in _STEPS:
         expected, got = reference[name], student.get(name)
-        right = got is not None and got.shape == expected.shape and _right(got, expected, atol)
+        right = (
+            got is not None and got.shape == expected.shape and np.isclose(got, expected, settings.RTOL, atol)
+        )
         differs = name in judged and not np.all(right)
         rows.append(
             {

@@ -211,11 +211,10 @@ class Program:
         names, passed = self._current, self._execute(place, left, used)
         if names is not self.names:
             return
-        executed = self._executed
         # A variable that raises when looked at is the student's own loss.
         with suppress(BaseException), self._alarm.guard():
-            self._moments.look(used, self._spaces, passed=passed, executed=executed)
-            self.snapshots.look(used, names, self._unknown, executed=executed)
+            self._moments.look(used, self._spaces, passed=passed, executed=self._executed)
+            self.snapshots.look(used, names, self._unknown, executed=self._executed)
 
     def _execute(self, place: Place, node: ast.stmt, used: Uses) -> bool:
         """Whether the statement ran to its end."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -80,8 +80,7 @@ def raised(error: BaseException, labels: Mapping[str, int], max_text: int) -> Ra
         message = text_of(error, max_text)
         places = own_places(_traceback_of(error), labels)
         if issubclass(type(error), SyntaxError):  # its place is in itself, not in a traceback
-            syntax = cast(SyntaxError, error)
-            label, line, text = syntax.filename, syntax.lineno, syntax.msg
+            label, line, text = (getattr(error, name) for name in ("filename", "lineno", "msg"))
             if type(label) is str and label in labels:
                 message = text if type(text) is str else message
                 if type(line) is int and line > 0:
@@ -112,10 +111,9 @@ def out_of_memory(error: BaseException) -> Ended | None:
     """The outcome, if the error says that memory ran out, in Python, NumPy or torch."""
     if issubclass(type(error), MemoryError):
         return Ended(End.MEMORY, "MemoryError")
-    if issubclass(type(error), RuntimeError):
-        text = text_of(error, 1000)
-        if any(sign in text for sign in _OUT_OF_MEMORY):
-            return Ended(End.MEMORY, "torch could not allocate memory")
+    in_torch = issubclass(type(error), RuntimeError)
+    if in_torch and any(sign in text_of(error, 1000) for sign in _OUT_OF_MEMORY):
+        return Ended(End.MEMORY, "torch could not allocate memory")
     return None
 
 
