@@ -1,13 +1,12 @@
 """A notebook's or a script's bytes to a `Program`: its code, with magics (%, %%), shell commands (!) and help
 (?) taken out. Outputs, metadata and what is not code are left behind.
 
-Line n of a cell stays line n. Cells that are Python already never load IPython. What a student writes as
-get_ipython() stays, as do `%run` and `x = !command`: the worker has a shell for them.
+Line n of a cell stays line n. What a student writes as get_ipython() stays, and so do `%run` and
+`x = !command`: the worker has a shell for them.
 """
 
 from __future__ import annotations
 
-import ast
 import codecs
 import io
 import re
@@ -21,7 +20,7 @@ from typing import Any, Final
 from autograder.sandbox.calls import Cell
 from autograder.settings import MAX_CODE_BYTES
 from autograder.submission.log import is_notebook, read_json
-from autograder.submission.older_python import encodable, parse, readable, shared_tree
+from autograder.submission.older_python import encodable, readable, shared_tree
 from autograder.submission.types import CodeFile, Note, NoteLevel, Origin, Program, refused
 from autograder.text import NAME_LIMIT, clean
 
@@ -243,22 +242,24 @@ _PYTHON_BODIES: Final = frozenset(
 """Cell magics whose cell is Python that runs in the notebook itself; any other cell is dropped."""
 _AUTOMAGIC: Final = frozenset({"pip", "conda", "mamba", "ls", "cd", "pwd", "cat", "mkdir", "matplotlib"})
 """Commands that a notebook takes without their % when they stand alone in a cell."""
-_PASSES: Final = 8
-"""A command such as `!echo don't (` can hide those below it, until it is replaced."""
-_GIVES_UP: Final = (SyntaxError, RecursionError, ValueError, IndexError, SystemError, tokenize.TokenError)
-"""What the tokenizer raises on text that is not Python in any way; SystemError from 3.12 on, as for a NUL."""
-_PLAIN_MAGIC: Final = re.compile(r"\s*[%!][A-Za-z]")
 _CELL_MAGIC: Final = re.compile(r"%%(\w*)[ \t]*([\w.]*)")
 _WRITTEN: Final = re.compile(
     r"\s*%%(?:writefile|file)[ \t]+(?P<append>(?:-a|--append)[ \t]+)?"
     r"[\"']?(?P<path>[^\s\"']{1,200}\.py)[\"']?[ \t]*\n"
 )
 _DEFINED: Final = re.compile(r"^(?:async[ \t]+)?def[ \t]+(\w+)", re.MULTILINE)
-_MAX_HELP: Final = 300
-"""Characters of a line that asks for help; IPython's pattern for them takes the square of their number."""
-_KEPT_CALLS: Final = ("getoutput(", "run_line_magic('run'")
-"""What the worker's shell does for the program; any other command goes nowhere."""
-_GENERATED: Final = re.compile(r"^(?P<before>.*?)get_ipython\(\)\.(?P<call>\w+\(.*\))\s*$")
+_MAGIC: Final = re.compile(
+    r"""(?P<target> [ \t]* (?:[^\s=\n'"\#(!%?][^=\n'"\#(!%?]{0,200}=[ \t]*(?=!|%[A-Za-z]))?)
+        (?:%(?P<magic>\w*) | !(?P<command>) | \?) (?P<rest>(?:[^\n]*\\\n)*[^\n]*)
+    | (?P<indent>[ \t]*) [^\s'"\#?][^\n'"\#?]{0,300}\?{1,2}[ \t]*$""",
+    re.VERBOSE | re.MULTILINE,
+)
+"""What a logical line begins with: `%magic`, `!command` (their value may be assigned), `?name` or `name?`."""
+_LEXEME: Final = re.compile(
+    r"""\#[^\n]* | (?P<long>\'\'\'|\"\"\") (?:\\?.)*? (?:(?P=long)|\Z)
+    | (?P<short>['"]) (?:\\.|(?!(?P=short))[^\\\n])* (?P=short)? | \\. | \w+ | .""",
+    re.VERBOSE | re.DOTALL,
+)
 
 
 def written_file(source: str) -> tuple[str, bool]:
@@ -288,74 +289,36 @@ def without_magics(source: str) -> str | None:
         elif magic and magic[1] not in _PYTHON_BODIES:
             return None
         lines[number] = "" if magic else line
-    if shared_tree("\n".join(lines)) is None and len(source) <= MAX_CODE_BYTES:
-        lines = _translated(lines)
     text = "\n".join(lines)
+    if shared_tree(text) is None:
+        text = _without_line_magics(text)
     methods = dict.fromkeys(_DEFINED.findall(text)) if added_to else ()
     return "\n".join([text, *(f"{added_to}.{name} = {name}" for name in methods)])
 
 
-def _translated(lines: list[str]) -> list[str]:
-    if next((line for line in lines if line.strip()), "").startswith((" ", "\t")):
-        lines = textwrap.dedent("\n".join(lines)).split("\n")  # a notebook takes a cell that is all indented
-    words = " ".join(lines).split()
-    if words and words[0] in _AUTOMAGIC and sum(bool(line.strip()) for line in lines) == 1:
-        return ["pass" if line.strip() else line for line in lines]
-    # IPython's own transformer decides what is a magic: only here does an upload pay for importing it.
-    from IPython.core import inputtransformer2
-
-    ipython: Any = inputtransformer2  # most of its functions carry no types
-    manager = ipython.TransformerManager()
-    ended = [f"{line}\n" for line in lines]
-    for _ in range(_PASSES):
-        changed = False
-        for first, last in _statements(ipython, ended):
-            part = ended[first:last]
-            if any(mark in line for line in part for mark in "%!?"):
-                ended[first:last] = _one_translated(manager, part)
-                changed = changed or ended[first:last] != part
-        if not changed:
-            break
-    return [line.rstrip("\n") for line in ended]
+def _without_line_magics(text: str) -> str:
+    if text.lstrip("\n").startswith((" ", "\t")):
+        text = textwrap.dedent(text)  # a notebook takes a cell that is all indented
+    only = text.strip()
+    if "\n" not in only and only.partition(" ")[0] in _AUTOMAGIC:
+        return text.replace(only, "pass")
+    parts: list[str] = []
+    at = brackets = 0
+    begins = True
+    while found := (begins and _MAGIC.match(text, at)) or _LEXEME.match(text, at):
+        part, at = found.group(), found.end()
+        brackets = max(0, brackets + (part in "([{") - (part in ")]}"))
+        begins = part == "\n" and not brackets
+        parts.append(_plain(found) + "\n" * part.count("\n") if found.re is _MAGIC else part)
+    return "".join(parts)
 
 
-def _statements(ipython: Any, ended: list[str]) -> list[tuple[int, int]]:
-    """Return the physical lines, first and past the last, of each logical line.
-
-    Where the tokenizer cannot tell, those of the magics that stand in lines of their own.
-    """
-    try:
-        tokens_by_line: list[list[tokenize.TokenInfo]] = ipython.make_tokens_by_line(ended)
-    except _GIVES_UP:
-        return [(row, row + 1) for row, line in enumerate(ended) if _PLAIN_MAGIC.match(line)]
-    spans = []
-    for tokens in tokens_by_line:
-        rows = [token.start[0] for token in tokens if token.string.strip()]
-        if rows:
-            spans.append((rows[0] - 1, tokens[-1].end[0]))
-    return spans
-
-
-def _one_translated(manager: Any, part: list[str]) -> list[str]:
-    """Replace the magic of one logical line, if it has one; with blank lines for those that are joined."""
-    if part[-1].rstrip().endswith("?") and len(part[-1]) > _MAX_HELP:
-        return part
-    try:
-        changed, after = manager.do_one_token_transform(part)
-    except _GIVES_UP:
-        return part
-    if not changed or not after:
-        return part
-    place = next((number for number, line in enumerate(after) if line != part[number]), 0)
-    found = _GENERATED.match(after[place])
-    if found and not found["call"].startswith(_KEPT_CALLS):
-        before, call = found.group("before", "call")
-        after[place] = f"{before}{'None' if before.strip() else _timed(call) or 'pass'}\n"
-    return [*after, *["\n"] * (len(part) - len(after))]
-
-
-def _timed(call: str) -> str:
-    """Return the statement behind `%time`, which runs in the notebook itself."""
-    tree = parse(call)
-    texts = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)] if tree else []
-    return str(texts[1]).strip() if len(texts) == 2 and texts[0] == "time" else ""
+def _plain(found: re.Match[str]) -> str:
+    """The Python that stands for a magic: the worker has a shell for `%run` and `x = !command`."""
+    target, magic, command = found["target"] or found["indent"] or "", found["magic"], found["command"]
+    rest = (found["rest"] or "").replace("\\\n", " ").strip()
+    if magic == "run":
+        return f"{target}get_ipython().run_line_magic('run', {rest!r})"
+    if not target.strip():
+        return target + (rest if magic == "time" and rest else "pass")
+    return target + ("None" if command is None else f"get_ipython().getoutput({rest!r})")
