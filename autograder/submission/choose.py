@@ -12,8 +12,9 @@ import contextlib
 import re
 import sys
 import traceback
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -21,7 +22,7 @@ from autograder.assignment import CLASS_NAME, LAYERS
 from autograder.bounds import TOO_MUCH, within
 from autograder.sandbox.calls import Cell
 from autograder.settings import LOG_ALONE, MAX_CODE_BYTES, MAX_CODE_FILES, PART_CPU_SECONDS
-from autograder.submission.files import LOG_WORDS, FoundFile, Kind, UploadBudget, files_of
+from autograder.submission.files import LOG_WORDS, FoundFile, Kind, UploadBudget, files_of, listed
 from autograder.submission.log import read_log
 from autograder.submission.notebook import read_notebook, read_script
 from autograder.submission.older_python import shared_tree
@@ -44,8 +45,12 @@ _TAKEN: Final = sys.stdlib_module_names | {"numpy", "torch", "matplotlib", "scip
 """What a file beside the program cannot be taken for: the program means the real one."""
 _MATRICES: Final = 4
 """Km and Vm of both tasks."""
-_LISTED: Final = 8
-"""Names of unused files that are told."""
+_NEWEST: Final = "it is the newest"
+_Merit = tuple[tuple[object, str], ...]
+"""What speaks for a file: how much there is of something, and what is told where that decides. The first in
+which two differ does."""
+_Reading = tuple[Program | None, list[Note]]
+"""A program, or none, and what is told of it."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,20 @@ class _Code:
     def main(self) -> list[Cell]:
         return [cell for cell in self.program.cells if not cell.file]
 
+    def as_file(self, path: str) -> list[Cell]:
+        """Its cells as those of a file beside another program."""
+        name, is_script = self.program.name, self.program.origin is Origin.SCRIPT
+        labels = [name if is_script else f"{name}, {cell.label}" for cell in self.main]
+        return [
+            replace(cell, label=label, file=path, executed=True)
+            for label, cell in zip(labels, self.main, strict=True)
+        ]
+
+    def far_from(self, folder: PurePosixPath) -> tuple[int, int, PurePosixPath]:
+        """How far it is from a folder: steps up to what they share, then down."""
+        shared = sum(own == other for own, other in zip(self.path.parts, folder.parts, strict=False))
+        return len(folder.parts) - shared, len(self.path.parts), self.path
+
 
 def collect(upload: Path) -> Submission:
     """Read an upload: a folder, a .zip, or a single .ipynb, .py or .json.
@@ -69,23 +88,24 @@ def collect(upload: Path) -> Submission:
     """
     budget = UploadBudget()
     found = _Candidates()
-    for file in files_of(upload, budget):
-        found.add(file)
+    for file, data in files_of(upload, budget):
+        with found.part(file.name, "read"):
+            found.add(file, data)
     if LOG_ALONE:
         names = [code.program.name for code in found.code]
-        found.notices += _not_used(names, why=": your course grades the log alone")
+        found.notices += listed("Not used", names, ": your course grades the log alone")
         found.code.clear()
     log = found.logs[0][0] if found.logs else None
     log_notes: list[Note] = []
-    readings: list[tuple[Program | None, list[Note]]] = [(code.program, []) for code in found.code[:1]]
+    readings: list[_Reading] = [(code.program, []) for code in found.code[:1]]
     with found.part("Your files", "compared"):
         log, log_notes = _choose_log(found.logs, found.code)
         readings = _readings(found.code, log)
     if found.unused:
         text = f"Not used: {found.unused:,} more files, in none of which {CLASS_NAME} stands."
         found.notices.append(Note(NoteLevel.IGNORED, text))
-    not_logs = _not_used(found.not_logs, why=", which is not the log that the assignment's notebook writes")
-    rest = (*found.notices, *not_logs, *budget.all_notices())
+    why = ", which is not the log that the assignment's notebook writes"
+    rest = (*found.notices, *listed("Not used", found.not_logs, why), *budget.notices())
     if not readings:
         note = Note(NoteLevel.WARNING, f"There is no code of yours in the upload. {_WANTED}")
         readings = [(None, [note])]
@@ -107,14 +127,6 @@ class _Candidates:
     not_logs: list[str] = field(default_factory=list)
     unused: int = 0
 
-    def add(self, file: FoundFile) -> None:
-        """Read a file for what its name says it is, and for what its content says where that differs.
-
-        Whatever goes wrong costs that file alone.
-        """
-        with self.part(file.name, "read"):
-            self._read(file)
-
     @contextlib.contextmanager
     def part(self, name: str, done: str) -> Iterator[None]:
         """Bound one part of the work, and let whatever is raised in it cost that part alone."""
@@ -130,32 +142,33 @@ class _Candidates:
             self.notices.append(Note(NoteLevel.WARNING, text))
             self.faults.append(f"{told}: {traceback.format_exc()}")
 
-    def _read(self, file: FoundFile) -> None:
+    def add(self, file: FoundFile, data: bytes) -> None:
+        """Read a file for what its name says it is, and for what its content says where that differs."""
         origin = {Kind.NOTEBOOK: Origin.NOTEBOOK, Kind.SCRIPT: Origin.SCRIPT}.get(file.kind)
-        names_class = any(CLASS_NAME.encode(form) in file.data for form in ("utf-8", "utf-16-le"))
+        names_class = any(CLASS_NAME.encode(form) in data for form in ("utf-8", "utf-16-le"))
         alike = sum(code.program.origin is origin for code in self.code)
         if origin and not names_class and alike >= MAX_CODE_FILES:
             self.unused += 1  # of the files that are not the homework, the first may be its modules
             return
-        code = read_script(file.name, file.data) if file.kind is Kind.SCRIPT else self._json(file)
+        code = read_script(file.name, data) if file.kind is Kind.SCRIPT else self._json(file, data)
         self.notices.extend(code.notices)
         if code.program:
             self.code.append(_Code(code.program, file.path, file.modified))
 
-    def _json(self, file: FoundFile) -> CodeFile:
+    def _json(self, file: FoundFile, data: bytes) -> CodeFile:
         """Read a log, a notebook, or one under the name of the other."""
         named_log = file.kind is Kind.LOG
         meant = named_log and any(word in file.name.lower() for word in LOG_WORDS)
-        has_keys = any(key in file.data for key in _LOG_KEYS)
-        wide = file.data[:4].count(b"\0") > 0 or file.data.startswith((b"\xff\xfe", b"\xfe\xff"))
+        has_keys = any(key in data for key in _LOG_KEYS)
+        wide = data[:4].count(b"\0") > 0 or data.startswith((b"\xff\xfe", b"\xfe\xff"))
         code = CodeFile(None)
-        if not named_log or b'"nbformat"' in file.data:
-            code = read_notebook(file.name, file.data)
+        if not named_log or b'"nbformat"' in data:
+            code = read_notebook(file.name, data)
         elif not (meant or wide or has_keys):
             self.not_logs.append(file.name)
             return code
         if meant or (not code.program and (named_log or has_keys)):
-            log = read_log(file.name, file.data)
+            log = read_log(file.name, data)
             if named_log or log.content or log.position or log.model:
                 self.logs.append((log, file.modified))
                 return code if code.program else CodeFile(None)
@@ -165,32 +178,27 @@ class _Candidates:
 # --- The log ---
 
 
-_LOG_REASONS: Final = (
-    "it fits the assignment best",
-    "it records the code beside it",
-    *("it is the newest",) * 3,
-    "",
-)
-
-
 def _choose_log(found: list[tuple[Log, float]], code: list[_Code]) -> tuple[Log | None, list[Note]]:
     """Return the log that fits the schema best; of several, that which records the code, then the newest."""
     if not found:
         return None, [Note(NoteLevel.WARNING, f"There is no submission_log.json. {_WANTED}")]
     best_fit = max(_fit(log) for log, _ in found)
 
-    def rank(entry: tuple[Log, float]) -> tuple[object, ...]:
-        log, modified = entry
+    def merit(log: Log, modified: float) -> _Merit:
         compared = len(found) > 1 and _fit(log) == best_fit
         written = log.time if log.time is not None and abs(log.time) < float("inf") else 0.0
-        return _fit(log), compared and _records(log, code), written, _copy(log.name), modified, log.name
+        return (
+            (_fit(log), "it fits the assignment best"),
+            (compared and _records(log, code), "it records the code beside it"),
+            ((written, _copy(log.name), modified), _NEWEST),
+            (log.name, ""),
+        )
 
-    ranks = {rank(entry): entry[0] for entry in found}
-    first, *rest = sorted(ranks, reverse=True)
-    log = ranks[first]
-    reason = _first_difference(_LOG_REASONS, first, rest[0]) if rest else ""
-    note = Note(NoteLevel.FOUND, f"Log: {log.name}{_because(reason)}.")
-    return log, [note, *_not_used([other.name for other, _ in found], log.name)]
+    ranked = {merit(*entry): entry[0] for entry in found}
+    merits = sorted(ranked, reverse=True)
+    log = ranked[merits[0]]
+    names = [other.name for other, _ in found if other.name != log.name]
+    return log, [Note(NoteLevel.FOUND, f"Log: {log.name}{_why(merits)}."), *listed("Not used", names)]
 
 
 def _fit(log: Log) -> tuple[int, int, bool]:
@@ -210,79 +218,51 @@ def _copy(name: str) -> int:
     return int(found[-1]) if found else 0
 
 
+def _why(merits: Sequence[_Merit]) -> str:
+    """Why the first stands above the second."""
+    pairs = zip(*merits[:2], strict=True) if merits[1:] else ()
+    reason = next((mine[1] for mine, its in pairs if mine != its), "")
+    return f", chosen because {reason}" if reason else ""
+
+
 # --- The code ---
 
 
-@dataclass(frozen=True)
-class _Ranked:
-    """A reading, and why it may be the best: what it has more of, in this order."""
-
-    program: Program
-    merit: tuple[object, ...]
-
-    @property
-    def has_class(self) -> bool:
-        return bool(self.merit[0])
-
-    @property
-    def sources(self) -> list[str]:
-        return [cell.source for cell in self.program.cells]
-
-
-_REASONS: Final = (
-    f"it defines {CLASS_NAME}",
-    f"its {CLASS_NAME} is the one that your log records",
-    f"its {CLASS_NAME} is the most complete",
-    "more of your matrices are filled in there",
-    "a notebook holds your matrices too",
-    "it was executed",
-    *("it is the newest",) * 2,
-    "",
-)
-"""What each part of the merit says."""
-_PASSES_MORE: Final = "of what you uploaded it passes the most checks"
-
-
-def _readings(code: list[_Code], log: Log | None) -> list[tuple[Program | None, list[Note]]]:
+def _readings(code: list[_Code], log: Log | None) -> list[_Reading]:
     """Return the readings, the best first, each with what is told of it."""
     names = [each.program.name for each in code]
-    ranked = sorted((_ranked(each, code, log) for each in code), key=lambda each: each.merit, reverse=True)
-    readings: list[tuple[Program | None, list[Note]]] = []
-    for place, each in enumerate(ranked):
-        filled = each.has_class and each.merit[2] and each.sources != ranked[0].sources
-        if place == 0:
-            reason = _first_difference(_REASONS, each.merit, ranked[1].merit) if ranked[1:] else ""
-            readings.append((each.program, _code_notes(each, reason, names)))
-        elif filled:
-            readings.append((each.program, _code_notes(each, _PASSES_MORE, names)))
+    whole = [(each, _whole(each, code)) for each in code]
+    ranked = sorted([(_merit(*each, log), each[1]) for each in whole], key=itemgetter(0), reverse=True)
+    has_class = bool(ranked) and bool(ranked[0][0][0][0])
+    readings: list[_Reading] = []
+    sources: list[list[str]] = []
+    for (defined, _, layers, *_), program in ranked:
+        sources.append([cell.source for cell in program.cells])
+        if not readings:
+            why = _why([merit for merit, _ in ranked])
+            warning = [] if has_class else [_no_class(program.name)]
+            readings.append((program, _code_notes(program, why, names, warning)))
+        elif defined[0] and layers[0] and sources[-1] != sources[0]:
+            readings.append((program, _code_notes(program, _PASSES_MORE, names)))
     if log is None or log.model is None:
         return readings
-    rebuilt = rebuild(log, [cell for each in ranked for cell in each.program.cells])
-    program, notes = rebuilt.program, list(rebuilt.notices)
-    if program is None:
-        return readings or [(None, notes)]
-    if not ranked:
-        return [(program, notes)]
-    used = [cell.label for cell in program.cells]
-    best = ranked[0].program
-    if ranked[0].has_class:
-        text = f"Code: the class that {log.name} records, chosen because {_PASSES_MORE}."
-        told = [Note(NoteLevel.FOUND, text), *_not_used(names, *used)]
-        return [readings[0], (program, told), *readings[1:]]
+    rebuilt = rebuild(log, [cell for _, program in ranked for cell in program.cells])
+    recorded, notes = rebuilt.program, list(rebuilt.notices)
+    if recorded is None or not ranked:
+        return readings or [(recorded, notes)]
+    used = [cell.label for cell in recorded.cells]
+    if has_class:
+        note = Note(NoteLevel.FOUND, f"Code: the class that {log.name} records{_PASSES_MORE}.")
+        return [readings[0], (recorded, [note, *_not_used(names, used)]), *readings[1:]]
     # The file without the class may still hold the matrices, and what the class needs.
-    cells = [*program.cells, *(cell for cell in best.cells if cell.label not in used)]
-    notes = [_no_class(best.name), *notes, *_not_used(names, best.name, *used)]
-    return [(replace(program, cells=tuple(cells)), notes), (program, notes)]
+    best = ranked[0][1]
+    cells = (*recorded.cells, *(cell for cell in best.cells if cell.label not in used))
+    notes = [_no_class(best.name), *notes, *_not_used(names, [best.name, *used])]
+    return [(replace(recorded, cells=cells), notes), (recorded, notes)]
 
 
-def _ranked(code: _Code, others: list[_Code], log: Log | None) -> _Ranked:
-    program = _with_files(code, others)
-    if not _binds_class(code):
-        for other in others:
-            if other is not code and other.program.origin is Origin.SCRIPT and _binds_class(other):
-                rest = [cell for cell in program.cells if cell.label != other.program.name]
-                program = replace(program, cells=(*other.program.cells, *rest))
-                break
+def _merit(code: _Code, program: Program, log: Log | None) -> _Merit:
+    """What speaks for a file of code; program: with the files that it needs."""
     model = log.model if log is not None else None
     methods = class_source(program)
     layers = {
@@ -292,18 +272,34 @@ def _ranked(code: _Code, others: list[_Code], log: Log | None) -> _Ranked:
         if isinstance(node, ast.Attribute) and node.attr in LAYERS
     }
     unread = any(_CLASS.search(cell.source) for cell in program.cells if shared_tree(cell.source) is None)
-    merit = (
-        methods is not None or unread,
-        model is not None and same_code(program, model) is True,
-        len(layers),
-        min(sum(len(_FILLED.findall(cell.source)) for cell in code.main), _MATRICES),
-        program.origin is Origin.NOTEBOOK,
-        program.executed,
-        code.modified,
-        _copy(program.name),
-        program.name,
+    filled = sum(len(_FILLED.findall(cell.source)) for cell in code.main)
+    return (
+        (methods is not None or unread, f"it defines {CLASS_NAME}"),
+        (
+            model is not None and same_code(program, model) is True,
+            f"its {CLASS_NAME} is the one that your log records",
+        ),
+        (len(layers), f"its {CLASS_NAME} is the most complete"),
+        (min(filled, _MATRICES), "more of your matrices are filled in there"),
+        (program.origin is Origin.NOTEBOOK, "a notebook holds your matrices too"),
+        (program.executed, "it was executed"),
+        ((code.modified, _copy(program.name)), _NEWEST),
+        (program.name, ""),
     )
-    return _Ranked(program, merit)
+
+
+def _whole(code: _Code, others: list[_Code]) -> Program:
+    """The program with the files that it needs in front; where it neither defines nor imports the class, a
+    script that does is run before it."""
+    program = _with_files(code, others)
+    if _binds_class(code):
+        return program
+    scripts = (other for other in others if other is not code and other.program.origin is Origin.SCRIPT)
+    script = next((other.program for other in scripts if _binds_class(other)), None)
+    if script is None:
+        return program
+    rest = (cell for cell in program.cells if cell.label != script.name)
+    return replace(program, cells=(*script.cells, *rest))
 
 
 def _binds_class(code: _Code) -> bool:
@@ -316,13 +312,11 @@ def _with_files(code: _Code, others: Sequence[_Code]) -> Program:
     of its own, and what these name in turn. Nearest first: the worker takes the first that fits."""
     folder = code.path.parent
     written = {cell.file for cell in code.program.cells if cell.file}
-    waiting = sorted(
-        (other for other in others if other is not code), key=lambda other: _distance(other.path, folder)
-    )
+    waiting = sorted((each for each in others if each is not code), key=lambda each: each.far_from(folder))
     near = {other.path.stem for other in waiting if other.path.is_relative_to(folder)}
     words = {word for cell in code.program.cells for word in _WORD.findall(cell.source)}
     taken: list[Cell] = []
-    size = 0
+    left = MAX_CODE_BYTES
     found = True
     while found:
         found = False
@@ -330,48 +324,28 @@ def _with_files(code: _Code, others: Sequence[_Code]) -> Program:
             stem = other.path.parent.name if other.path.stem == "__init__" else other.path.stem
             inside = other.path.is_relative_to(folder)
             path = str(other.path.relative_to(folder) if inside else other.path)
-            size_now = sum(len(cell.source) for cell in other.main)
-            if stem not in words or path in written or path.removesuffix(".py") in _TAKEN:
-                continue
-            if (stem in near and not inside) or size + size_now > MAX_CODE_BYTES:
-                continue
-            waiting.remove(other)
-            found, size = True, size + size_now
-            words |= {word for cell in other.main for word in _WORD.findall(cell.source)}
-            taken += [_beside(cell, other.program, path) for cell in other.main]
+            size = sum(len(cell.source) for cell in other.main)
+            is_other = path in written or path.removesuffix(".py") in _TAKEN or (stem in near and not inside)
+            if stem in words and not is_other and size <= left:
+                waiting.remove(other)
+                found, left = True, left - size
+                words |= {word for cell in other.main for word in _WORD.findall(cell.source)}
+                taken += other.as_file(path)
     return replace(code.program, cells=(*taken, *code.program.cells))
-
-
-def _beside(cell: Cell, program: Program, path: str) -> Cell:
-    label = program.name if program.origin is Origin.SCRIPT else f"{program.name}, {cell.label}"
-    return replace(cell, label=label, file=path, executed=True)
-
-
-def _distance(path: PurePosixPath, folder: PurePosixPath) -> tuple[int, int, PurePosixPath]:
-    """How far a file is from a folder: steps up to what they share, then down."""
-    shared = sum(1 for own, other in zip(path.parts, folder.parts, strict=False) if own == other)
-    return len(folder.parts) - shared, len(path.parts), path
 
 
 # --- What is told ---
 
 
-def _first_difference(reasons: Sequence[str], best: Sequence[object], next_best: Sequence[object]) -> str:
-    """Why one stands above the other: what it has more of first."""
-    return next((why for why, mine, its in zip(reasons, best, next_best, strict=True) if mine != its), "")
+_PASSES_MORE: Final = ", chosen because of what you uploaded it passes the most checks"
 
 
-def _code_notes(ranked: _Ranked, reason: str, names: list[str]) -> list[Note]:
-    program = ranked.program
+def _code_notes(program: Program, why: str, names: list[str], warning: Sequence[Note] = ()) -> list[Note]:
     cells = sum(not cell.file for cell in program.cells)
-    text = f"Code: {program.name} ({cells} cell{'' if cells == 1 else 's'}){_because(reason)}."
-    notes = [Note(NoteLevel.FOUND, text)]
-    if not ranked.has_class:
-        notes.append(_no_class(program.name))
-    used = [
-        name for name in names if any(f"{cell.label}, ".startswith(f"{name}, ") for cell in program.cells)
-    ]
-    return notes + _not_used(names, program.name, *used)
+    text = f"Code: {program.name} ({cells} cell{'' if cells == 1 else 's'}){why}."
+    labels = [f"{cell.label}, " for cell in program.cells]
+    used = [name for name in names if any(label.startswith(f"{name}, ") for label in labels)]
+    return [Note(NoteLevel.FOUND, text), *warning, *_not_used(names, [program.name, *used])]
 
 
 def _no_class(name: str) -> Note:
@@ -379,11 +353,5 @@ def _no_class(name: str) -> Note:
     return Note(NoteLevel.WARNING, text)
 
 
-def _not_used(names: Iterable[str], *used: str, why: str = "") -> list[Note]:
-    rest = [name for name in names if name not in used]
-    more = f" and {len(rest) - _LISTED:,} more" if len(rest) > _LISTED else ""
-    return [Note(NoteLevel.IGNORED, f"Not used: {', '.join(rest[:_LISTED])}{more}{why}.")] if rest else []
-
-
-def _because(reason: str) -> str:
-    return f", chosen because {reason}" if reason else ""
+def _not_used(names: list[str], used: list[str]) -> list[Note]:
+    return listed("Not used", [name for name in names if name not in used])

@@ -80,72 +80,76 @@ ZIP_DAMAGE: Final = (
 """What zipfile raises on archives that are damaged or made to deceive."""
 
 
+class _Unread(Exception):
+    """Why a file is not read, in a clause that follows its name."""
+
+
 @dataclass(frozen=True)
 class FoundFile:
-    """A file of the upload. name: its path in the upload, safe to show; path: the same, whole.
+    """A file of the upload that is worth reading. read: gives its bytes; raises _Unread.
 
     modified: seconds, as an archive records it; 0 in a folder, where it only says when it was unpacked, and
     would let the same upload be graded in two ways.
     """
 
-    name: str
     path: PurePosixPath
     kind: Kind
-    data: bytes
-    modified: float
+    read: Callable[[], bytes]
+    modified: float = 0.0
 
-
-@dataclass(frozen=True)
-class _Entry:
-    """A file that is worth reading, and how; read gives None and warns if it cannot be."""
-
-    path: PurePosixPath
-    kind: Kind
-    modified: float
-    read: Callable[[], bytes | None]
+    @property
+    def name(self) -> str:
+        """Its path in the upload, safe to show."""
+        return shown(self.path)
 
 
 @dataclass
 class UploadBudget:
     """What has been read and what is told of it, over folders and archives together."""
 
-    notices: list[Note] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
     listed: int = 0
     files: int = 0
-    bytes: int = 0
+    size: int = 0
     untold: int = 0
 
     def warn(self, text: str) -> None:
         """Tell of something that could not be used."""
-        if len(self.notices) < _WARNINGS:
-            self.notices.append(Note(NoteLevel.WARNING, text))
+        if len(self.warnings) < _WARNINGS:
+            self.warnings.append(text)
         else:
             self.untold += 1
 
-    def admit(self, name: str, kind: Kind, size: int) -> bool:
-        """Count a file about to be read; False, and a notice, if it is beyond a limit."""
+    def admit(self, kind: Kind, size: int) -> None:
+        """Count a file about to be read; raises _Unread if it is beyond a limit."""
         limit = _LIMITS.get(kind, MAX_FILE_BYTES)
         if size > limit:
-            self.warn(f"{name} is larger than {limit // MIB} MiB and was not read. {_MORE_ADVICE}")
-            return False
-        if self.files >= MAX_UPLOAD_FILES or self.bytes + size > MAX_UPLOAD_BYTES:
-            self.warn(f"The upload holds more than can be read; {name} was not. {_MORE_ADVICE}")
-            return False
+            raise _Unread(f"is larger than {limit // MIB} MiB and was not read. {_MORE_ADVICE}")
+        if self.files >= MAX_UPLOAD_FILES or self.size + size > MAX_UPLOAD_BYTES:
+            raise _Unread(f"was not read: the upload holds more than can be. {_MORE_ADVICE}")
         self.files += 1
-        self.bytes += size
-        return True
+        self.size += size
 
-    def all_notices(self) -> list[Note]:
+    def bytes_of(self, file: FoundFile) -> bytes | None:
+        """Read a file; None, and a warning, if it cannot be."""
+        try:
+            return file.read()
+        except _Unread as reason:
+            self.warn(f"{file.name} {reason}")
+            return None
+
+    def notices(self) -> list[Note]:
         """Return the warnings and, in one notice, the files that were ignored."""
-        notices = list(self.notices)
-        if self.untold:
-            notices.append(Note(NoteLevel.WARNING, f"{self.untold:,} more files could not be read."))
-        if self.ignored:
-            rest = len(self.ignored) - _LISTED
-            listed = ", ".join(self.ignored[:_LISTED]) + (f" and {rest:,} more" if rest > 0 else "")
-            notices.append(Note(NoteLevel.IGNORED, f"Ignored: {listed}."))
-        return notices
+        untold = [f"{self.untold:,} more files could not be read."] if self.untold else []
+        notices = [Note(NoteLevel.WARNING, text) for text in (*self.warnings, *untold)]
+        return notices + listed("Ignored", self.ignored)
+
+
+def listed(what: str, names: list[str], why: str = "") -> list[Note]:
+    """Return a notice on files of which nothing is used, of many the first; none if there are none."""
+    more = f" and {len(names) - _LISTED:,} more" if len(names) > _LISTED else ""
+    return [Note(NoteLevel.IGNORED, f"{what}: {', '.join(names[:_LISTED])}{more}{why}.")] if names else []
 
 
 def shown(path: PurePosixPath | str) -> str:
@@ -167,7 +171,7 @@ def is_hidden(path: PurePosixPath) -> bool:
     return any(part.startswith(".") or part in _SKIPPED_FOLDERS for part in path.parts)
 
 
-def files_of(upload: Path, budget: UploadBudget) -> Iterator[FoundFile]:
+def files_of(upload: Path, budget: UploadBudget) -> Iterator[tuple[FoundFile, bytes]]:
     """Yield the files that are worth reading of a folder, an archive or a single file.
 
     Raises UploadError if the upload is one file and cannot be opened; of a folder, what cannot be read is
@@ -182,39 +186,39 @@ def files_of(upload: Path, budget: UploadBudget) -> Iterator[FoundFile]:
         raise UploadError(f"There is no file or folder {shown(str(upload))}.")
     kind = kind_of(upload.name)
     if is_folder:
-        entries = list(_in_folder(upload, budget))
+        files = list(_in_folder(upload, budget))
     elif kind is None:
         name = shown(upload.name)
         raise UploadError(f"{name} is not a .json, .ipynb, .py or .zip. Upload one of these, or a folder.")
     else:
-        entries = list(_file(PurePosixPath(upload.name), kind, upload, budget))
-        if not entries and budget.notices:
-            raise UploadError(budget.notices[0].text)
-    for entry in sorted(entries, key=_likeliness(entries)):
-        data = entry.read()
+        files = list(_file(PurePosixPath(upload.name), kind, upload, budget))
+    came = False
+    for file in sorted(files, key=_likeliness(files)):
+        data = budget.bytes_of(file)
         if data is not None:
-            yield FoundFile(shown(entry.path), entry.path, entry.kind, data, entry.modified)
-        elif not is_folder and len(entries) == 1:
-            raise UploadError(budget.notices[-1].text)
+            came = True
+            yield file, data
+    if not (is_folder or came or files[1:]) and budget.warnings:
+        raise UploadError(budget.warnings[0])
 
 
-def _likeliness(entries: list[_Entry]) -> Callable[[_Entry], tuple[int, int, PurePosixPath]]:
+def _likeliness(files: list[FoundFile]) -> Callable[[FoundFile], tuple[int, int, PurePosixPath]]:
     """The order in which files are read: logs, notebooks, then scripts nearest to these."""
 
-    def place(entry: _Entry) -> int:
-        name = entry.path.name.lower()
-        if entry.kind is Kind.LOG or _LOG_STEM in name:
+    def place(file: FoundFile) -> int:
+        name = file.path.name.lower()
+        if file.kind is Kind.LOG or _LOG_STEM in name:
             return 0 if _LOG_STEM in name else 2 if any(word in name for word in LOG_WORDS) else 4
-        return 1 if entry.kind is Kind.NOTEBOOK else 3
+        return 1 if file.kind is Kind.NOTEBOOK else 3
 
-    homes = {entry.path.parent for entry in entries if place(entry) < 2}
+    homes = {file.path.parent for file in files if place(file) < 2}
 
-    def rank(entry: _Entry) -> tuple[int, int, PurePosixPath]:
-        steps = len(entry.path.parts)
-        if place(entry) == 3:
-            folders = entry.path.parents
+    def rank(file: FoundFile) -> tuple[int, int, PurePosixPath]:
+        steps = len(file.path.parts)
+        if place(file) == 3:
+            folders = file.path.parents
             steps = next((steps for steps, folder in enumerate(folders) if folder in homes), steps)
-        return place(entry), steps, entry.path
+        return place(file), steps, file.path
 
     return rank
 
@@ -233,7 +237,7 @@ def _sort_out(path: PurePosixPath, budget: UploadBudget) -> Kind | None:
 # --- Folders ---
 
 
-def _in_folder(upload: Path, budget: UploadBudget) -> Iterator[_Entry]:
+def _in_folder(upload: Path, budget: UploadBudget) -> Iterator[FoundFile]:
     waiting: deque[tuple[Path, PurePosixPath]] = deque([(upload, PurePosixPath())])
     while waiting:
         folder, inner = waiting.popleft()
@@ -262,54 +266,53 @@ def _in_folder(upload: Path, budget: UploadBudget) -> Iterator[_Entry]:
                 yield from _file(path, kind, folder / entry.name, budget)
 
 
-def _file(path: PurePosixPath, kind: Kind, file: Path, budget: UploadBudget) -> Iterator[_Entry]:
-    yield from _opened(_Entry(path, kind, 0.0, lambda: _read(shown(path), kind, file, budget)), budget)
+def _file(path: PurePosixPath, kind: Kind, file: Path, budget: UploadBudget) -> Iterator[FoundFile]:
+    yield from _opened(FoundFile(path, kind, partial(_read, file, partial(budget.admit, kind))), budget)
 
 
-def _opened(entry: _Entry, budget: UploadBudget, level: int = 0) -> Iterator[_Entry]:
-    """The entry; in place of an archive, what it holds. level: how many archives are around it."""
-    if entry.kind is not Kind.ARCHIVE:
-        yield entry
-    elif level == _DEEPEST:
-        budget.warn(f"{shown(entry.path)} was not opened: it is a .zip in a .zip in a .zip. {_AGAIN}")
-    elif (data := entry.read()) is not None:
-        for inner in _in_archive(entry.path, data, budget):
-            yield from _opened(inner, budget, level + 1)
-
-
-def _read(name: str, kind: Kind, file: Path, budget: UploadBudget) -> bytes | None:
+def _read(file: Path, admit: Callable[[int], None]) -> bytes:
     """Read one file of a folder, through one descriptor from the first look at it to its last byte."""
     try:
         descriptor = os.open(file, _OPEN_FLAGS)
     except OSError as error:
-        reason = _LINK if file.is_symlink() else f"cannot be opened ({error.strerror}). Upload it again."
-        budget.warn(f"{name} {reason}")
-        return None
+        why = f"cannot be opened ({error.strerror}). Upload it again."
+        raise _Unread(_LINK if file.is_symlink() else why) from None
     with os.fdopen(descriptor, "rb") as stream:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            budget.warn(f"{name} is not a regular file and was not read. Upload the file itself.")
-            return None
-        return stream.read(status.st_size) if budget.admit(name, kind, status.st_size) else None
+            raise _Unread("is not a regular file and was not read. Upload the file itself.")
+        admit(status.st_size)
+        return stream.read(status.st_size)
 
 
 # --- Archives ---
 
 
-def _in_archive(archive: PurePosixPath, data: bytes, budget: UploadBudget) -> list[_Entry]:
-    if data.count(_ENTRY_SIGNATURE) > MAX_ARCHIVE_ENTRIES:
-        budget.warn(f"{shown(archive)} was not opened: it has more than {MAX_ARCHIVE_ENTRIES:,} entries.")
-        return []
-    try:
-        return _members(archive, zipfile.ZipFile(io.BytesIO(data)), budget)
-    except ZIP_DAMAGE:
-        budget.warn(f"{shown(archive)} cannot be opened: it is damaged or not a .zip archive. {_AGAIN}")
-        return []
+def _opened(file: FoundFile, budget: UploadBudget, level: int = 0) -> Iterator[FoundFile]:
+    """The file; in place of an archive, what it holds. level: how many archives are around it."""
+    if file.kind is not Kind.ARCHIVE:
+        yield file
+    elif level == _DEEPEST:
+        budget.warn(f"{file.name} was not opened: it is a .zip in a .zip in a .zip. {_AGAIN}")
+    elif (data := budget.bytes_of(file)) is None:
+        return
+    elif data.count(_ENTRY_SIGNATURE) > MAX_ARCHIVE_ENTRIES:
+        budget.warn(f"{file.name} was not opened: it has more than {MAX_ARCHIVE_ENTRIES:,} entries.")
+    else:
+        members: dict[PurePosixPath, FoundFile] = {}
+        try:
+            members = _members(file.path, zipfile.ZipFile(io.BytesIO(data)), budget)
+        except ZIP_DAMAGE:
+            budget.warn(f"{file.name} cannot be opened: it is damaged or not a .zip archive. {_AGAIN}")
+        for member in members.values():
+            yield from _opened(member, budget, level + 1)
 
 
-def _members(archive: PurePosixPath, opened: zipfile.ZipFile, budget: UploadBudget) -> list[_Entry]:
+def _members(
+    archive: PurePosixPath, opened: zipfile.ZipFile, budget: UploadBudget
+) -> dict[PurePosixPath, FoundFile]:
     """Return the members worth reading, one for each name."""
-    chosen: dict[PurePosixPath, _Entry] = {}
+    chosen: dict[PurePosixPath, FoundFile] = {}
     for info in opened.infolist():
         inner = info.filename.replace("\\", "/")
         if inner.endswith("/"):  # is_dir() fails on an empty name before Python 3.12
@@ -317,41 +320,33 @@ def _members(archive: PurePosixPath, opened: zipfile.ZipFile, budget: UploadBudg
         # An absolute path, a drive or ".." means a place within the archive here, as every path does.
         parts = [part for part in inner.split("/") if part not in ("", ".", "..") and part[1:] != ":"]
         path = archive.joinpath(*parts)
-        mode = info.external_attr >> 16
-        if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
-            what = "a symbolic link" if stat.S_ISLNK(mode) else "not a regular file"
-            budget.warn(f"{shown(path)} was not read: it is {what}. Upload the file itself.")
-        elif kind := _sort_out(path, budget):
+        if kind := _sort_out(path, budget):
             if path in chosen:
                 budget.warn(f"{shown(path)} is in the archive more than once; the last one was read.")
             modified = 0.0
             with contextlib.suppress(ValueError):  # some tools leave the date empty, which is month 0
                 modified = float(calendar.timegm((*info.date_time, 0, 0, 0)))
-            read = partial(_read_member, shown(path), kind, opened, info, budget)
-            chosen[path] = _Entry(path, kind, modified, read)
-    return list(chosen.values())
+            read = partial(_read_member, opened, info, partial(budget.admit, kind))
+            chosen[path] = FoundFile(path, kind, read, modified)
+    return chosen
 
 
-def _read_member(
-    name: str, kind: Kind, opened: zipfile.ZipFile, info: zipfile.ZipInfo, budget: UploadBudget
-) -> bytes | None:
-    reason, data = "", b""
+def _read_member(opened: zipfile.ZipFile, info: zipfile.ZipInfo, admit: Callable[[int], None]) -> bytes:
+    mode = info.external_attr >> 16
+    if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
+        what = "a symbolic link" if stat.S_ISLNK(mode) else "not a regular file"
+        raise _Unread(f"was not read: it is {what}. Upload the file itself.")
     if info.flag_bits & 0x1:
-        reason = "it is encrypted. Upload it without a password."
-    elif info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise _Unread("was not read: it is encrypted. Upload it without a password.")
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         # What systems' own tools write. The others expand too far in one step to be bounded.
-        reason = f"its compression is not supported. {_AGAIN}"
-    elif not budget.admit(name, kind, info.file_size):
-        return None
-    else:
-        try:
-            with opened.open(info) as stream:
-                data = stream.read(info.file_size + 1)
-        except ZIP_DAMAGE:
-            reason = f"it is damaged in the archive. {_AGAIN}"
-        if len(data) > info.file_size:
-            reason = f"it is larger than the archive says. {_AGAIN}"
-    if reason:
-        budget.warn(f"{name} was not read: {reason}")
-        return None
+        raise _Unread(f"was not read: its compression is not supported. {_AGAIN}")
+    admit(info.file_size)
+    try:
+        with opened.open(info) as stream:
+            data = stream.read(info.file_size + 1)
+    except ZIP_DAMAGE:
+        raise _Unread(f"was not read: it is damaged in the archive. {_AGAIN}") from None
+    if len(data) > info.file_size:
+        raise _Unread(f"was not read: it is larger than the archive says. {_AGAIN}")
     return data

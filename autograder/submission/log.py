@@ -1,7 +1,7 @@
 """Reads submission_log.json: bytes in, a `Log` out, with a `Problem` for each place that is not right.
 
-JSON Schema says what the log has to look like; none of the validator's own text is shown. Whether the values
-are right, and whether the arrays fit together, is for the checks to say.
+A table says what form each value has to have. Whether the values are right, and whether the arrays fit
+together, is for the checks to say.
 """
 
 from __future__ import annotations
@@ -9,15 +9,12 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
 
 import numpy as np
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError
-from jsonschema.validators import extend
 
 from autograder.assignment import LOG_KEYS, Section
 from autograder.settings import MAX_CODE_BYTES, MAX_LOG_BYTES, MAX_MATRIX_ITEMS, MIB
@@ -30,56 +27,49 @@ _MAX_DIGITS: Final = 308
 """Integers no longer than this fit into a float64 (at most 1.8e308)."""
 _MAX_VALUE_BYTES: Final = 256 * MIB
 """What the values of one file may take, once read; what each takes is estimated from the text."""
-_BEGINNINGS: Final = (
-    (b"%PDF", "a PDF"),
-    (b"PK\x03\x04", "a .zip archive"),
-    (b"<", "a web page"),
-    (b"\x89PNG", "a picture"),
-    (b"\x80", "a Python pickle"),
-    (
-        b"version https://git-lfs",
-        "a Git LFS pointer, which only stands for the file (`git lfs pull` fetches it)",
-    ),
-)
+_BEGINNINGS: Final = {
+    b"%PDF": "a PDF",
+    b"PK\x03\x04": "a .zip archive",
+    b"<": "a web page",
+    b"\x89PNG": "a picture",
+    b"\x80": "a Python pickle",
+    b"version https://git-lfs": "a Git LFS pointer, which stands for the file (`git lfs pull` fetches it)",
+}
 _REWRITE: Final = (
     "Let the notebook's own lines write the log: run all its cells again and download submission_log.json "
     "again."
-)
-_TASK_REMEDY: Final = (
-    "Run the cell with your matrices for attention by {} until its tests pass, then the cell that writes the "
-    "log, and download it again."
 )
 _REMEDY: Final[Mapping[Section, str]] = {
     Section.TIME: "Run all cells of the notebook again, from the first to the one that writes the log, and "
     "download it again.",
     Section.MODEL: "The notebook writes this once the equivalence test, the call test(), passes: get it to "
     "pass, then run all cells again and download the log again.",
-    Section.CONTENT: _TASK_REMEDY.format("content"),
-    Section.POSITION: _TASK_REMEDY.format("position"),
+    **{
+        section: f"Run the cell with your matrices for attention by {by} until its tests pass, then the cell "
+        "that writes the log, and download it again."
+        for section, by in ((Section.CONTENT, "content"), (Section.POSITION, "position"))
+    },
 }
 """What to do next where a section is missing or not finite."""
+_FLAT: Final = " The array has to be flat, one number after another, as reshape(-1).tolist() makes it."
+_NAN: Final = (
+    "NaN came, which is not JSON and not a number: most often exp() overflowed, because a score is too large."
+)
 
 
 # --- JSON ---
 
 
-@dataclass(frozen=True)
-class Json:
-    """value: as json.loads gives it. repeated: keys that some object holds more than once."""
-
-    value: Any
-    repeated: frozenset[str]
-
-
-def read_json(data: bytes, drop: frozenset[str] = frozenset()) -> Json | str:
-    """Read data as JSON, in whatever Unicode encoding it is saved; or return what is wrong, a clause that
-    follows the file's name. drop: keys whose values are let go as soon as they are read.
+def read_json(data: bytes, drop: frozenset[str] = frozenset()) -> tuple[Any, frozenset[str]] | str:
+    """Read data as JSON, in whatever Unicode encoding it is saved: the value as json.loads gives it, and the
+    keys that some object holds more than once; or say what is wrong, in a clause that follows the file's
+    name. drop: keys whose values are let go as soon as they are read.
 
     NaN, Infinity and numbers beyond float64 become floats that are not finite: their place can be told.
     """
     if not data.strip():
         return "is empty"
-    for beginning, kind in _BEGINNINGS:
+    for beginning, kind in _BEGINNINGS.items():
         if data[:200].lstrip().startswith(beginning):
             return f"is not JSON but {kind}, going by how it begins"
     encoding = json.detect_encoding(data)  # UTF-16 is what some shells and editors on Windows save
@@ -102,12 +92,11 @@ def read_json(data: bytes, drop: frozenset[str] = frozenset()) -> Json | str:
         return found
 
     try:
-        value = json.loads(text, object_pairs_hook=pairs, parse_int=_whole)
+        return json.loads(text, object_pairs_hook=pairs, parse_int=_whole), frozenset(repeated)
     except json.JSONDecodeError as error:
         return _not_json(text, error)
     except RecursionError:
         return "holds lists or objects nested too deeply to be what the notebook writes"
-    return Json(value, frozenset(repeated))
 
 
 def _whole(digits: str) -> int | float:
@@ -118,9 +107,8 @@ def _not_json(text: str, error: json.JSONDecodeError) -> str:
     end = text.rstrip()
     place = f"line {error.lineno}, column {error.colno}"
     if not end.endswith(("}", "]")) or error.pos >= len(end):
-        return (
-            f"stops in the middle, at line {end.count(chr(10)) + 1}, column {len(end) - end.rfind(chr(10))}"
-        )
+        lines = end.split("\n")
+        return f"stops in the middle, at line {len(lines)}, column {len(lines[-1]) + 1}"
     if error.msg.startswith("Extra data"):
         return f"goes on after its end, from {place}"
     if text[error.pos : error.pos + 1] == "'":
@@ -129,60 +117,44 @@ def _not_json(text: str, error: json.JSONDecodeError) -> str:
     return f"is not JSON: it cannot be read on from {place}, near {near!r}"
 
 
-# --- The log's form. A description is what the student is told to have been expected. ---
+# --- The log ---
 
 
-def _only_numbers(
-    validator: Any, wanted: tuple[type, ...], value: object, schema: object
-) -> Iterator[ValidationError]:
-    """The keyword `numbers`: one error for all items of a list that are no numbers, at the first of them."""
-    if isinstance(value, list) and len(value) <= MAX_MATRIX_ITEMS:
-        odd = [index for index, item in enumerate(value) if not isinstance(item, wanted)]
-        if odd:
-            yield ValidationError(str(len(odd) - 1), instance=value[odd[0]], path=[odd[0]])
+@dataclass(frozen=True)
+class _Form:
+    """What a value has to be, as the student is told, and whether one is; and the same of a list's items."""
+
+    wanted: str
+    fits: Callable[[Any], bool]
+    item: str = ""
+    item_fits: Callable[[Any], bool] = lambda _: True
 
 
-_Validator: Final[Any] = extend(Draft202012Validator, {"numbers": _only_numbers})
-_NUMBER: Final = {"type": "number", "description": "a number"}
-_NUMBERS: Final = {  # np.eye(3, dtype=bool).tolist() holds booleans, and computes as it should
-    "type": "array",
-    "minItems": 1,
-    "maxItems": MAX_MATRIX_ITEMS,
-    "numbers": (int, float),
-    "description": f"a list of 1 to {MAX_MATRIX_ITEMS:,} numbers",
-}
-_SOURCE: Final = {
-    "type": "string",
-    "minLength": 1,
-    "maxLength": MAX_CODE_BYTES,
-    "description": f"the source text of a method, at most {MAX_CODE_BYTES:,} characters,",
-}
-_SIZES: Final = {
-    "type": "array",
-    "minItems": 1,
-    "maxItems": 32,
-    "items": {
-        "type": "integer",
-        "minimum": 0,
-        "maximum": 2**31,
-        "description": "a whole number from 0 to 2³¹",
-    },
-    "description": "a list of 1 to 32 sizes",
-}
+def _sized(kind: type[str | list[Any]], most: int) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, kind) and 1 <= len(value) <= most
+
+
+_NUMBERS: Final = _Form(  # np.eye(3, dtype=bool).tolist() holds booleans, and computes as it should
+    f"A list of 1 to {MAX_MATRIX_ITEMS:,} numbers",
+    _sized(list, MAX_MATRIX_ITEMS),
+    "A number",
+    lambda item: isinstance(item, (int, float)),
+)
+_SOURCE: Final = _Form(
+    f"The source text of a method, at most {MAX_CODE_BYTES:,} characters,", _sized(str, MAX_CODE_BYTES)
+)
 _FORMS: Final = {
-    "time": _NUMBER,
-    "torch_transformer_shape": _SIZES,
+    "time": _Form("A number", lambda value: type(value) in (int, float)),
+    "torch_transformer_shape": _Form(
+        "A list of 1 to 32 sizes",
+        _sized(list, 32),
+        "A whole number from 0 to 2³¹",
+        lambda item: type(item) in (int, float) and 0 <= item <= 2**31 and item % 1 == 0,
+    ),
     "torch_transformer_init": _SOURCE,
     "torch_transformer_forward": _SOURCE,
 }
 """The form of what is not a flat array of numbers."""
-_SECTION_OF: Final = {key: section for section, keys in LOG_KEYS.items() for key in keys}
-LOG_SCHEMA: Final[dict[str, Any]] = {
-    "$schema": "https://json-schema.org/draft/2020-12/schema",
-    "title": "submission_log.json",
-    "type": "object",
-    "properties": {key: _FORMS.get(key, _NUMBERS) for key in _SECTION_OF},
-}
 
 
 def read_log(name: str, data: bytes) -> Log:
@@ -193,17 +165,31 @@ def read_log(name: str, data: bytes) -> Log:
     read = read_json(data)
     if isinstance(read, str):
         return _unreadable(name, read)
-    if not isinstance(read.value, dict):
-        return _unreadable(name, f"holds {_kind(read.value)} where an object, {{...}}, was expected")
-    if is_notebook(read.value):
+    value, repeated = read
+    if not isinstance(value, dict):
+        return _unreadable(name, f"holds {_kind(value)} where an object, {{...}}, was expected")
+    if is_notebook(value):
         return _unreadable(name, "is a notebook under another name, not the log that the notebook writes")
-    if not _is_log(read.value):
-        listed = ", ".join(f'"{clean(key, 30)}"' for key in islice(read.value, 4)) or "none at all"
-        fault = (
-            f"has none of the keys that this assignment's notebook writes; its keys are {listed}. It may be"
-        )
-        return _unreadable(name, f"{fault} the log of another assignment", readable=True)
-    return _from_object(name, read)
+    if not _is_log(value):
+        listed = ", ".join(f'"{clean(key, 30)}"' for key in islice(value, 4)) or "none at all"
+        fault = f"has none of the keys that this assignment's notebook writes; its keys are {listed}."
+        return _unreadable(name, f"{fault} It may be the log of another assignment", readable=True)
+    problems: list[Problem] = []
+    whole = set()
+    for section in Section:
+        broken = list(_broken(section, value, repeated))
+        if not broken:
+            whole.add(section)
+        problems += _bounded(section, broken or list(_not_finite(section, value)))
+    return Log(
+        name,
+        True,
+        float(value["time"]) if Section.TIME in whole else None,
+        _model(value) if Section.MODEL in whole else None,
+        _task(value, Section.CONTENT) if Section.CONTENT in whole else None,
+        _task(value, Section.POSITION) if Section.POSITION in whole else None,
+        tuple(problems),
+    )
 
 
 def is_notebook(value: object) -> bool:
@@ -215,7 +201,7 @@ def is_notebook(value: object) -> bool:
 
 def _is_log(value: dict[str, Any]) -> bool:
     """Tell whether an object has any of the keys that the assignment's notebook writes."""
-    return not _SECTION_OF.keys().isdisjoint(value)
+    return any(key in value for keys in LOG_KEYS.values() for key in keys)
 
 
 def _unreadable(name: str, reason: str, *, readable: bool = False) -> Log:
@@ -224,49 +210,52 @@ def _unreadable(name: str, reason: str, *, readable: bool = False) -> Log:
     return Log(name, readable, None, None, None, None, (problem,))
 
 
-def _from_object(name: str, read: Json) -> Log:
-    values: dict[str, Any] = read.value
-    problems: dict[Section, list[Problem]] = {section: [] for section in Section}
-    for error in _Validator(LOG_SCHEMA).iter_errors(values):
-        problem = _violation(error)
-        problems[problem.section or Section.TIME].append(problem)
-    for section, keys in LOG_KEYS.items():
-        for key in read.repeated.intersection(keys):
-            twice = f"{key} stands in the log more than once, so it is not clear which one counts. {_REWRITE}"
-            problems[section].append(Problem(section, key, ProblemKind.BROKEN, twice))
-        problems[section] += _missing(section, [key for key in keys if key not in values])
-    whole = {section for section, found in problems.items() if not found}
-    for section in whole:
-        problems[section] += _not_finite(section, values)
-    return Log(
-        name,
-        True,
-        float(values["time"]) if Section.TIME in whole else None,
-        _model(values) if Section.MODEL in whole else None,
-        _task(values, Section.CONTENT) if Section.CONTENT in whole else None,
-        _task(values, Section.POSITION) if Section.POSITION in whole else None,
-        tuple(problem for section in Section for problem in _bounded(section, problems[section])),
-    )
+def _broken(section: Section, log: Mapping[str, Any], repeated: frozenset[str]) -> Iterator[Problem]:
+    """What is missing, stands twice, or has not its form."""
+    keys = LOG_KEYS[section]
+    if log.keys().isdisjoint(keys):
+        told = f"The log has no section {section.value} ({', '.join(keys)}). {_REMEDY[section]}"
+        yield Problem(section, section.value, ProblemKind.MISSING, told)
+        return
+    for key in keys:
+        if key not in log:
+            told = f"The log lacks {key}. {_REMEDY[section]}"
+            yield Problem(section, key, ProblemKind.MISSING, told)
+            continue
+        form = _FORMS.get(key, _NUMBERS)
+        if not form.fits(log[key]):
+            told = f"{form.wanted} was expected, and {_kind(log[key])} came. {_REWRITE}"
+            yield Problem(section, key, ProblemKind.BROKEN, told)
+        elif odd := _misfit(key, log[key], form.item_fits):
+            where, item, also = odd
+            told = f"{form.item} was expected, and {_kind(item)} came.{also}{_FLAT * isinstance(item, list)}"
+            yield Problem(section, where, ProblemKind.BROKEN, f"{told} {_REWRITE}")
+        if key in repeated:
+            told = f"{key} stands in the log more than once, so it is not clear which one counts. {_REWRITE}"
+            yield Problem(section, key, ProblemKind.BROKEN, told)
 
 
-def _violation(error: ValidationError) -> Problem:
-    """What does not fit the schema: what was expected, what came and what to do next, at its place as a
-    student finds it: "attention_by_content_Q, item 3" (counted from 1)."""
-    key, *items = error.absolute_path
-    where = ", ".join([clean(str(key), 60), *(f"item {int(step) + 1}" for step in items)])
-    in_list = error.validator == "numbers"
-    wanted = "a number" if in_list else str(error.schema["description"])
-    told = f"{wanted[:1].upper()}{wanted[1:]} was expected, and {_kind(error.instance)} came."
-    if in_list:
-        told += _also(int(error.message))
-    if in_list and isinstance(error.instance, list):
-        told += " The array has to be flat, one number after another, as reshape(-1).tolist() makes it."
-    return Problem(_SECTION_OF[str(key)], where, ProblemKind.BROKEN, f"{told} {_REWRITE}")
+def _not_finite(section: Section, log: Mapping[str, Any]) -> Iterator[Problem]:
+    for key in LOG_KEYS[section]:
+        if odd := _misfit(key, log[key], lambda item: not isinstance(item, float) or math.isfinite(item)):
+            where, number, also = odd
+            came = f"{'-' * (number < 0)}Infinity came, or a number beyond 1.8e308: a computation overflowed."
+            told = (
+                f"A number was expected, and {_NAN if math.isnan(number) else came}{also} {_REMEDY[section]}"
+            )
+            yield Problem(section, where, ProblemKind.NOT_FINITE, told)
 
 
-def _also(more: int) -> str:
-    """Return a sentence on the items beyond the first that share its problem; empty if there are none."""
-    return f" {more:,} more item{' of it is' if more == 1 else 's of it are'} like that." if more else ""
+def _misfit(key: str, value: Any, fits: Callable[[Any], bool]) -> tuple[str, Any, str] | None:
+    """The value, or the first item of a list, that does not fit; in front of it its place as a student finds
+    it, "attention_by_content_Q, item 3" (counted from 1), behind it a sentence on the others."""
+    items = value if isinstance(value, list) else [value]
+    odd = [place for place, item in enumerate(items) if not fits(item)]
+    if not odd:
+        return None
+    more = len(odd) - 1
+    also = f" {more:,} more item{' of it is' if more == 1 else 's of it are'} like that." if more else ""
+    return f"{key}, item {odd[0] + 1}" if items is value else key, items[odd[0]], also
 
 
 def _kind(value: object) -> str:
@@ -281,54 +270,18 @@ def _kind(value: object) -> str:
 
 
 def _model(log: Mapping[str, Any]) -> ModelRecord:
-    return ModelRecord(
-        tuple(int(size) for size in log["torch_transformer_shape"]),
-        _array(log["torch_transformer_value"]),
-        log["torch_transformer_init"],
-        log["torch_transformer_forward"],
-    )
+    shape, value, init, forward = (log[key] for key in LOG_KEYS[Section.MODEL])
+    return ModelRecord(tuple(map(int, shape)), _array(value), init, forward)
 
 
 def _task(log: Mapping[str, Any], section: Section) -> TaskRecord:
-    key = section.value
-    Q, K, V = (_array(log[f"{key}_{letter}"]) for letter in "QKV")
-    pos = _array(log[f"{key}_pos"]) if section is Section.POSITION else None
-    return TaskRecord(_array(log[key]), Q, K, V, pos)
+    output, Q, K, V = (_array(log[f"{section.value}{letter}"]) for letter in ("", "_Q", "_K", "_V"))
+    pos = _array(log[f"{section.value}_pos"]) if section is Section.POSITION else None
+    return TaskRecord(output, Q, K, V, pos)
 
 
 def _array(numbers: list[float]) -> FlatArray:
     return np.array([float(number) for number in numbers], dtype=np.float64)
-
-
-def _missing(section: Section, keys: Sequence[str]) -> list[Problem]:
-    told = {key: f"The log lacks {key}. {_REMEDY[section]}" for key in keys}
-    if keys and len(keys) == len(LOG_KEYS[section]):
-        told = {
-            section.value: f"The log has no section {section.value} ({', '.join(keys)}). {_REMEDY[section]}"
-        }
-    return [Problem(section, where, ProblemKind.MISSING, message) for where, message in told.items()]
-
-
-def _not_finite(section: Section, values: Mapping[str, Any]) -> Iterator[Problem]:
-    for key in LOG_KEYS[section]:
-        value = values[key]
-        numbers = value if isinstance(value, list) else [value]
-        odd = [i for i, item in enumerate(numbers) if isinstance(item, float) and not math.isfinite(item)]
-        if odd:
-            place = f"{key}, item {odd[0] + 1}" if isinstance(value, list) else key
-            came = f"{_named(numbers[odd[0]])}{_also(len(odd) - 1)}"
-            message = f"A number was expected, and {came} {_REMEDY[section]}"
-            yield Problem(section, place, ProblemKind.NOT_FINITE, message)
-
-
-def _named(number: float) -> str:
-    if math.isnan(number):
-        return (
-            "NaN came, which is not JSON and not a number: most often exp() overflowed, because a score is "
-            "too large."
-        )
-    sign = "-" if number < 0 else ""
-    return f"{sign}Infinity came, or a number beyond 1.8e308: a computation overflowed."
 
 
 def _bounded(section: Section, found: list[Problem]) -> Iterator[Problem]:

@@ -55,19 +55,20 @@ def read_notebook(name: str, data: bytes) -> CodeFile:
     read = read_json(data, drop=_LET_GO)
     if isinstance(read, str):
         return refused(f"{name} {read}. {_AGAIN}")
-    if not is_notebook(read.value):
+    value, _ = read
+    if not is_notebook(value):
         return refused(f"{name} is not a notebook: it has no cells. {_AGAIN}")
-    language = _language(read.value)
+    language = _language(value)
     if language is not None:
         return refused(f"{name} is a notebook in {language}; one in Python was expected. Upload that one.")
-    cells, unread = _code_cells(read.value)
+    cells, unread = _code_cells(value)
     if unread and not cells:
         return refused(f"{name} is a damaged notebook: its cells cannot be read. {_AGAIN}")
     executed = any(cell.executed for cell in cells)
     if not executed:  # then nothing is known of any cell
         cells = [replace(cell, executed=True) for cell in cells]
     found = _from_cells(Origin.NOTEBOOK, name, cells, executed=executed)
-    notices = [*found.notices, *_newer(found.program, read.value)]
+    notices = [*found.notices, *_newer(found.program, value)]
     if unread:
         text = f"{name}: {_listed(unread)} could not be read, being damaged. {_AGAIN}"
         notices.append(Note(NoteLevel.WARNING, text))
