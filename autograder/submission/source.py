@@ -31,10 +31,15 @@ _FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 @dataclass(frozen=True)
 class Definition:
-    """A function of the program; label: the cell it stands in. Lines are those of that cell."""
+    """A function of the program, and the cell it stands in. Lines are those of that cell."""
 
-    label: str
+    cell: Cell
     node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+
+    @property
+    def text(self) -> str:
+        """The lines that it stands in, as inspect.getsource gives them."""
+        return "\n".join(self.cell.source.split("\n")[_lines(self.node)]).rstrip()
 
 
 _Value = Union[Definition, dict[str, Definition]]
@@ -49,22 +54,41 @@ def class_source(program: Program) -> dict[str, Definition] | None:
     for cell in program.cells:
         tree = shared_tree(cell.source)
         if tree is not None:
-            _read(cell.label, tree.body, names)
+            _read(cell, tree.body, names)
     methods = names.get(CLASS_NAME)
     return methods if isinstance(methods, dict) else None
 
 
-def _read(label: str, statements: Iterable[ast.stmt], names: MutableMapping[str, _Value]) -> None:
+def _read(cell: Cell, statements: Iterable[ast.stmt], names: MutableMapping[str, _Value]) -> None:
     """Bind what the statements define; follow `PytorchTransformer = Mine`, `PytorchTransformer.forward = f`,
     `f = lambda …` and `from mine import Mine as PytorchTransformer`."""
-    for node in _flat(statements):
-        if isinstance(node, _FUNCTIONS):
-            names[node.name] = Definition(label, node)
+
+    def value(node: ast.expr) -> _Value | None:
+        named = getattr(node, "id", getattr(node, "attr", ""))
+        return Definition(cell, node) if isinstance(node, ast.Lambda) else names.get(named)
+
+    waiting = list(statements)[
+        ::-1
+    ]  # those inside if, try and with follow in order; functions' bodies do not
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, (ast.If, ast.Try, ast.With)):
+            inner = [*node.body, *getattr(node, "orelse", []), *getattr(node, "finalbody", [])]
+            waiting.extend(reversed(inner))
+        elif isinstance(node, _FUNCTIONS):
+            names[node.name] = Definition(cell, node)
         elif isinstance(node, ast.ClassDef):
-            names[node.name] = _methods(label, node, names)
+            methods: dict[str, Definition] = {}
+            for found in map(value, reversed(node.bases)):
+                if isinstance(found, dict) and len(methods) < _MAX_METHODS:
+                    methods |= found
+            own: dict[str, _Value] = {}
+            _read(cell, node.body, ChainMap(own, {**methods}, names))
+            methods |= {name: found for name, found in own.items() if isinstance(found, Definition)}
+            names[node.name] = methods
         elif isinstance(node, ast.ImportFrom):
             names.update({a.asname: names[a.name] for a in node.names if a.asname and a.name in names})
-        elif isinstance(node, ast.Assign) and (found := _value(label, node.value, names)) is not None:
+        elif isinstance(node, ast.Assign) and (found := value(node.value)) is not None:
             for target in node.targets:
                 if isinstance(target, ast.Name):
                     names[target.id] = found
@@ -72,34 +96,6 @@ def _read(label: str, statements: Iterable[ast.stmt], names: MutableMapping[str,
                     owner = names.get(target.value.id)
                     if isinstance(owner, dict) and isinstance(found, Definition):
                         owner[target.attr] = found
-
-
-def _methods(label: str, node: ast.ClassDef, names: MutableMapping[str, _Value]) -> dict[str, Definition]:
-    methods: dict[str, Definition] = {}
-    for base in reversed(node.bases):
-        found = _value(label, base, names)
-        if isinstance(found, dict) and len(methods) < _MAX_METHODS:
-            methods |= found
-    own: dict[str, _Value] = {}
-    _read(label, node.body, ChainMap(own, {**methods}, names))
-    return methods | {name: found for name, found in own.items() if isinstance(found, Definition)}
-
-
-def _value(label: str, node: ast.expr, names: MutableMapping[str, _Value]) -> _Value | None:
-    if isinstance(node, ast.Lambda):
-        return Definition(label, node)
-    return names.get(str(getattr(node, "id", getattr(node, "attr", ""))))
-
-
-def _flat(statements: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
-    """Yield the statements in order, those inside if, try and with included, function bodies not."""
-    waiting = list(statements)[::-1]
-    while waiting:
-        node = waiting.pop()
-        yield node
-        if isinstance(node, (ast.If, ast.Try, ast.With)):
-            inner = [*node.body, *getattr(node, "orelse", []), *getattr(node, "finalbody", [])]
-            waiting.extend(reversed(inner))
 
 
 # --- The class in the log ---
@@ -111,23 +107,16 @@ def same_code(program: Program, record: ModelRecord) -> bool | None:
     Compared as syntax: comments, layout, annotations and docstrings make no difference.
     """
     methods = class_source(program)
-    if methods is None:
+    if methods is None or not {"__init__", "forward"} <= methods.keys():
         return None
-    verdicts: list[bool | None] = []
-    for text, name in ((record.init, "__init__"), (record.forward, "forward")):
-        own = _text(program, methods[name]) if name in methods else ""
-        if not own or text.rstrip() == own:
-            verdicts.append(True if own else None)
-            continue
-        recorded, written = _canonical(text.rstrip()), _canonical(own)
-        verdicts.append(None if recorded is None or written is None else recorded == written)
-    return None if None in verdicts else all(verdicts)
-
-
-def _text(program: Program, definition: Definition) -> str:
-    """Return the lines that a definition stands in, as inspect.getsource gives them."""
-    source = next(cell.source for cell in program.cells if cell.label == definition.label)
-    return "\n".join(source.split("\n")[_lines(definition.node)]).rstrip()
+    same = True
+    for text, own in ((record.init, methods["__init__"].text), (record.forward, methods["forward"].text)):
+        if text.rstrip() != own:
+            recorded, written = _canonical(text.rstrip()), _canonical(own)
+            if recorded is None or written is None:
+                return None
+            same = same and recorded == written
+    return same
 
 
 def _lines(node: ast.stmt | ast.Lambda) -> slice:
@@ -140,16 +129,14 @@ def _lines(node: ast.stmt | ast.Lambda) -> slice:
 def _canonical(text: str) -> str | None:
     """Return a method's syntax as text, without name, annotations and docstring; None: it is no method."""
     tree = parse(readable(textwrap.dedent(text))) or parse(f"if True:\n{text}")
-    found = (
-        next((node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)), None) if tree else None
-    )
+    found = next((node for node in ast.walk(tree or ast.Pass()) if isinstance(node, ast.FunctionDef)), None)
     if found is None:
         return None
     found.name = ""
     for inner in ast.walk(found):
         if isinstance(inner, ast.arg):
             inner.annotation = None
-        elif isinstance(inner, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        elif isinstance(inner, _FUNCTIONS):
             inner.returns = None
             if ast.get_docstring(inner, clean=False) is not None:
                 inner.body = inner.body[1:]
@@ -214,7 +201,7 @@ def rebuild(log: Log, beside: Sequence[Cell] = ()) -> CodeFile:
             f"torch_transformer_init and torch_transformer_forward in {log.name} are not two methods of a "
             "class. Upload your notebook with the log, so that your code can be run from there."
         )
-    taken = definitions_of(_free_names(tree), beside)
+    taken = _definitions_of(_free_names(tree), beside)
     rest = "Names that only your notebook has are missing; if an error says so, upload your notebook too."
     if taken:
         names = ", ".join(dict.fromkeys(cell.label for cell in taken))
@@ -224,31 +211,30 @@ def rebuild(log: Log, beside: Sequence[Cell] = ()) -> CodeFile:
     return CodeFile(Program(Origin.LOG, log.name, cells), (Note(NoteLevel.FOUND, text),))
 
 
-def definitions_of(names: Iterable[str], cells: Sequence[Cell]) -> list[Cell]:
+def _definitions_of(names: set[str], cells: Sequence[Cell]) -> list[Cell]:
     """Return the cells with those of their top-level statements alone that define or import these names, and
-    what these need in turn. Of several, the one that stands above the class counts."""
-    bound: dict[str, list[tuple[int, ast.stmt]]] = {}
-    for index, cell in enumerate(cells):
-        tree = shared_tree(cell.source)
-        for node in tree.body if tree else []:
-            for name in _bound_names(node):
-                bound.setdefault(name, []).append((index, node))
-    model_cell = min((index for index, _ in bound.pop(CLASS_NAME, [])), default=len(cells))
-    wanted: dict[int, list[ast.stmt]] = {}
-    waiting = list(names)
-    seen = set(waiting) | set(dir(builtins))
+    what these need in turn. Of several, the last above the class counts, or else the first below it."""
+    bound = [
+        (index, name, node)
+        for index, cell in enumerate(cells)
+        for node in getattr(shared_tree(cell.source), "body", ())
+        for name in _bound_names(node)
+    ]
+    end = min((index for index, name, _ in bound if name == CLASS_NAME), default=len(cells))
+    below = [each for each in bound if each[0] > end and not hasattr(builtins, each[1])]
+    above = [each for each in bound if each[0] <= end]
+    places = {name: (index, node) for index, name, node in (*reversed(below), *above) if name != CLASS_NAME}
+    taken: dict[int, list[ast.stmt]] = {}
+    waiting = set(names)
     while waiting:
-        places = bound.get(waiting.pop(), [])
-        above = [place for place in places if place[0] <= model_cell]
-        for index, node in above[-1:] or places[:1]:
-            if node not in wanted.setdefault(index, []):
-                wanted[index].append(node)
-                fresh = _free_names(node) - seen
-                seen |= fresh
-                waiting.extend(fresh)
+        name = waiting.pop()
+        if name in places:
+            index, node = places.pop(name)
+            taken.setdefault(index, []).append(node)
+            waiting |= _free_names(node)
     return [
         replace(cells[index], source=_only(cells[index].source, nodes), file="")
-        for index, nodes in sorted(wanted.items())
+        for index, nodes in sorted(taken.items())
     ]
 
 
@@ -272,10 +258,13 @@ def _bound_names(node: ast.stmt) -> Iterator[str]:
 
 def _free_names(tree: ast.AST) -> set[str]:
     """The names that a piece of code reads and does not bind itself."""
-    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
-    read = {node.id for node in names if isinstance(node.ctx, ast.Load)}
-    own = {node.id for node in names if not isinstance(node.ctx, ast.Load)}
-    return read - own - {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
+    read, own = set[str](), set[str]()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.arg):
+            own.add(node.arg)
+        elif isinstance(node, ast.Name):
+            (read if isinstance(node.ctx, ast.Load) else own).add(node.id)
+    return read - own
 
 
 def _indented(text: str) -> str:
@@ -283,19 +272,15 @@ def _indented(text: str) -> str:
     first = next((line for line in text.split("\n") if line.strip() and line.lstrip()[0] != "#"), "")
     indent = first[: len(first) - len(first.lstrip())]
     opening = "if True:\n" if indent else ""
-    tree = parse(opening + text)
-    if tree is None:
-        return textwrap.indent(textwrap.dedent(text), _INDENT)
     spans = {  # a set: all parts of an f-string have the same
         (node.lineno, node.end_lineno or 0)
-        for node in ast.walk(tree)
+        for node in ast.walk(parse(readable(opening + text)) or ast.Pass())
         if isinstance(node, (ast.Constant, ast.JoinedStr))
     }
-    shift = len(opening.splitlines())
-    inside = {line - shift for first, last in spans for line in range(first + 1, last + 1)}
+    inside = {line for start, end in spans for line in range(start + 1, end + 1)}
     return "\n".join(
         line if number in inside or not line.strip() else _INDENT + line.removeprefix(indent)
-        for number, line in enumerate(text.split("\n"), 1)
+        for number, line in enumerate(text.split("\n"), 1 + bool(opening))
     )
 
 

@@ -26,7 +26,7 @@ def read(*sources: str) -> dict[str, Definition]:
 
 def test_methods_are_found_with_their_cells() -> None:
     methods = read("def helper(x): return x", "x = = 1", f"if True:\n    pass\n{CLASS}")
-    assert {name: found.label for name, found in methods.items()} == {
+    assert {name: found.cell.label for name, found in methods.items()} == {
         "__init__": "cell 2",
         "forward": "cell 2",
     }
