@@ -134,13 +134,13 @@ class _Candidates:
         try:
             with within(PART_CPU_SECONDS):
                 yield
+            return
         except TOO_MUCH:
-            text = f"{told}: it takes too much time or memory. {_WANTED}"
-            self.notices.append(Note(NoteLevel.WARNING, text))
+            why = f": it takes too much time or memory. {_WANTED}"
         except Exception:
-            text = f"{told}; that is not your fault, and staff are told."
-            self.notices.append(Note(NoteLevel.WARNING, text))
+            why = "; that is not your fault, and staff are told."
             self.faults.append(f"{told}: {traceback.format_exc()}")
+        self.notices.append(Note(NoteLevel.WARNING, f"{told}{why}"))
 
     def add(self, file: FoundFile, data: bytes) -> None:
         """Read a file for what its name says it is, and for what its content says where that differs."""

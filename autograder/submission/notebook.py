@@ -15,6 +15,7 @@ import textwrap
 import tokenize
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import accumulate
 from typing import Any, Final
 
 from autograder.sandbox.calls import Cell
@@ -58,9 +59,10 @@ def read_notebook(name: str, data: bytes) -> CodeFile:
     value, _ = read
     if not is_notebook(value):
         return refused(f"{name} is not a notebook: it has no cells. {_AGAIN}")
-    language = _language(value)
-    if language is not None:
-        return refused(f"{name} is a notebook in {language}; one in Python was expected. Upload that one.")
+    for language in (_metadata(value, "kernelspec", "language"), _metadata(value, "language_info", "name")):
+        if language and "python" not in language.lower():
+            told = f"{name} is a notebook in {clean(language, 30)}; one in Python was expected."
+            return refused(f"{told} Upload that one.")
     cells, unread = _code_cells(value)
     if unread and not cells:
         return refused(f"{name} is a damaged notebook: its cells cannot be read. {_AGAIN}")
@@ -83,16 +85,12 @@ def read_script(name: str, data: bytes) -> CodeFile:
     if text is None and b"\0" not in data:
         # The code may still be right: only its comments and texts are hurt by a wrong guess.
         text = data.decode("cp1252", "replace")
-        told = (
-            f"{name} is not in UTF-8 and was read as Windows-1252. Save it as UTF-8 if characters look wrong."
-        )
-        notices = (Note(NoteLevel.WARNING, told),)
+        told = "is not in UTF-8 and was read as Windows-1252. Save it as UTF-8 if characters look wrong."
+        notices = (Note(NoteLevel.WARNING, f"{name} {told}"),)
     if text is None:
         return refused(f"{name} is not a text in UTF-8. Save it as UTF-8 and upload it again.")
     if text.startswith("version https://git-lfs"):
-        return refused(
-            f"{name} is a Git LFS pointer, which only stands for the file. Upload the file itself."
-        )
+        return refused(f"{name} is a Git LFS pointer, which stands for the file. Upload the file itself.")
     if not text.strip():
         return refused(f"{name} is empty. Upload the script or notebook that you worked in.")
     found = _from_cells(Origin.SCRIPT, name, [Cell(name, text)])
@@ -188,19 +186,18 @@ def _fitting(cells: list[Cell]) -> tuple[list[Cell], list[str]]:
     def size(cell: Cell) -> int:
         return len(cell.source.encode("utf-8", "replace"))
 
-    total = sum(map(size, cells))
-    if total <= MAX_CODE_BYTES:
+    if sum(map(size, cells)) <= MAX_CODE_BYTES:
         return cells, []
-    kept = [replace(cell, source=_LONG_TEXT.sub(r"\1\1", cell.source)) for cell in cells]
-    changed = [cell.label for cell, short in zip(cells, kept, strict=True) if cell.source != short.source]
-    total = sum(map(size, kept))
-    dropped = set()
-    for cell in sorted(kept, key=size, reverse=True):
-        if total > MAX_CODE_BYTES:
-            total -= size(cell)
-            dropped.add(cell.label)
-            changed.append(cell.label)
-    return [cell for cell in kept if cell.label not in dropped], list(dict.fromkeys(changed))
+    short = [replace(cell, source=_LONG_TEXT.sub(r"\1\1", cell.source)) for cell in cells]
+    rising = sorted(short, key=size)
+    fits = zip(rising, accumulate(map(size, rising)), strict=True)
+    kept = {cell.label for cell, total in fits if total <= MAX_CODE_BYTES}
+    changed = [
+        cell.label
+        for cell, now in zip(cells, short, strict=True)
+        if cell.source != now.source or cell.label not in kept
+    ]
+    return [cell for cell in short if cell.label in kept], changed
 
 
 def _newer(program: Program | None, value: dict[str, Any]) -> Iterator[Note]:
@@ -218,18 +215,11 @@ def _newer(program: Program | None, value: dict[str, Any]) -> Iterator[Note]:
         yield Note(NoteLevel.WARNING, text)
 
 
-def _language(value: dict[str, Any]) -> str | None:
-    """Return the name of the notebook's language if it says that it is another one than Python."""
-    named = [_metadata(value, "kernelspec", "language"), _metadata(value, "language_info", "name")]
-    return next((clean(name, 30) for name in named if name and "python" not in name.lower()), None)
-
-
-def _metadata(value: dict[str, Any], part: str, key: str) -> str:
+def _metadata(value: Any, *keys: str) -> str:
     """Return a text of the notebook's metadata, "" if it is not there or none."""
-    metadata = value.get("metadata")
-    told = metadata.get(part) if isinstance(metadata, dict) else None
-    text = told.get(key) if isinstance(told, dict) else None
-    return text if isinstance(text, str) else ""
+    for key in ("metadata", *keys):
+        value = value.get(key) if isinstance(value, dict) else None
+    return value if isinstance(value, str) else ""
 
 
 # --- Notebook syntax out of Python. ---

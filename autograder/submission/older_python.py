@@ -61,10 +61,6 @@ def encodable(source: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-class _Unknown(Exception):
-    """Not an f-string of any Python, or one that has no older form."""
-
-
 def readable(source: str) -> str:
     """Return source as this Python can read it; as it is, if that is the case or cannot be.
 
@@ -73,10 +69,12 @@ def readable(source: str) -> str:
     if shared_tree(source) is not None:
         return source
     older = with_older_strings(source)
-    for text in (older, with_older_statements(older)):
-        if shared_tree(text) is not None:
-            return text
-    return source
+    texts = (older, with_older_statements(older))
+    return next((text for text in texts if shared_tree(text) is not None), source)
+
+
+class _Unknown(Exception):
+    """Not an f-string of any Python, or one that has no older form."""
 
 
 def with_older_strings(source: str) -> str:
@@ -161,14 +159,13 @@ class _Rewriter:
         conversion = self._take(_CONVERSION) if self._source.startswith("!", self._at) else ""
         if not expression.strip(" \t\n\\"):
             raise _Unknown
+        shown, is_formatted = "", self._source.startswith(":", self._at)
         if re.search(r"[^=!<>]=\s*$", expression):  # {x=} shows the expression, too
             values.append(repr(expression))
             expression = expression.rstrip()[:-1]
-            shown, conversion = "{}", conversion or "!r" * (not self._source.startswith(":", self._at))
-        else:
-            shown = ""
+            shown, conversion = "{}", conversion or "!r" * (not is_formatted)
         values.append(f"({expression})")
-        specifier = self._expect(":") if self._source.startswith(":", self._at) else ""
+        specifier = self._expect(":") if is_formatted else ""
         while specifier and not self._source.startswith("}", self._at):
             specifier += self._take(_SPECIFIER)
             if self._source.startswith("{", self._at):

@@ -156,5 +156,5 @@ class CodeFile:
 
 
 def refused(text: str) -> CodeFile:
-    """Return what a file that cannot be used gives. text: why, and what to do."""
+    """What a file that cannot be used gives. text: why, and what to do."""
     return CodeFile(None, (Note(NoteLevel.WARNING, text),))
