@@ -41,9 +41,8 @@ def grade_command(
             write(graded.results, results)
         except Exception as error:  # the grader's own fault, whatever it is: said, never a silent zero
             traceback.print_exception(error)
-            print(
-                "The grader itself failed: no verdict. The traceback says where; rerun it.", file=sys.stderr
-            )
+            told = "The grader itself failed: no verdict. The traceback says where; rerun it."
+            print(told, file=sys.stderr)
             write(failed(error), results)
             return FAULT
     print(f"{isolation}; {version_line()}")

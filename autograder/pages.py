@@ -132,10 +132,10 @@ def submission_page(
     every = results.get("tests", ())
     tests = [test for test in every if only in ("", test.get("number"))]
     checks = [_check(index, test, (before_of or {}).get(_label(test))) for index, test in enumerate(tests)]
-    sections: dict[str, list[dict[str, Any]]] = {}
+    sections = defaultdict[str, list[dict[str, Any]]](list)
     for check in checks:
         if check["told"] or check["before_message"]:
-            sections.setdefault(check["section"], []).append(check)
+            sections[check["section"]].append(check)
     marks = _marks(str(test.get("output", "")) for test in tests)
     head = {"people": (), "facts": "", "reasons": (), "report": "", "id": ""} | context
     return render(

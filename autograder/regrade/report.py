@@ -153,33 +153,33 @@ def page_data(rows: Sequence[Row], *, anonymous: bool) -> dict[str, Any]:
             "oldText": text(old.message) if old and not silent else -1,
         }
 
-    lines = [
-        {
-            "id": row.entry.id,
-            "order": order,
-            "folder": "" if anonymous else row.entry.folder,
-            "people": [] if anonymous else [list(map(_clean, one)) for one in row.entry.submitters],
-            "created": _clean(row.entry.created_at),
-            "attempts": row.entry.attempts,
-            "before": row.entry.before.total,
-            "now": row.now.total,
-            "change": row.change,
-            "status": row.status.value,
-            "severity": severities.index(row.status),
-            "reasons": list(map(_clean, row.reasons)),
-            "newText": text(row.now.message),
-            "oldText": text(row.entry.before.message),
-            "diagnoses": [found[name] for name in dict.fromkeys(row.record.diagnoses)],
-            "tests": [test_data(now, old) for now, old in paired(row)],
-        }
-        for order, row in enumerate(rows)
-    ]
     return {
         "anonymous": anonymous,
         "tests": list(map(_clean, titles)),
         "mistakes": list(map(_clean, found)),
         "groups": [{"signals": " and ".join(names), "ids": ids} for names, ids in groups(rows)],
-        "rows": lines,
+        "rows": [
+            {
+                "id": row.entry.id,
+                "order": order,
+                "folder": "" if anonymous else row.entry.folder,
+                "people": [] if anonymous else [list(map(_clean, one)) for one in row.entry.submitters],
+                "created": _clean(row.entry.created_at),
+                "attempts": row.entry.attempts,
+                "before": row.entry.before.total,
+                "now": row.now.total,
+                "change": row.change,
+                "status": row.status.value,
+                "severity": severities.index(row.status),
+                "reasons": list(map(_clean, row.reasons)),
+                "newText": text(row.now.message),
+                "oldText": text(row.entry.before.message),
+                "diagnoses": [found[name] for name in dict.fromkeys(row.record.diagnoses)],
+                "tests": [test_data(now, old) for now, old in paired(row)],
+            }
+            for order, row in enumerate(rows)
+        ],
+        # Last: the rows have filled it.
         "texts": [clean(message, _MAX_CHARS, lines=True, joiners=True) for message in texts],
     }
 
