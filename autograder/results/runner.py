@@ -106,7 +106,6 @@ def run_checks(
     faults: list[str] = []
     for check in checks:
         entry, fault = _entry(check, board, limit)
-        _forget(check)
         tests.append(entry)
         if fault:
             faults.append(safe(f"{entry.get('number') or check.id()}: {fault}", "text"))
@@ -175,9 +174,10 @@ def _entry(check: TestCase, board: list[dict[str, Any]], limit: int) -> tuple[di
             )
         entry |= {"visibility": visibility, "tags": [str(tag) for tag in getattr(method, "__tags__", ())]}
         ending, printed = _run(check)
-        score = _score(check, ending, points)
+        scores, values = (_taken(check, f"__{what}__") for what in ("score", "leaderboard_value"))
+        score = _score(check, ending, points, scores)
         if ending is None:
-            board += _leaderboard(check)
+            board += _rows(check, values)
     except GraderFault as error:
         ending, score = error, None if points is None else 0.0
     skipped = isinstance(ending, (SkipTest, *TOO_MUCH))
@@ -253,7 +253,7 @@ def _by_number(test: dict[str, Any]) -> tuple[bool, list[tuple[bool, int, str]]]
 
 
 # --- What gradescope-utils' decorators leave on a method. It keeps a set score on the function itself,
-# where it would outlive the check and be the next submission's: `_forget` takes it away. ---
+# where it would outlive the check and be the next submission's: `_taken` takes it away. ---
 
 
 # partial_credit leaves no mark on a function, but all its wrappers share one code object
@@ -272,19 +272,15 @@ def _layers(check: TestCase) -> Iterator[Any]:
         layer = getattr(layer, "__wrapped__", None)
 
 
-def _set(check: TestCase, name: str) -> list[Any]:
-    """What the check set for a decorator, as [value]; [] if it set nothing."""
-    return [vars(layer)[name] for layer in _layers(check) if name in vars(layer)][:1]
+def _taken(check: TestCase, name: str) -> list[Any]:
+    """What the check set under this name, as [value]; [] if it set nothing."""
+    return [vars(layer).pop(name) for layer in _layers(check) if name in vars(layer)][:1]
 
 
-def _forget(check: TestCase) -> None:
-    for layer in _layers(check):
-        for name in ("__score__", "__leaderboard_value__"):
-            vars(layer).pop(name, None)
-
-
-def _score(check: TestCase, ending: BaseException | None, points: float | None) -> float | None:
-    """What the check earned. Raises GraderFault if it set no valid score, and had to."""
+def _score(
+    check: TestCase, ending: BaseException | None, points: float | None, scores: list[Any]
+) -> float | None:
+    """What the check earned. scores: what it set. Raises GraderFault if that is not valid, or lacking."""
     if points is None:
         return None
     if ending is not None and not _is_the_students(ending):
@@ -293,8 +289,8 @@ def _score(check: TestCase, ending: BaseException | None, points: float | None) 
     if share is not None:
         share = _number(share, "the share it earned", 1.0)
         return points if share == 1.0 else round(points * share, 2)
-    for score in _set(check, "__score__"):
-        return _number(score, "the score it set", points)
+    if scores:
+        return _number(scores[0], "the score it set", points)
     if ending is not None:
         return 0.0
     if any(getattr(layer, "__code__", None) is _PARTIAL_CODE for layer in _layers(check)):
@@ -302,14 +298,13 @@ def _score(check: TestCase, ending: BaseException | None, points: float | None) 
     return points
 
 
-def _leaderboard(check: TestCase) -> list[dict[str, Any]]:
-    """The row of a check that set a value for the leaderboard."""
+def _rows(check: TestCase, values: list[Any]) -> list[dict[str, Any]]:
+    """The leaderboard's row of a check that set a value for it."""
     name, order = (getattr(_method(check), f"__leaderboard_{of}__", "") for of in ("column", "sort_order"))
-    values = [
-        value if isinstance(value, str) else _number(value, "its leaderboard value", math.inf, -math.inf)
-        for value in _set(check, "__leaderboard_value__")
-    ]
-    return [{"name": name, "value": value, "order": order} for value in values]
+    numbers = (
+        v if isinstance(v, str) else _number(v, "its leaderboard value", math.inf, -math.inf) for v in values
+    )
+    return [{"name": name, "value": value, "order": order} for value in numbers]
 
 
 def _number(value: object, what: str, top: float, bottom: float = 0.0) -> float:

@@ -168,11 +168,10 @@ class ForkServer:
                     raise SandboxFault(f"the fork server cannot start: {text}")
                 self._ready = True
             yield control
-        except OSError as error:
+        except BaseException as error:
             self.close()
-            raise SandboxFault(f"the fork server is gone: {error}") from error
-        except BaseException:
-            self.close()
+            if isinstance(error, OSError):
+                raise SandboxFault(f"the fork server is gone: {error}") from error
             raise
 
 
@@ -218,7 +217,7 @@ class _Attempt:
         self._begin_phase()
 
     def run(self) -> None:
-        """Fork, talk, and return when the child is gone. Raises SandboxFault if the fork server fails."""
+        """Fork, talk, and return when the child is gone. Raises OSError if the fork server fails."""
         with handed_over(self._control) as (self._write_fd, self._read_fd):
             os.set_blocking(self._write_fd, False)
             os.set_blocking(self._read_fd, False)
@@ -331,7 +330,7 @@ class _Attempt:
             if not self._finished:
                 self.end = self._autopsy(status, cpu_seconds, peak_kib)
         else:
-            raise SandboxFault("the fork server is in trouble")
+            raise ConnectionError("it is in trouble")
 
     def _autopsy(self, status: int, cpu_seconds: float, peak_kib: int) -> Ended:
         """How a child ended that the host did not end."""
