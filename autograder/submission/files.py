@@ -178,8 +178,7 @@ def files_of(upload: Path, budget: UploadBudget) -> Iterator[tuple[FoundFile, by
     told in the budget and the rest is used.
     """
     try:
-        is_folder = upload.is_dir()
-        is_there = is_folder or upload.is_symlink() or upload.exists()
+        is_folder, is_there = upload.is_dir(), upload.is_symlink() or upload.exists()
     except (OSError, ValueError) as error:
         raise UploadError(f"{shown(str(upload))} cannot be opened: {error}.") from error
     if not is_there:

@@ -92,15 +92,16 @@ def read_json(data: bytes, drop: frozenset[str] = frozenset()) -> tuple[Any, fro
         return found
 
     try:
-        return json.loads(text, object_pairs_hook=pairs, parse_int=_whole), frozenset(repeated)
+        value = json.loads(
+            text,
+            object_pairs_hook=pairs,
+            parse_int=lambda digits: int(digits) if len(digits) <= _MAX_DIGITS else float(digits),
+        )
+        return value, frozenset(repeated)
     except json.JSONDecodeError as error:
         return _not_json(text, error)
     except RecursionError:
         return "holds lists or objects nested too deeply to be what the notebook writes"
-
-
-def _whole(digits: str) -> int | float:
-    return int(digits) if len(digits) <= _MAX_DIGITS else float(digits)
 
 
 def _not_json(text: str, error: json.JSONDecodeError) -> str:
@@ -180,7 +181,11 @@ def read_log(name: str, data: bytes) -> Log:
         broken = list(_broken(section, value, repeated))
         if not broken:
             whole.add(section)
-        problems += _bounded(section, broken or list(_not_finite(section, value)))
+        told = broken or list(_not_finite(section, value))
+        problems += told[:TOLD_PER_SECTION]
+        if (more := len(told) - TOLD_PER_SECTION) > 0:
+            message = f"{more:,} more problems of the same section are not listed."
+            problems.append(Problem(section, section.value, told[-1].kind, message))
     return Log(
         name,
         True,
@@ -281,12 +286,4 @@ def _task(log: Mapping[str, Any], section: Section) -> TaskRecord:
 
 
 def _array(numbers: list[float]) -> FlatArray:
-    return np.array([float(number) for number in numbers], dtype=np.float64)
-
-
-def _bounded(section: Section, found: list[Problem]) -> Iterator[Problem]:
-    yield from found[:TOLD_PER_SECTION]
-    rest = len(found) - TOLD_PER_SECTION
-    if rest > 0:
-        message = f"{rest:,} more problems of the same section are not listed."
-        yield Problem(section, section.value, found[-1].kind, message)
+    return np.array(numbers, dtype=np.float64)

@@ -47,12 +47,10 @@ def parse(source: str) -> ast.Module | None:
 
 def shared_tree(source: str) -> ast.Module | None:
     """As `parse`, and parsed once for all who ask; the tree is theirs to read, not to change."""
-    return _kept_tree(source) if len(source) <= _KEPT_CHARS else parse(source)
+    return (_kept_tree if len(source) <= _KEPT_CHARS else parse)(source)
 
 
-@lru_cache(maxsize=32)  # the cells of a notebook
-def _kept_tree(source: str) -> ast.Module | None:
-    return parse(source)
+_kept_tree: Final = lru_cache(maxsize=32)(parse)  # the cells of a notebook
 
 
 def encodable(source: str) -> str:
