@@ -150,29 +150,25 @@ class _Candidates:
         if origin and not names_class and alike >= MAX_CODE_FILES:
             self.unused += 1  # of the files that are not the homework, the first may be its modules
             return
-        code = read_script(file.name, data) if file.kind is Kind.SCRIPT else self._json(file, data)
+        is_log = origin is None and any(word in file.name.lower() for word in LOG_WORDS)
+        may_be_log = origin is not Origin.SCRIPT and any(key in data for key in _LOG_KEYS)
+        is_wide = data[:4].count(b"\0") > 0 or data.startswith((b"\xff\xfe", b"\xfe\xff"))
+        code = CodeFile(None)
+        if origin is Origin.SCRIPT:
+            code = read_script(file.name, data)
+        elif origin is Origin.NOTEBOOK or b'"nbformat"' in data:
+            code = read_notebook(file.name, data)
+        elif not (is_log or may_be_log or is_wide):
+            self.not_logs.append(file.name)
+            return
+        if is_log or (not code.program and (origin is None or may_be_log)):
+            log = read_log(file.name, data)
+            if origin is None or log.content or log.position or log.model:
+                self.logs.append((log, file.modified))
+                code = code if code.program else CodeFile(None)
         self.notices.extend(code.notices)
         if code.program:
             self.code.append(_Code(code.program, file.path, file.modified))
-
-    def _json(self, file: FoundFile, data: bytes) -> CodeFile:
-        """Read a log, a notebook, or one under the name of the other."""
-        named_log = file.kind is Kind.LOG
-        meant = named_log and any(word in file.name.lower() for word in LOG_WORDS)
-        has_keys = any(key in data for key in _LOG_KEYS)
-        wide = data[:4].count(b"\0") > 0 or data.startswith((b"\xff\xfe", b"\xfe\xff"))
-        code = CodeFile(None)
-        if not named_log or b'"nbformat"' in data:
-            code = read_notebook(file.name, data)
-        elif not (meant or wide or has_keys):
-            self.not_logs.append(file.name)
-            return code
-        if meant or (not code.program and (named_log or has_keys)):
-            log = read_log(file.name, data)
-            if named_log or log.content or log.position or log.model:
-                self.logs.append((log, file.modified))
-                return code if code.program else CodeFile(None)
-        return code
 
 
 # --- The log ---
@@ -185,11 +181,12 @@ def _choose_log(found: list[tuple[Log, float]], code: list[_Code]) -> tuple[Log 
     best_fit = max(_fit(log) for log, _ in found)
 
     def merit(log: Log, modified: float) -> _Merit:
-        compared = len(found) > 1 and _fit(log) == best_fit
+        model = log.model if len(found) > 1 and _fit(log) == best_fit else None
+        beside = [each.program for each in code[:MAX_CODE_FILES]]
         written = log.time if log.time is not None and abs(log.time) < float("inf") else 0.0
         return (
             (_fit(log), "it fits the assignment best"),
-            (compared and _records(log, code), "it records the code beside it"),
+            (any(model and same_code(each, model) for each in beside), "it records the code beside it"),
             ((written, _copy(log.name), modified), _NEWEST),
             (log.name, ""),
         )
@@ -205,11 +202,6 @@ def _fit(log: Log) -> tuple[int, int, bool]:
     """Return how many sections are whole, how few problems there are, and whether the name is the log's."""
     whole = sum(part is not None for part in (log.time, log.model, log.content, log.position))
     return whole, -len(log.problems), "submission_log" in log.name.lower()
-
-
-def _records(log: Log, code: list[_Code]) -> bool:
-    model = log.model
-    return model is not None and any(same_code(each.program, model) for each in code[:MAX_CODE_FILES])
 
 
 def _copy(name: str) -> int:
