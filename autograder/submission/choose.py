@@ -68,10 +68,9 @@ class _Code:
     def as_file(self, path: str) -> list[Cell]:
         """Its cells as those of a file beside another program."""
         name, is_script = self.program.name, self.program.origin is Origin.SCRIPT
-        labels = [name if is_script else f"{name}, {cell.label}" for cell in self.main]
         return [
-            replace(cell, label=label, file=path, executed=True)
-            for label, cell in zip(labels, self.main, strict=True)
+            replace(cell, label=name if is_script else f"{name}, {cell.label}", file=path, executed=True)
+            for cell in self.main
         ]
 
     def far_from(self, folder: PurePosixPath) -> tuple[int, int, PurePosixPath]:

@@ -185,14 +185,18 @@ def files_of(upload: Path, budget: UploadBudget) -> Iterator[tuple[FoundFile, by
         raise UploadError(f"There is no file or folder {shown(str(upload))}.")
     kind = kind_of(upload.name)
     if is_folder:
-        files = list(_in_folder(upload, budget))
+        found = list(_in_folder(upload, budget))
     elif kind is None:
         name = shown(upload.name)
         raise UploadError(f"{name} is not a .json, .ipynb, .py or .zip. Upload one of these, or a folder.")
     else:
-        files = list(_file(PurePosixPath(upload.name), kind, upload, budget))
+        found = [(PurePosixPath(upload.name), kind, upload)]
+    files: list[FoundFile] = []
+    for path, kind, file_path in found:
+        read = partial(_read, file_path, partial(budget.admit, kind))
+        files += _opened(FoundFile(path, kind, read), budget)
     came = False
-    for file in sorted(files, key=_likeliness(files)):
+    for file in _likeliest_first(files):
         data = budget.bytes_of(file)
         if data is not None:
             came = True
@@ -201,8 +205,8 @@ def files_of(upload: Path, budget: UploadBudget) -> Iterator[tuple[FoundFile, by
         raise UploadError(budget.warnings[0])
 
 
-def _likeliness(files: list[FoundFile]) -> Callable[[FoundFile], tuple[int, int, PurePosixPath]]:
-    """The order in which files are read: logs, notebooks, then scripts nearest to these."""
+def _likeliest_first(files: list[FoundFile]) -> list[FoundFile]:
+    """Logs, notebooks, then scripts, those nearest to these before others."""
 
     def place(file: FoundFile) -> int:
         name = file.path.name.lower()
@@ -210,16 +214,12 @@ def _likeliness(files: list[FoundFile]) -> Callable[[FoundFile], tuple[int, int,
             return 0 if _LOG_STEM in name else 2 if any(word in name for word in LOG_WORDS) else 4
         return 1 if file.kind is Kind.NOTEBOOK else 3
 
+    def steps(file: FoundFile) -> int:
+        up = (n for n, folder in enumerate(file.path.parents) if place(file) == 3 and folder in homes)
+        return next(up, len(file.path.parts))
+
     homes = {file.path.parent for file in files if place(file) < 2}
-
-    def rank(file: FoundFile) -> tuple[int, int, PurePosixPath]:
-        steps = len(file.path.parts)
-        if place(file) == 3:
-            folders = file.path.parents
-            steps = next((steps for steps, folder in enumerate(folders) if folder in homes), steps)
-        return place(file), steps, file.path
-
-    return rank
+    return sorted(files, key=lambda file: (place(file), steps(file), file.path))
 
 
 def _sort_out(path: PurePosixPath, budget: UploadBudget) -> Kind | None:
@@ -236,7 +236,7 @@ def _sort_out(path: PurePosixPath, budget: UploadBudget) -> Kind | None:
 # --- Folders ---
 
 
-def _in_folder(upload: Path, budget: UploadBudget) -> Iterator[FoundFile]:
+def _in_folder(upload: Path, budget: UploadBudget) -> Iterator[tuple[PurePosixPath, Kind, Path]]:
     waiting: deque[tuple[Path, PurePosixPath]] = deque([(upload, PurePosixPath())])
     while waiting:
         folder, inner = waiting.popleft()
@@ -262,11 +262,7 @@ def _in_folder(upload: Path, budget: UploadBudget) -> Iterator[FoundFile]:
             elif entry.is_symlink():
                 budget.warn(f"{shown(path)} {_LINK}")
             elif kind := _sort_out(path, budget):
-                yield from _file(path, kind, folder / entry.name, budget)
-
-
-def _file(path: PurePosixPath, kind: Kind, file: Path, budget: UploadBudget) -> Iterator[FoundFile]:
-    yield from _opened(FoundFile(path, kind, partial(_read, file, partial(budget.admit, kind))), budget)
+                yield path, kind, folder / entry.name
 
 
 def _read(file: Path, admit: Callable[[int], None]) -> bytes:

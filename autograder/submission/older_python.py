@@ -24,7 +24,7 @@ _GAP: Final = re.compile(r"(?:[ \t]|\\\n)*")
 _GAP_IN_BRACKETS: Final = re.compile(r"(?:\s|\\\n|\#[^\n]*\n)*")
 _MAX_DEPTH: Final = 8
 """Braces within braces."""
-_CONVERSION: Final = re.compile(r"![rsa]\s*")
+_CONVERSION: Final = re.compile(r"(?:![rsa]\s*)?")
 _SPECIFIER: Final = re.compile(r"[^{}'\"\n]*")
 _TYPE_STATEMENT: Final = re.compile(r"^([ \t]*)type[ \t]+(\w+)(?:[ \t]*\[[^\n]*?\])?[ \t]*=", re.MULTILINE)
 _TYPE_PARAMETERS: Final = re.compile(
@@ -154,7 +154,7 @@ class _Rewriter:
             raise _Unknown
         self._expect("{")
         expression = self.code()
-        conversion = self._take(_CONVERSION) if self._source.startswith("!", self._at) else ""
+        conversion = self._take(_CONVERSION)
         if not expression.strip(" \t\n\\"):
             raise _Unknown
         shown, is_formatted = "", self._source.startswith(":", self._at)
@@ -166,10 +166,8 @@ class _Rewriter:
         specifier = self._expect(":") if is_formatted else ""
         while specifier and not self._source.startswith("}", self._at):
             specifier += self._take(_SPECIFIER)
-            if self._source.startswith("{", self._at):
+            if not self._source.startswith("}", self._at):
                 specifier += self._field(values)
-            elif not self._source.startswith("}", self._at):
-                raise _Unknown
         self._expect("}")
         self._depth -= 1
         return f"{shown}{{{conversion.rstrip()}{specifier}}}"

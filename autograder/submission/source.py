@@ -52,9 +52,7 @@ def class_source(program: Program) -> dict[str, Definition] | None:
     no class. The last definition counts; what does not parse is left out."""
     names: dict[str, _Value] = {}
     for cell in program.cells:
-        tree = shared_tree(cell.source)
-        if tree is not None:
-            _read(cell, tree.body, names)
+        _read(cell, getattr(shared_tree(cell.source), "body", ()), names)
     methods = names.get(CLASS_NAME)
     return methods if isinstance(methods, dict) else None
 
@@ -190,9 +188,7 @@ def rebuild(log: Log, beside: Sequence[Cell] = ()) -> CodeFile:
         raise ValueError("this log records no methods")
     texts = {"__init__": encodable(model.init), "forward": encodable(model.forward)}
     if sum(map(len, texts.values())) > MAX_CODE_BYTES:
-        return refused(
-            f"The methods that {log.name} records are too long to be read. Upload your notebook too."
-        )
+        return refused(f"The methods in {log.name} are too long to be read. Upload your notebook too.")
     source = readable(_HEADER + "".join(_named(name, _indented(text)) for name, text in texts.items()))
     cell = Cell(f"{log.name}, torch_transformer_init and _forward", source)
     tree = parse(source)
