@@ -65,6 +65,11 @@ class _Code:
     def main(self) -> list[Cell]:
         return [cell for cell in self.program.cells if not cell.file]
 
+    @property
+    def binds_class(self) -> bool:
+        """Whether the file itself, not one beside it, defines or imports the class."""
+        return any(_CLASS.search(cell.source) or _IMPORTS_CLASS.search(cell.source) for cell in self.main)
+
     def as_file(self, path: str) -> list[Cell]:
         """Its cells as those of a file beside another program."""
         name, is_script = self.program.name, self.program.origin is Origin.SCRIPT
@@ -283,19 +288,11 @@ def _whole(code: _Code, others: list[_Code]) -> Program:
     """The program with the files that it needs in front; where it neither defines nor imports the class, a
     script that does is run before it."""
     program = _with_files(code, others)
-    if _binds_class(code):
-        return program
-    scripts = (other for other in others if other is not code and other.program.origin is Origin.SCRIPT)
-    script = next((other.program for other in scripts if _binds_class(other)), None)
-    if script is None:
-        return program
-    rest = (cell for cell in program.cells if cell.label != script.name)
-    return replace(program, cells=(*script.cells, *rest))
-
-
-def _binds_class(code: _Code) -> bool:
-    """Tell whether the file itself, not one beside it, defines or imports the class."""
-    return any(_CLASS.search(cell.source) or _IMPORTS_CLASS.search(cell.source) for cell in code.main)
+    for other in () if code.binds_class else others:
+        if other is not code and other.program.origin is Origin.SCRIPT and other.binds_class:
+            rest = (cell for cell in program.cells if cell.label != other.program.name)
+            return replace(program, cells=(*other.program.cells, *rest))
+    return program
 
 
 def _with_files(code: _Code, others: Sequence[_Code]) -> Program:

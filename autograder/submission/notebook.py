@@ -256,10 +256,10 @@ _LEXEME: Final = re.compile(
 def written_file(source: str) -> tuple[str, bool]:
     """Return the file that a cell saves which begins `%%writefile model.py`, by its path without what leads
     out of the upload, and whether it appends to it; "" for any other cell."""
-    found = _WRITTEN.match(source)
-    parts = found["path"].replace("\\", "/").split("/") if found else []
-    path = "/".join(part for part in parts if part not in ("", ".", "..", "content"))
-    return path, bool(found and found["append"])
+    if not (found := _WRITTEN.match(source)):
+        return "", False
+    parts = found["path"].replace("\\", "/").split("/")
+    return "/".join(part for part in parts if part not in ("", ".", "..", "content")), bool(found["append"])
 
 
 def without_magics(source: str) -> str | None:
