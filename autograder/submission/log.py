@@ -1,7 +1,7 @@
 """Reads submission_log.json: bytes in, a `Log` out, with a `Problem` for each place that is not right.
 
-A table says what form each value has to have. Whether the values are right, and whether the arrays fit
-together, is for the checks to say.
+JSON Schema says what the log has to look like; none of the validator's own text is shown. Whether the values
+are right, and whether the arrays fit together, is for the checks to say.
 """
 
 from __future__ import annotations
@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any, Final
 
 import numpy as np
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+from jsonschema.validators import extend
 
 from autograder.assignment import LOG_KEYS, Section
 from autograder.settings import MAX_CODE_BYTES, MAX_LOG_BYTES, MAX_MATRIX_ITEMS, MIB
@@ -121,41 +123,47 @@ def _not_json(text: str, error: json.JSONDecodeError) -> str:
 # --- The log ---
 
 
-@dataclass(frozen=True)
-class _Form:
-    """What a value has to be, as the student is told, and whether one is; and the same of a list's items."""
-
-    wanted: str
-    fits: Callable[[Any], bool]
-    item: str = ""
-    item_fits: Callable[[Any], bool] = lambda _: True
+def _only_numbers(_validator: Any, _wanted: bool, value: Any, _schema: Any) -> Iterator[ValidationError]:
+    """The keyword `onlyNumbers`: one error for all items of a list that are no numbers, at the first."""
+    odd = [place for place, item in enumerate(value) if not isinstance(item, (int, float))]
+    if odd:
+        yield ValidationError(_also(odd), instance=value[odd[0]], path=[odd[0]])
 
 
-def _sized(kind: type[str | list[Any]], most: int) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, kind) and 1 <= len(value) <= most
-
-
-_NUMBERS: Final = _Form(  # np.eye(3, dtype=bool).tolist() holds booleans, and computes as it should
-    f"A list of 1 to {MAX_MATRIX_ITEMS:,} numbers",
-    _sized(list, MAX_MATRIX_ITEMS),
-    "A number",
-    lambda item: isinstance(item, (int, float)),
-)
-_SOURCE: Final = _Form(
-    f"The source text of a method, at most {MAX_CODE_BYTES:,} characters,", _sized(str, MAX_CODE_BYTES)
-)
-_FORMS: Final = {
-    "time": _Form("A number", lambda value: type(value) in (int, float)),
-    "torch_transformer_shape": _Form(
-        "A list of 1 to 32 sizes",
-        _sized(list, 32),
-        "A whole number from 0 to 2³¹",
-        lambda item: type(item) in (int, float) and 0 <= item <= 2**31 and item % 1 == 0,
-    ),
+_Validator: Final[Any] = extend(Draft202012Validator, {"onlyNumbers": _only_numbers})
+_SOURCE: Final = {
+    "description": f"The source text of a method, at most {MAX_CODE_BYTES:,} characters,",
+    "type": "string",
+    "minLength": 1,
+    "maxLength": MAX_CODE_BYTES,
+}
+_NUMBERS: Final = {  # np.eye(3, dtype=bool).tolist() holds booleans, and computes as it should
+    "description": f"A list of 1 to {MAX_MATRIX_ITEMS:,} numbers",
+    "type": "array",
+    "minItems": 1,
+    "maxItems": MAX_MATRIX_ITEMS,
+    "onlyNumbers": True,
+}
+_SIZE: Final = {
+    "description": "A whole number from 0 to 2³¹",
+    "type": "integer",
+    "minimum": 0,
+    "maximum": 2**31,
+}
+_SCHEMAS: Final = {
+    "time": {"description": "A number", "type": "number"},
+    "torch_transformer_shape": {
+        "description": "A list of 1 to 32 sizes",
+        "type": "array",
+        "minItems": 1,
+        "maxItems": 32,
+        "items": _SIZE,
+    },
     "torch_transformer_init": _SOURCE,
     "torch_transformer_forward": _SOURCE,
 }
-"""The form of what is not a flat array of numbers."""
+"""Of each key's value, where it is not a flat array of numbers. A description is what the student is told to
+have been expected."""
 
 
 def read_log(name: str, data: bytes) -> Log:
@@ -227,14 +235,13 @@ def _broken(section: Section, log: Mapping[str, Any], repeated: frozenset[str]) 
             told = f"The log lacks {key}. {_REMEDY[section]}"
             yield Problem(section, key, ProblemKind.MISSING, told)
             continue
-        form = _FORMS.get(key, _NUMBERS)
-        if not form.fits(log[key]):
-            told = f"{form.wanted} was expected, and {_kind(log[key])} came. {_REWRITE}"
-            yield Problem(section, key, ProblemKind.BROKEN, told)
-        elif odd := _misfit(key, log[key], form.item_fits):
-            where, item, also = odd
-            told = f"{form.item} was expected, and {_kind(item)} came.{also}{_FLAT * isinstance(item, list)}"
-            yield Problem(section, where, ProblemKind.BROKEN, f"{told} {_REWRITE}")
+        for error in islice(_Validator(_SCHEMAS.get(key, _NUMBERS)).iter_errors(log[key]), 1):
+            where = ", ".join([key, *(f"item {place + 1}" for place in error.path)])
+            wanted, also = error.schema["description"], ""
+            if error.validator == "onlyNumbers":
+                wanted, also = "A number", error.message + _FLAT * isinstance(error.instance, list)
+            told = f"{wanted} was expected, and {_kind(error.instance)} came.{also} {_REWRITE}"
+            yield Problem(section, where, ProblemKind.BROKEN, told)
         if key in repeated:
             told = f"{key} stands in the log more than once, so it is not clear which one counts. {_REWRITE}"
             yield Problem(section, key, ProblemKind.BROKEN, told)
@@ -242,25 +249,21 @@ def _broken(section: Section, log: Mapping[str, Any], repeated: frozenset[str]) 
 
 def _not_finite(section: Section, log: Mapping[str, Any]) -> Iterator[Problem]:
     for key in LOG_KEYS[section]:
-        if odd := _misfit(key, log[key], lambda item: not isinstance(item, float) or math.isfinite(item)):
-            where, number, also = odd
-            came = f"{'-' * (number < 0)}Infinity came, or a number beyond 1.8e308: a computation overflowed."
-            told = (
-                f"A number was expected, and {_NAN if math.isnan(number) else came}{also} {_REMEDY[section]}"
-            )
+        items = log[key] if isinstance(log[key], list) else [log[key]]
+        odd = [i for i, item in enumerate(items) if isinstance(item, float) and not math.isfinite(item)]
+        if odd:
+            where = f"{key}, item {odd[0] + 1}" if items is log[key] else key
+            sign = "-" if items[odd[0]] < 0 else ""
+            came = f"{sign}Infinity came, or a number beyond 1.8e308: a computation overflowed."
+            came = _NAN if math.isnan(items[odd[0]]) else came
+            told = f"A number was expected, and {came}{_also(odd)} {_REMEDY[section]}"
             yield Problem(section, where, ProblemKind.NOT_FINITE, told)
 
 
-def _misfit(key: str, value: Any, fits: Callable[[Any], bool]) -> tuple[str, Any, str] | None:
-    """The value, or the first item of a list, that does not fit; in front of it its place as a student finds
-    it, "attention_by_content_Q, item 3" (counted from 1), behind it a sentence on the others."""
-    items = value if isinstance(value, list) else [value]
-    odd = [place for place, item in enumerate(items) if not fits(item)]
-    if not odd:
-        return None
+def _also(odd: list[int]) -> str:
+    """A sentence on the items beyond the first that share its problem; empty if there are none."""
     more = len(odd) - 1
-    also = f" {more:,} more item{' of it is' if more == 1 else 's of it are'} like that." if more else ""
-    return f"{key}, item {odd[0] + 1}" if items is value else key, items[odd[0]], also
+    return f" {more:,} more item{' of it is' if more == 1 else 's of it are'} like that." if more else ""
 
 
 def _kind(value: object) -> str:
