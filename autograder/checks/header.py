@@ -65,8 +65,11 @@ def start(tests: Sequence[Mapping[str, Any]]) -> str:
     A check each line of whose message points to another one ("see 2.2") is explained by it. "" if nothing
     fails.
     """
-    wrong = (test for test in tests if test.get("status") == "failed" and test.get("number"))
-    failed = {test["number"]: _plain(test) for test in wrong}
+    failed: dict[str, str] = {}
+    for test in tests:
+        if test.get("status") == "failed" and test.get("number"):
+            text = str(test.get("output", ""))[:_MAX_READ]
+            failed[test["number"]] = text_of_html(text) if test.get("output_format") == "html" else text
     sources = {number: _explained_in(text, failed) or number for number, text in failed.items()}
     for _ in failed:  # follow each to its end
         sources = {number: sources[source] for number, source in sources.items()}
@@ -77,11 +80,6 @@ def start(tests: Sequence[Mapping[str, Any]]) -> str:
         also = f"; that also explains {', '.join(explained)}" if explained else ""
         told.append(f"{'Then look at' if told else 'Start with'} {number}: {_cause(failed[number])}{also}.")
     return " ".join(told)
-
-
-def _plain(test: Mapping[str, Any]) -> str:
-    text = str(test.get("output", ""))[:_MAX_READ]
-    return text_of_html(text) if test.get("output_format") == "html" else text
 
 
 def _explained_in(text: str, failed: Mapping[str, str]) -> str:

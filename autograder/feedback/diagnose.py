@@ -32,6 +32,10 @@ tolerance grows in proportion, to this many times."""
 _NEAR: Final = 1e-3
 """Above what float32 leaves after the least squares, below any mistake worth naming."""
 _WORST_CONDITION: Final = 100.0
+_TRANSPOSED: Final = (
+    "Together these two amount to one: the attention weights are transposed before they multiply the values. "
+    "If that is what you do, remove it."
+)
 FIRST_ITEMS: Final = 3, 10
 """Lengths of the cases that rule out most combinations: shorter ones tell nothing, longer ones cost most."""
 
@@ -95,8 +99,8 @@ def diagnose(runs: Sequence[Run], *, has_bias: bool = False) -> Diagnosis:
     with np.errstate(all="ignore"):  # outputs may hold anything, the largest numbers too
         found = _simplest(ran, [run for run in runs if not run.ran])
         if found is not None:
-            mistakes = mistakes_of(found)
-            return Diagnosis(mistakes, _together(mistakes), found)
+            keys = {VARIANTS[choice][index][0] for choice, index in zip(CHOICES, found, strict=True) if index}
+            return Diagnosis(mistakes_of(found), _TRANSPOSED if keys == {"KQV", "queries"} else "", found)
         return Diagnosis((BIAS,)) if has_bias else Diagnosis((), first_divergence(ran))
 
 
@@ -117,16 +121,6 @@ def _simplest(ran: Sequence[Run], raised: Sequence[Run]) -> Combination | None:
         if found:
             return found[0]
     return None
-
-
-def _together(mistakes: tuple[Mistake, ...]) -> str:
-    """What is to be said of several mistakes at once, if anything."""
-    if {key for mistake in mistakes for key in mistake.variants} != {"KQV", "queries"}:
-        return ""
-    return (
-        "Together these two amount to one: the attention weights are transposed before they multiply the "
-        "values. If that is what you do, remove it."
-    )
 
 
 def mistakes_of(combination: Combination) -> tuple[Mistake, ...]:

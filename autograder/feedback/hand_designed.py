@@ -51,7 +51,7 @@ def explain(
     """
     from autograder.feedback.figures import attention_table, picture
 
-    first, *others = find(task, transformer, right) or [_UNKNOWN]
+    first, *others = found = find(task, transformer, right) or [_UNKNOWN]
     batch, index = shortest_failure(task, right)
     sign = " (of the output, the sign counts)" if task.only_sign else ""
     why_half = "You get half of the points: attention lands on the right tokens in every sequence."
@@ -65,7 +65,7 @@ def explain(
             f"The shortest sequence that fails is {batch.spell(index)}{sign}:",
         ),
         table=attention_table(task, transformer, batch, index),
-        diagnosis=", ".join(filter(None, (finding.name for finding in (first, *others)))),
+        diagnosis=", ".join(finding.name for finding in found),
     )
 
     def pictured() -> Message:
@@ -136,12 +136,11 @@ def _attention_findings(task: SequenceTask, transformer: NumpyTransformer) -> li
 def _break_finding(task: SequenceTask, transformer: NumpyTransformer) -> Finding | None:
     """Where the assignment's plain exp breaks, first among the shortest; with the factor that mends it."""
     broken = ((batch, transformer.worst_break(batch.inputs)) for batch in task.all_sequences())
-    batch, worst = next(((batch, worst) for batch, worst in broken if worst is not None), (None, None))
+    batch, worst = next((each for each in broken if each[1] is not None), (None, None))
     if batch is None or worst is None:
         return None
-    divisor = sharpening(task, transformer, shrink=True)
     do = "Make Km or Qm smaller."
-    if divisor is not None:
+    if divisor := sharpening(task, transformer, shrink=True):
         do = f"Divide Km by {divisor:g}: with that, their attention passes on every sequence."
     spelled = batch.spell(worst.index[0])
     if worst.overflows:
@@ -215,19 +214,14 @@ def _repairs(task: SequenceTask, transformer: NumpyTransformer) -> Iterator[tupl
     yield finding, replace(transformer, Km=Qm, Qm=Km)
     if task.pos_rows is None or task.only_sign:
         return
+    # The same rows for A, B and C: their mean.
+    blind_K, blind_Q = (np.concatenate([np.tile(m[:3].mean(axis=0), (3, 1)), m[3:]]) for m in (Km, Qm))
     what = "Your queries depend on the token, but every token has to look for the same place"
     do = "Give the three token rows of Qm the same numbers; with their mean, {then}."
-    yield Finding("queries depend on the token", what, do), replace(transformer, Qm=_token_blind(Qm))
+    yield Finding("queries depend on the token", what, do), replace(transformer, Qm=blind_Q)
     what = "Your keys depend on the token, but only the position counts here"
     do = "Set the three token rows of Km to 0; with the same numbers in all three, {then}."
-    yield Finding("keys depend on the token", what, do), replace(transformer, Km=_token_blind(Km))
-
-
-def _token_blind(matrix: FloatArray) -> FloatArray:
-    """The same rows for A, B and C: their mean."""
-    blind = matrix.copy()
-    blind[:3] = matrix[:3].mean(axis=0)
-    return blind
+    yield Finding("keys depend on the token", what, do), replace(transformer, Km=blind_K)
 
 
 def _by_content(task: SequenceTask, transformer: NumpyTransformer) -> Finding | None:
