@@ -11,7 +11,7 @@ from gradescope_utils.autograder_utils.decorators import number, tags, visibilit
 from autograder import settings
 from autograder.assignment import Task
 from autograder.checks.run import Check, StudentRun
-from autograder.feedback.messages import explain_matrices, judged, passes
+from autograder.feedback.messages import explain_matrices, judged
 from autograder.results.runner import NotAttempted
 from autograder.sandbox.calls import Answer, Outcome, Raised, Refusal, Refused
 from autograder.submission.shapes import check_shapes, work_out_shapes
@@ -51,14 +51,6 @@ class Verdict:
         """Of the sequences that are right."""
         return float(np.concatenate(self.right).mean())
 
-    @property
-    def lands(self) -> bool:
-        """In the limit of sharp attention every sequence would be right: it lands on the right tokens."""
-        return all(
-            passes(self.task, self.transformer.sharp(batch.inputs).output, batch.expected).all()
-            for batch in self.task.all_sequences()
-        )
-
 
 def find_matrices(run: StudentRun, task: Task) -> Found:
     """The matrices of a task: from the log when it has them, else as the code left them."""
@@ -94,7 +86,7 @@ def _why_absent(outcome: Outcome, name: str) -> str:
 def judge(task: Task, matrices: Matrices) -> Verdict:
     """Run matrices, whose shapes fit, on every sequence of the task, in batches."""
     its, transformer = TASKS[task.value], _transformer(matrices)
-    return Verdict(its, transformer, tuple(judged(its, transformer)))
+    return Verdict(its, transformer, tuple(judged(its, transformer.plain)))
 
 
 def _transformer(matrices: Matrices) -> NumpyTransformer:
@@ -136,7 +128,8 @@ class HandDesigned(Check):
         """Earn the share of the sequences that are right, or half if attention lands on the right tokens
         everywhere and only its sharpness is off: too soft, or past what the plain exp can hold."""
         verdict = judge(self.task, matrices)
-        half = verdict.share < 0.5 and verdict.lands
+        lands = (right.all() for right in judged(verdict.task, verdict.transformer.sharp))
+        half = verdict.share < 0.5 and all(lands)
         self.earn(0.5 if half else verdict.share)
         if verdict.share < 1:
             self.explain(explain_matrices(verdict.task, verdict.transformer, verdict.right, half=half))

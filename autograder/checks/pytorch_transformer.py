@@ -26,8 +26,6 @@ from autograder.submission.types import Origin, Program
 from autograder.text import NAME_LIMIT, clean
 
 SECTION = "pytorch_transformer"
-BUILT = (Group.WITHOUT, Group.WITH)
-"""The models that are built to look at their layers."""
 
 
 class PytorchTransformer(Check):
@@ -89,7 +87,7 @@ class PytorchTransformer(Check):
     @visibility("visible")
     def test_vectorized(self) -> None:
         """All attention scores are computed at once, without a loop over keys or queries"""
-        cells = self.needs_model(*BUILT).cells
+        cells = self.needs_model().cells
 
         def told(groups: Iterable[Group], without: bool, cells: Sequence[Cell] = ()) -> str | None:
             runs = (run for group in groups for run in self.student.forward[group].runs)
@@ -100,7 +98,7 @@ class PytorchTransformer(Check):
             self.skipTest("Not graded because your model does not run: see 2.2 and 2.3.")
         for without, message in messages.items():
             if message:
-                self.fail(told(BUILT, without, cells) or message)
+                self.fail(told(LAYER_SIZES, without, cells) or message)
 
     @weight(5)
     @number("2.6")
@@ -108,7 +106,7 @@ class PytorchTransformer(Check):
     @visibility("visible")
     def test_gradients(self) -> None:
         """Can be trained: the gradient of every weight equals the NumPy transformer's"""
-        self.needs_model(*BUILT)
+        self.needs_model()
         for run in self.student.gradients:
             if not isinstance(run.outcome, Answer):
                 if told_in := feedback_of(self.student).told_error(run.outcome):
@@ -135,7 +133,7 @@ class PytorchTransformer(Check):
 
     # --- What the checks above share. ---
 
-    def needs_model(self, *groups: Group) -> Program:
+    def needs_model(self, groups: Iterable[Group] = LAYER_SIZES) -> Program:
         """The code; without it, or without a model of a group's, 2.1 says why and this check points there."""
         program = self.student.submission.program
         if program is None:
@@ -143,17 +141,16 @@ class PytorchTransformer(Check):
         for group in groups:
             missing = unloadable(self.student.layers[group], group)
             if missing is None:
-                which = f"{group.name.lower()} positions"
-                self.skipTest(f"Not graded because your model cannot be built {which}: see 2.1.")
+                where = f"{group.name.lower()} positions: see 2.1."
+                self.skipTest(f"Not graded because your model cannot be built {where}")
             if missing:
-                self.skipTest(
-                    f"Not graded because no weights can be loaded into {', '.join(missing)}: see 2.1."
-                )
+                where = f"{', '.join(missing)}: see 2.1."
+                self.skipTest(f"Not graded because no weights can be loaded into {where}")
         return program
 
     def equals_reference(self, group: Group) -> None:
         """Hold every case of a group against the reference."""
-        self.needs_model(*(BUILT if group is Group.OTHER else (group,)))
+        self.needs_model(LAYER_SIZES if group is Group.OTHER else (group,))
         if not self.student.forward[group].wrong:
             return
         message = feedback_of(self.student).messages[group.value]
@@ -177,7 +174,7 @@ def first_wrong(student: StudentRun) -> str:
     """The number of the first check that finds the model wrong, "" if none does or nothing was run."""
     if not student.layers:
         return ""
-    if any(unloadable(student.layers[group], group) != [] for group in BUILT):
+    if any(unloadable(outcome, group) != [] for group, outcome in student.layers.items()):
         return "2.1"
     return next((group.number for group in student.forward.values() if group.wrong), "")
 

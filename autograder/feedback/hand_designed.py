@@ -159,7 +159,7 @@ def _break_finding(task: SequenceTask, transformer: NumpyTransformer) -> Finding
 
 def _sharpness(task: SequenceTask, transformer: NumpyTransformer) -> Finding:
     """How far from sharp attention is, on the shortest sequence that fails; it lands on the right tokens."""
-    batch, index = shortest_failure(task, list(judged(task, transformer)))
+    batch, index = shortest_failure(task, list(judged(task, transformer.plain)))
     weights = transformer.forward(batch.inputs[index]).attention_weights  # (L, L)
     wrong = batch.expected[index] @ batch.inputs[index, :, :3].T == 0  # (L, L): keys of another token
     leaks = np.where(wrong, weights, 0.0).sum(axis=-1)  # (L,)
@@ -376,7 +376,7 @@ def _unique_attend_to_themselves(transformer: NumpyTransformer, batch: Batch) ->
 
 def passes_everywhere(task: SequenceTask, transformer: NumpyTransformer) -> bool:
     """Whether every sequence is right."""
-    return all(right.all() for right in judged(task, transformer))
+    return all(right.all() for right in judged(task, transformer.plain))
 
 
 def scaled(transformer: NumpyTransformer, factor: float) -> NumpyTransformer:

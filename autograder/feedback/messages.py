@@ -31,7 +31,7 @@ from autograder.sandbox.calls import (
     Raised,
 )
 from reference.tasks import SequenceTask
-from reference.transformer import BoolArray, NumpyTransformer
+from reference.transformer import Attention, BoolArray, NumpyTransformer
 
 if TYPE_CHECKING:
     from autograder.feedback.diagnose import Diagnosis
@@ -164,10 +164,10 @@ def passes(task: SequenceTask, output: FloatArray, expected: FloatArray) -> Bool
     return task.judge(output, expected, rtol=settings.RTOL, atol=settings.TASK_ATOL)
 
 
-def judged(task: SequenceTask, transformer: NumpyTransformer) -> Iterator[BoolArray]:
-    """Which sequences pass with these matrices, by the assignment's own formula; per batch of the task's."""
+def judged(task: SequenceTask, attend: Callable[[FloatArray], Attention]) -> Iterator[BoolArray]:
+    """Which sequences pass, per batch of the task's. attend: a transformer's `plain`, or `sharp`."""
     for batch in task.all_sequences():
-        yield passes(task, transformer.plain(batch.inputs).output, batch.expected)
+        yield passes(task, attend(batch.inputs).output, batch.expected)
 
 
 def shape_text(shape: tuple[int, ...]) -> str:

@@ -20,7 +20,7 @@ I3 = np.eye(3)
 
 def judged(task: SequenceTask, transformer: NumpyTransformer) -> tuple[BoolArray, ...]:
     """Which sequences pass, as the checks judge them."""
-    return tuple(messages.judged(task, transformer))
+    return tuple(messages.judged(task, transformer.plain))
 
 
 def _own_place() -> NumpyTransformer:
