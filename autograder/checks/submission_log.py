@@ -51,8 +51,8 @@ class SubmissionLog(Check):
         lines = []
         for section in (None, *Section):
             faults = [problem for problem in problems if problem.section is section]
-            why = self.why_missing(section) if faults and section is not None else ""
-            if section is not None and why and all(p.kind is ProblemKind.MISSING for p in faults):
+            missing = section and faults and all(p.kind is ProblemKind.MISSING for p in faults)
+            if section and missing and (why := self.why_missing(section)):
                 lines.append(f"{section.value} is missing: {why}.")
             else:
                 lines += [f"{problem.where}: {problem.message}" for problem in faults]
