@@ -121,8 +121,7 @@ def _comparisons(run: StudentRun, fork_server: ForkServer) -> Iterator[dict[str,
 
 def _of_model(number: str, call: Forward, outcome: Outcome, watched: Outcome) -> dict[str, Any]:
     """One forward pass: the reference's steps, and the matrices of the code that stand for them."""
-    weights: Any = call.weights  # of any float dtype; NumpyTransformer makes it float64
-    reference = NumpyTransformer(weights.Km, weights.Qm, weights.Vm, weights.pos).forward(call.seq)
+    reference = NumpyTransformer(*vars(call.weights).values()).forward(call.seq)
     made = _recorded(watched)
     output = outcome.arrays["output"] if isinstance(outcome, Answer) else None
     sizes = ", ".join(f"{name} {size}" for name, size in vars(call.sizes).items())

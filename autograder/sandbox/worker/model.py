@@ -56,7 +56,10 @@ class Refuse(Exception):
 
 def answer(namespace: Mapping[str, Any], call: Any, labels: Mapping[str, int]) -> Answer:
     """Make one call; labels: number of each cell. Raises Refuse, and whatever the student's code raises."""
-    cls = ReferenceModel if isinstance(call, Train) and call.reference else model_class(namespace)
+    is_reference = isinstance(call, Train) and call.reference
+    cls: Any = ReferenceModel if is_reference else namespace.get(CLASS_NAME)
+    if not callable(cls):
+        raise Refuse(Refusal.NO_CLASS, "" if cls is None else f"{CLASS_NAME} is {describe(cls)}")
     if isinstance(call, RecordedOutput):
         return Answer(recorded_output(cls, call))
     if isinstance(call, Train):
@@ -66,14 +69,6 @@ def answer(namespace: Mapping[str, Any], call: Any, labels: Mapping[str, int]) -
     model = build(cls, call.sizes)
     load_weights(model, call.weights)
     return Answer(forward(model, call, labels) if isinstance(call, Forward) else gradients(model, call))
-
-
-def model_class(namespace: Mapping[str, Any]) -> Callable[..., Any]:
-    """The student's class."""
-    found = namespace.get(CLASS_NAME)
-    if not callable(found):
-        raise Refuse(Refusal.NO_CLASS, "" if found is None else f"{CLASS_NAME} is {describe(found)}")
-    return cast(Callable[..., Any], found)
 
 
 def seed_all(seed: int) -> None:
