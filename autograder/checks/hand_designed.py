@@ -193,7 +193,7 @@ class UniqueTokens(HandDesigned):
         program = self.student.submission.program
         if program is None or program.origin is Origin.LOG:
             raise NotAttempted(
-                "Not graded: the log does not hold this part, upload your notebook to have it looked at."
+                "Not graded: only the notebook holds this part; upload it to have it looked at."
             )
         found = find_matrices(self.student, self.task)
         if not found.source:

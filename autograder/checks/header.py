@@ -93,7 +93,7 @@ def _cause(text: str) -> str:
     """The message's first sentence up to its details, as part of another."""
     line = text.removeprefix("- ").split("\n", 1)[0][:_MAX_CAUSE]
     cause = re.split(r"[:;.] |[:;.]$", line, maxsplit=1)[0]
-    if " " not in cause:  # a key of the log, whose fault comes behind it
+    if re.fullmatch(r"[\w.]+(, item \d+)?", cause):  # a place in the log, whose fault comes behind it
         cause = re.split(r"[;.] |[;.]$", line, maxsplit=1)[0]
     first = cause.split(" ", 1)[0]  # a name stays as it is written: Km, Km.weight, Q, F
     plain = first in ("A", "One") or (first.isalpha() and len(first) > 2 and first[1:].islower())

@@ -11,9 +11,9 @@ from autograder.checks.run import Check
 from autograder.feedback.messages import agree, difference, shape_text
 from autograder.sandbox.calls import Answer, Refused
 from autograder.submission.shapes import work_out_shapes
-from autograder.submission.types import Log, ModelRecord, ProblemKind
+from autograder.submission.types import Log, Matrices, ModelRecord, ProblemKind
 from reference.tasks import TASKS, drawn_sequence
-from reference.transformer import NumpyTransformer
+from reference.transformer import FloatArray, NumpyTransformer
 
 SECTION = "submission_log"
 MAX_LINES = 12
@@ -146,6 +146,9 @@ def _task_faults(log: Log, section: Section, task: Task, seed: int) -> list[str]
     lines, shaped = _not_finite(log, section), work_out_shapes(task, record)
     if isinstance(shaped, str):
         return [*lines, f"{section.value}: {shaped}"]
+    if lines and not np.isfinite(_computed(shaped, task, seed)).all():
+        sequences = "3.2" if task is Task.CONTENT else "4.2"
+        return [f"{section.value} holds NaN or infinity, as its matrices give: see {sequences}."]
     tokens, columns = drawn_sequence(TASKS[task.value], seed).tokens.size, shaped.Vm.shape[1]
     if (came := len(record.output)) != tokens * columns:
         lines.append(
@@ -170,12 +173,18 @@ def _task_record(log: Log, section: Section, task: Task, seed: int) -> str:
         return f"{section.value}: not compared, because the shapes do not fit (see 1.2)."
     if not np.isfinite(record.output).all():
         return f"{section.value}: not compared, because it holds NaN or infinity (see 1.2)."
-    drawn = drawn_sequence(TASKS[task.value], seed)
-    transformer = NumpyTransformer(shaped.Km, shaped.Qm, shaped.Vm, shaped.pos)
-    expected = transformer.plain(drawn.inputs[0]).output.reshape(-1)
+    expected = _computed(shaped, task, seed)
     if agree(record.output, expected):
         return ""
+    spelled = drawn_sequence(TASKS[task.value], seed).spell(0)
     return (
-        f"{section.value} is not what the recorded matrices give on {drawn.spell(0)}, the sequence that "
+        f"{section.value} is not what the recorded matrices give on {spelled}, the sequence that "
         f"the notebook draws. {difference(record.output, expected)} {RERUN}"
     )
+
+
+def _computed(matrices: Matrices, task: Task, seed: int) -> FloatArray:
+    """What the notebook computes from matrices for its log, flattened."""
+    inputs = drawn_sequence(TASKS[task.value], seed).inputs[0]
+    transformer = NumpyTransformer(matrices.Km, matrices.Qm, matrices.Vm, matrices.pos)
+    return transformer.plain(inputs).output.reshape(-1)

@@ -252,7 +252,7 @@ End.GARBAGE:
   Your code wrote into the grader's own channel.
   Do not write to file descriptors (os.write, os.close); print is fine.
 End.USED_UP:
-  Not run: your program used up its time ({detail} for the whole upload).
+  Your program used up its time ({detail} for the whole upload), so this was not run.
   Look for sleep, training, or slow loops, in the cells and in the model.
 End.NOT_RUN:
   This was not tried, after too many attempts that died.

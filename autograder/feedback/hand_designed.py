@@ -141,7 +141,7 @@ def _break_finding(task: SequenceTask, transformer: NumpyTransformer) -> Finding
         return None
     do = "Make Km or Qm smaller."
     if divisor := sharpening(task, transformer, shrink=True):
-        do = f"Divide Km by {divisor:g}: with that, their attention passes on every sequence."
+        do = f"Divide Km by {divisor:g}: with that, attention is right on every sequence."
     spelled = batch.spell(worst.index[0])
     if worst.overflows:
         came = f"one reaches {worst.score:.4g}" if np.isfinite(worst.score) else "one is no number any more"

@@ -80,7 +80,7 @@ class Message:
         """All of it, in its format."""
         if not self.picture:
             return "\n".join([*self.lines, *filter(None, [self.table])])
-        style = "margin:0.5em 0;overflow-x:auto;white-space:pre;font-family:monospace"
+        style = "margin:0.5em 0;overflow-x:auto;white-space:pre;font:12px monospace"
         parts = [f"<p>{escape(line)}</p>" for line in self.lines]
         return "\n".join([*parts, f'<pre style="{style}">{escape(self.table)}</pre>', self.picture])
 
@@ -336,7 +336,9 @@ def _message(group: RunGroup, load: Load, found: Diagnosis, told: dict[object, s
 
 
 def _error(outcome: Outcome) -> tuple[str, ...]:
-    """The type of an error and the student's line; () for what is no error of the student's own lines."""
+    """The type of an error and the student's line, or how the process ended; () for everything else."""
+    if isinstance(outcome, Ended):
+        return outcome.reason.name, outcome.detail
     if not isinstance(outcome, Raised) or not outcome.trace:
         return ()
     return outcome.type_name, outcome.trace[-1].label, str(outcome.trace[-1].line)

@@ -139,4 +139,4 @@ def test_matrices_left_over_from_the_position_task_are_not_an_attempt(fork_serve
 
 def test_a_log_alone_shows_nothing_of_the_optional_part(fork_server: ForkServer) -> None:
     test = result(evidence_of("unique: a compass", fork_server, "log alone"), "5.1")
-    assert "upload your notebook" in test["output"]
+    assert "only the notebook holds this part; upload it" in test["output"]

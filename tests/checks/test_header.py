@@ -89,6 +89,7 @@ def test_the_first_line_says_where_to_start_and_what_that_explains() -> None:
 def test_a_check_with_a_line_of_its_own_is_not_explained_by_another() -> None:
     tests = [entry("2.2", "Your code raised an error."), entry("1.1", "time: no number\nmodel: see 2.2.")]
     assert start(tests) == "Start with 2.2: your code raised an error. Then look at 1.1: time: no number."
+    assert start([entry("1.2", "K, item 7: NaN came.")]) == "Start with 1.2: K, item 7: NaN came."
 
 
 def test_a_name_at_the_start_of_a_message_is_told_as_it_is_written() -> None:

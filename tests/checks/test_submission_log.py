@@ -79,7 +79,9 @@ def test_a_recorded_value_of_another_length_fails(right: StudentRun) -> None:
 def test_nan_in_the_log_costs_1_2_and_not_1_1(fork_server: ForkServer) -> None:
     evidence = evidence_of("content overflow", fork_server)
     assert full(result(evidence, "1.1"))
-    assert not full(result(evidence, "1.2"))
+    told = result(evidence, "1.2")
+    assert not full(told)
+    assert told["output"] == "attention_by_content holds NaN or infinity, as its matrices give: see 3.2."
 
 
 def test_a_model_output_that_the_code_does_not_give_fails(right: StudentRun) -> None:
