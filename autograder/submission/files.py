@@ -112,14 +112,6 @@ class UploadBudget:
     listed: int = 0
     files: int = 0
     size: int = 0
-    untold: int = 0
-
-    def warn(self, text: str) -> None:
-        """Tell of something that could not be used."""
-        if len(self.warnings) < _WARNINGS:
-            self.warnings.append(text)
-        else:
-            self.untold += 1
 
     def admit(self, kind: Kind, size: int) -> None:
         """Count a file about to be read; raises _Unread if it is beyond a limit."""
@@ -136,13 +128,14 @@ class UploadBudget:
         try:
             return file.read()
         except _Unread as reason:
-            self.warn(f"{file.name} {reason}")
+            self.warnings.append(f"{file.name} {reason}")
             return None
 
     def notices(self) -> list[Note]:
-        """Return the warnings and, in one notice, the files that were ignored."""
-        untold = [f"{self.untold:,} more files could not be read."] if self.untold else []
-        notices = [Note(NoteLevel.WARNING, text) for text in (*self.warnings, *untold)]
+        """Return the first warnings and, in one notice, the files that were ignored."""
+        untold = len(self.warnings) - _WARNINGS
+        more = [f"{untold:,} more files could not be read."] if untold > 0 else []
+        notices = [Note(NoteLevel.WARNING, text) for text in (*self.warnings[:_WARNINGS], *more)]
         return notices + listed("Ignored", self.ignored)
 
 
@@ -183,18 +176,14 @@ def files_of(upload: Path, budget: UploadBudget) -> Iterator[tuple[FoundFile, by
         raise UploadError(f"{shown(str(upload))} cannot be opened: {error}.") from error
     if not is_there:
         raise UploadError(f"There is no file or folder {shown(str(upload))}.")
-    kind = kind_of(upload.name)
     if is_folder:
         found = list(_in_folder(upload, budget))
-    elif kind is None:
+    elif (kind := kind_of(upload.name)) is None:
         name = shown(upload.name)
         raise UploadError(f"{name} is not a .json, .ipynb, .py or .zip. Upload one of these, or a folder.")
     else:
-        found = [(PurePosixPath(upload.name), kind, upload)]
-    files: list[FoundFile] = []
-    for path, kind, file_path in found:
-        read = partial(_read, file_path, partial(budget.admit, kind))
-        files += _opened(FoundFile(path, kind, read), budget)
+        found = [FoundFile(PurePosixPath(upload.name), kind, partial(_read, upload, budget, kind))]
+    files = [opened for file in found for opened in _opened(file, budget)]
     came = False
     for file in _likeliest_first(files):
         data = budget.bytes_of(file)
@@ -227,7 +216,7 @@ def _sort_out(path: PurePosixPath, budget: UploadBudget) -> Kind | None:
     kind = None if is_hidden(path) else kind_of(path.name)
     if kind is None:
         if path.name.lower().endswith(_OTHER_ARCHIVES):
-            budget.warn(f"{shown(path)} cannot be opened: upload a .zip, or the files themselves.")
+            budget.warnings.append(f"{shown(path)} cannot be opened: upload a .zip, or the files themselves.")
         else:
             budget.ignored.append(shown(path))
     return kind
@@ -236,7 +225,7 @@ def _sort_out(path: PurePosixPath, budget: UploadBudget) -> Kind | None:
 # --- Folders ---
 
 
-def _in_folder(upload: Path, budget: UploadBudget) -> Iterator[tuple[PurePosixPath, Kind, Path]]:
+def _in_folder(upload: Path, budget: UploadBudget) -> Iterator[FoundFile]:
     waiting: deque[tuple[Path, PurePosixPath]] = deque([(upload, PurePosixPath())])
     while waiting:
         folder, inner = waiting.popleft()
@@ -244,28 +233,30 @@ def _in_folder(upload: Path, budget: UploadBudget) -> Iterator[tuple[PurePosixPa
             with os.scandir(folder) as listing:
                 found = sorted(listing, key=lambda entry: entry.name)
         except OSError as error:
-            budget.warn(f"The folder {shown(inner)} cannot be opened: {error.strerror}.")
+            budget.warnings.append(f"The folder {shown(inner)} cannot be opened: {error.strerror}.")
             continue
         for entry in found:
             budget.listed += 1
             if budget.listed > MAX_ARCHIVE_ENTRIES:
-                budget.warn(f"Only the first {MAX_ARCHIVE_ENTRIES:,} files were looked at. {_MORE_ADVICE}")
+                budget.warnings.append(
+                    f"Only the first {MAX_ARCHIVE_ENTRIES:,} files were looked at. {_MORE_ADVICE}"
+                )
                 return
             path = inner / entry.name
             if entry.is_dir(follow_symlinks=False):
                 if is_hidden(path):
                     budget.ignored.append(f"{shown(path)}/")
                 elif len(path.parts) > MAX_UPLOAD_DEPTH:
-                    budget.warn(f"{shown(path)} is too many folders deep and was not read.")
+                    budget.warnings.append(f"{shown(path)} is too many folders deep and was not read.")
                 else:
                     waiting.append((folder / entry.name, path))
             elif entry.is_symlink():
-                budget.warn(f"{shown(path)} {_LINK}")
+                budget.warnings.append(f"{shown(path)} {_LINK}")
             elif kind := _sort_out(path, budget):
-                yield path, kind, folder / entry.name
+                yield FoundFile(path, kind, partial(_read, folder / entry.name, budget, kind))
 
 
-def _read(file: Path, admit: Callable[[int], None]) -> bytes:
+def _read(file: Path, budget: UploadBudget, kind: Kind) -> bytes:
     """Read one file of a folder, through one descriptor from the first look at it to its last byte."""
     try:
         descriptor = os.open(file, _OPEN_FLAGS)
@@ -276,7 +267,7 @@ def _read(file: Path, admit: Callable[[int], None]) -> bytes:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise _Unread("is not a regular file and was not read. Upload the file itself.")
-        admit(status.st_size)
+        budget.admit(kind, status.st_size)
         return stream.read(status.st_size)
 
 
@@ -288,17 +279,21 @@ def _opened(file: FoundFile, budget: UploadBudget, level: int = 0) -> Iterator[F
     if file.kind is not Kind.ARCHIVE:
         yield file
     elif level == _DEEPEST:
-        budget.warn(f"{file.name} was not opened: it is a .zip in a .zip in a .zip. {_AGAIN}")
+        budget.warnings.append(f"{file.name} was not opened: it is a .zip in a .zip in a .zip. {_AGAIN}")
     elif (data := budget.bytes_of(file)) is None:
         return
     elif data.count(_ENTRY_SIGNATURE) > MAX_ARCHIVE_ENTRIES:
-        budget.warn(f"{file.name} was not opened: it has more than {MAX_ARCHIVE_ENTRIES:,} entries.")
+        budget.warnings.append(
+            f"{file.name} was not opened: it has more than {MAX_ARCHIVE_ENTRIES:,} entries."
+        )
     else:
         members: dict[PurePosixPath, FoundFile] = {}
         try:
             members = _members(file.path, zipfile.ZipFile(io.BytesIO(data)), budget)
         except ZIP_DAMAGE:
-            budget.warn(f"{file.name} cannot be opened: it is damaged or not a .zip archive. {_AGAIN}")
+            budget.warnings.append(
+                f"{file.name} cannot be opened: it is damaged or not a .zip archive. {_AGAIN}"
+            )
         for member in members.values():
             yield from _opened(member, budget, level + 1)
 
@@ -317,16 +312,18 @@ def _members(
         path = archive.joinpath(*parts)
         if kind := _sort_out(path, budget):
             if path in chosen:
-                budget.warn(f"{shown(path)} is in the archive more than once; the last one was read.")
+                budget.warnings.append(
+                    f"{shown(path)} is in the archive more than once; the last one was read."
+                )
             modified = 0.0
             with contextlib.suppress(ValueError):  # some tools leave the date empty, which is month 0
                 modified = float(calendar.timegm((*info.date_time, 0, 0, 0)))
-            read = partial(_read_member, opened, info, partial(budget.admit, kind))
+            read = partial(_read_member, opened, info, budget, kind)
             chosen[path] = FoundFile(path, kind, read, modified)
     return chosen
 
 
-def _read_member(opened: zipfile.ZipFile, info: zipfile.ZipInfo, admit: Callable[[int], None]) -> bytes:
+def _read_member(opened: zipfile.ZipFile, info: zipfile.ZipInfo, budget: UploadBudget, kind: Kind) -> bytes:
     mode = info.external_attr >> 16
     if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
         what = "a symbolic link" if stat.S_ISLNK(mode) else "not a regular file"
@@ -336,7 +333,7 @@ def _read_member(opened: zipfile.ZipFile, info: zipfile.ZipInfo, admit: Callable
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         # What systems' own tools write. The others expand too far in one step to be bounded.
         raise _Unread(f"was not read: its compression is not supported. {_AGAIN}")
-    admit(info.file_size)
+    budget.admit(kind, info.file_size)
     try:
         with opened.open(info) as stream:
             data = stream.read(info.file_size + 1)

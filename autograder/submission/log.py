@@ -20,7 +20,7 @@ from jsonschema.validators import extend
 
 from autograder.assignment import LOG_KEYS, Section
 from autograder.settings import MAX_CODE_BYTES, MAX_LOG_BYTES, MAX_MATRIX_ITEMS, MIB
-from autograder.submission.types import FlatArray, Log, ModelRecord, Problem, ProblemKind, TaskRecord
+from autograder.submission.types import Log, ModelRecord, Problem, ProblemKind, TaskRecord
 from autograder.text import NAME_LIMIT, clean
 
 TOLD_PER_SECTION: Final = 5
@@ -131,39 +131,36 @@ def _only_numbers(_validator: Any, _wanted: bool, value: Any, _schema: Any) -> I
 
 
 _Validator: Final[Any] = extend(Draft202012Validator, {"onlyNumbers": _only_numbers})
-_SOURCE: Final = {
-    "description": f"The source text of a method, at most {MAX_CODE_BYTES:,} characters,",
-    "type": "string",
-    "minLength": 1,
-    "maxLength": MAX_CODE_BYTES,
-}
-_NUMBERS: Final = {  # np.eye(3, dtype=bool).tolist() holds booleans, and computes as it should
-    "description": f"A list of 1 to {MAX_MATRIX_ITEMS:,} numbers",
-    "type": "array",
-    "minItems": 1,
-    "maxItems": MAX_MATRIX_ITEMS,
-    "onlyNumbers": True,
-}
-_SIZE: Final = {
-    "description": "A whole number from 0 to 2³¹",
-    "type": "integer",
-    "minimum": 0,
-    "maximum": 2**31,
-}
+
+
+def _schema(kind: str, description: str, **limits: Any) -> dict[str, Any]:
+    """description: what the student is told to have been expected."""
+    return {"type": kind, "description": description, **limits}
+
+
+_SOURCE: Final = _schema(
+    "string",
+    f"The source text of a method, at most {MAX_CODE_BYTES:,} characters,",
+    minLength=1,
+    maxLength=MAX_CODE_BYTES,
+)
+_NUMBERS: Final = _schema(  # np.eye(3, dtype=bool).tolist() holds booleans, and computes as it should
+    "array",
+    f"A list of 1 to {MAX_MATRIX_ITEMS:,} numbers",
+    minItems=1,
+    maxItems=MAX_MATRIX_ITEMS,
+    onlyNumbers=True,
+)
+_SIZE: Final = _schema("integer", "A whole number from 0 to 2³¹", minimum=0, maximum=2**31)
 _SCHEMAS: Final = {
-    "time": {"description": "A number", "type": "number"},
-    "torch_transformer_shape": {
-        "description": "A list of 1 to 32 sizes",
-        "type": "array",
-        "minItems": 1,
-        "maxItems": 32,
-        "items": _SIZE,
-    },
+    "time": _schema("number", "A number"),
+    "torch_transformer_shape": _schema(
+        "array", "A list of 1 to 32 sizes", minItems=1, maxItems=32, items=_SIZE
+    ),
     "torch_transformer_init": _SOURCE,
     "torch_transformer_forward": _SOURCE,
 }
-"""Of each key's value, where it is not a flat array of numbers. A description is what the student is told to
-have been expected."""
+"""Of each key's value, where it is not a flat array of numbers."""
 
 
 def read_log(name: str, data: bytes) -> Log:
@@ -184,25 +181,17 @@ def read_log(name: str, data: bytes) -> Log:
         fault = f"has none of the keys that this assignment's notebook writes; its keys are {listed}."
         return _unreadable(name, f"{fault} It may be the log of another assignment", readable=True)
     problems: list[Problem] = []
-    whole = set()
+    parts: list[Any] = []
     for section in Section:
         broken = list(_broken(section, value, repeated))
-        if not broken:
-            whole.add(section)
+        parts.append(None if broken else _part(section, value))
         told = broken or list(_not_finite(section, value))
         problems += told[:TOLD_PER_SECTION]
         if (more := len(told) - TOLD_PER_SECTION) > 0:
             message = f"{more:,} more problems of the same section are not listed."
             problems.append(Problem(section, section.value, told[-1].kind, message))
-    return Log(
-        name,
-        True,
-        float(value["time"]) if Section.TIME in whole else None,
-        _model(value) if Section.MODEL in whole else None,
-        _task(value, Section.CONTENT) if Section.CONTENT in whole else None,
-        _task(value, Section.POSITION) if Section.POSITION in whole else None,
-        tuple(problems),
-    )
+    time, model, content, position = parts
+    return Log(name, True, time, model, content, position, tuple(problems))
 
 
 def is_notebook(value: object) -> bool:
@@ -277,16 +266,16 @@ def _kind(value: object) -> str:
     return f"a list of {len(value):,}" if isinstance(value, list) else "an object"
 
 
-def _model(log: Mapping[str, Any]) -> ModelRecord:
-    shape, value, init, forward = (log[key] for key in LOG_KEYS[Section.MODEL])
-    return ModelRecord(tuple(map(int, shape)), _array(value), init, forward)
-
-
-def _task(log: Mapping[str, Any], section: Section) -> TaskRecord:
-    output, Q, K, V = (_array(log[f"{section.value}{letter}"]) for letter in ("", "_Q", "_K", "_V"))
-    pos = _array(log[f"{section.value}_pos"]) if section is Section.POSITION else None
-    return TaskRecord(output, Q, K, V, pos)
-
-
-def _array(numbers: list[float]) -> FlatArray:
-    return np.array(numbers, dtype=np.float64)
+def _part(section: Section, log: Mapping[str, Any]) -> float | ModelRecord | TaskRecord:
+    """What the log holds of a section that is whole."""
+    if section is Section.TIME:
+        return float(log["time"])
+    flat = {
+        key.removeprefix(section.value).removeprefix("_") or "output": np.array(log[key], dtype=np.float64)
+        for key in LOG_KEYS[section]
+        if key not in _SCHEMAS
+    }
+    if section is not Section.MODEL:
+        return TaskRecord(**flat)
+    shape, init, forward = (log[f"{section.value}_{part}"] for part in ("shape", "init", "forward"))
+    return ModelRecord(tuple(map(int, shape)), flat["value"], init, forward)

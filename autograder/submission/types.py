@@ -54,7 +54,7 @@ class TaskRecord:
     Q: FlatArray
     K: FlatArray
     V: FlatArray
-    pos: FlatArray | None
+    pos: FlatArray | None = None
 
 
 @dataclass(frozen=True)
