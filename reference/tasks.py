@@ -44,8 +44,8 @@ class Batch:
 class SequenceTask:
     """A task of the assignment.
 
-    name: the tag of its rubric section. max_len: of a sequence, CLS not counted. pos_rows: the rows
-    that pos needs, None if the task has no positions. target: tokens (n, L) to expected (n, L, v_dim).
+    name: the tag of its rubric section. max_len: of a sequence, CLS not counted. target: tokens (n, L) to
+    expected (n, L, v_dim). pos_rows: the rows that pos needs, None if the task has no positions.
     has_cls: the 4th one-hot stands in front, and its output is ignored. only_sign: the sign of an output
     counts, not its size.
     """
@@ -54,8 +54,8 @@ class SequenceTask:
     input_dim: int
     v_dim: int
     max_len: int
-    pos_rows: int | None
     target: Callable[[IntArray], FloatArray]
+    pos_rows: int | None = None
     has_cls: bool = False
     only_sign: bool = False
 
@@ -109,10 +109,6 @@ def drawn_sequence(task: SequenceTask, seed: int) -> Batch:
     return next(drawn_sequences(task, seed))
 
 
-def _same_tokens(tokens: IntArray) -> FloatArray:
-    return np.eye(3)[tokens]
-
-
 def _first_token_everywhere(tokens: IntArray) -> FloatArray:
     return np.eye(3)[np.broadcast_to(tokens[:, :1], tokens.shape)]
 
@@ -129,7 +125,7 @@ def _read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 IDENTITY = SequenceTask(
-    "attention_by_content", input_dim=3, v_dim=3, max_len=6, pos_rows=None, target=_same_tokens
+    "attention_by_content", input_dim=3, v_dim=3, max_len=6, target=lambda tokens: np.eye(3)[tokens]
 )
 COPY_FIRST = SequenceTask(
     "attention_by_position", input_dim=3, v_dim=3, max_len=4, pos_rows=4, target=_first_token_everywhere

@@ -198,7 +198,9 @@ def _entry(check: TestCase, board: list[dict[str, Any]], limit: int) -> tuple[di
         fault = describe(ending) + (", without a message" if isinstance(ending, AssertionError) else "")
         shown = [NOT_YOUR_FAULT, "" if hide_errors else f"For staff: {fault}"]
     if fault or isinstance(ending, TOO_MUCH):
-        _tell_staff(check, ending)
+        with suppress(Exception):  # on the output that Gradescope shows to staff alone
+            print(f"grader fault in {check.id()}:", file=sys.__stderr__)
+            traceback.print_exception(ending, file=sys.__stderr__)
     text_format = getattr(check, "output_format", "text")
     if text_format not in FORMATS or fault:
         text_format = "text"
@@ -229,13 +231,6 @@ def _run(check: TestCase) -> tuple[BaseException | None, str]:
 
 def _is_the_students(ending: BaseException | None) -> bool:
     return isinstance(ending, AssertionError) and ending.args not in ((), (None,), ("",))
-
-
-def _tell_staff(check: TestCase, error: BaseException | None) -> None:
-    """The traceback, on the output that Gradescope shows to staff alone."""
-    with suppress(Exception):
-        print(f"grader fault in {check.id()}:", file=sys.__stderr__)
-        traceback.print_exception(error, file=sys.__stderr__)
 
 
 def _name(check: TestCase, number: str) -> str:

@@ -112,24 +112,18 @@ def output_of(text: str, output_format: str, limit: int) -> dict[str, str]:
     return {"output": text, "output_format": output_format} if text else {}
 
 
-def encode(results: dict[str, Any]) -> bytes:
-    """Return the bytes of results.json: UTF-8, keys sorted, one line end at the end.
-
-    Raises ValueError for NaN, infinity and lone surrogates, TypeError for what is not JSON.
-    """
-    text = json.dumps(results, ensure_ascii=False, allow_nan=False, indent=1, sort_keys=True)
-    return text.encode("utf-8") + b"\n"
-
-
 def validate(results: dict[str, Any]) -> bytes:
-    """Return the bytes of results.json, if Gradescope would read them as they are meant.
+    """Return the bytes of results.json, if Gradescope would read them as they are meant: UTF-8, keys sorted.
 
     Raises ResultsFault with every violation of the schema, of JSON itself, of sums and sizes.
     """
     violations = [*_not_json(results, "results", 0), *_not_schema(results)]
     if isinstance(results, dict):
         violations += _not_sums(results)
-    data = b"" if violations else encode(results)
+    data = b""
+    if not violations:
+        text = json.dumps(results, ensure_ascii=False, allow_nan=False, indent=1, sort_keys=True)
+        data = f"{text}\n".encode()
     if len(data) > MAX_RESULTS_BYTES:
         violations.append(f"results: expected at most {MAX_RESULTS_BYTES} bytes in all, got {len(data)}")
     if violations:
@@ -151,17 +145,13 @@ def _not_json(value: object, where: str, depth: int) -> Iterator[str]:
     elif isinstance(value, list):
         for index, item in enumerate(value):
             yield from _not_json(item, f"{where}[{index}]", depth + 1)
-    elif isinstance(value, str):
-        # "ansi" is the format that allows most
-        if safe(value, "ansi") != value:
-            yield f"{where}: expected no control characters but tabs and line ends"
-    elif isinstance(value, float):
-        if not math.isfinite(value):
-            yield f"{where}: expected a finite number, got {value}"
-    elif isinstance(value, int):
-        if abs(value) > _MAX_INTEGER:
-            yield f"{where}: expected an integer of at most 64 bits"
-    elif value is not None:
+    elif isinstance(value, str) and safe(value, "ansi") != value:  # of all formats, it allows most
+        yield f"{where}: expected no control characters but tabs and line ends"
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield f"{where}: expected a finite number, got {value}"
+    elif isinstance(value, int) and abs(value) > _MAX_INTEGER:
+        yield f"{where}: expected an integer of at most 64 bits"
+    elif value is not None and not isinstance(value, (str, float, int)):
         yield f"{where}: expected a JSON value, got {type(value).__name__}"
 
 

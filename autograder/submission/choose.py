@@ -12,11 +12,11 @@ import contextlib
 import re
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import Final, TypeVar
 
 from autograder.assignment import CLASS_NAME, LAYERS
 from autograder.bounds import TOO_MUCH, within
@@ -51,6 +51,7 @@ _Merit = tuple[tuple[object, str], ...]
 which two differ does."""
 _Reading = tuple[Program | None, list[Note]]
 """A program, or none, and what is told of it."""
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -195,11 +196,9 @@ def _choose_log(found: list[tuple[Log, float]], code: list[_Code]) -> tuple[Log 
             (log.name, ""),
         )
 
-    ranked = {merit(*entry): entry[0] for entry in found}
-    merits = sorted(ranked, reverse=True)
-    log = ranked[merits[0]]
+    ((_, log), *_), why = _ranked((merit(log, modified), log) for log, modified in found)
     names = [other.name for other, _ in found if other.name != log.name]
-    return log, [Note(NoteLevel.FOUND, f"Log: {log.name}{_why(merits)}."), *listed("Not used", names)]
+    return log, [Note(NoteLevel.FOUND, f"Log: {log.name}{why}."), *listed("Not used", names)]
 
 
 def _fit(log: Log) -> tuple[int, int, bool]:
@@ -214,11 +213,12 @@ def _copy(name: str) -> int:
     return int(found[-1]) if found else 0
 
 
-def _why(merits: Sequence[_Merit]) -> str:
-    """Why the first stands above the second."""
-    pairs = zip(*merits[:2], strict=True) if merits[1:] else ()
+def _ranked(entries: Iterable[tuple[_Merit, _T]]) -> tuple[list[tuple[_Merit, _T]], str]:
+    """The best first, and why it stands above the second."""
+    ranked = sorted(entries, key=itemgetter(0), reverse=True)
+    pairs = zip(ranked[0][0], ranked[1][0], strict=True) if ranked[1:] else ()
     reason = next((mine[1] for mine, its in pairs if mine != its), "")
-    return f", chosen because {reason}" if reason else ""
+    return ranked, f", chosen because {reason}" if reason else ""
 
 
 # --- The code ---
@@ -228,14 +228,13 @@ def _readings(code: list[_Code], log: Log | None) -> list[_Reading]:
     """Return the readings, the best first, each with what is told of it."""
     names = [each.program.name for each in code]
     whole = [(each, _whole(each, code)) for each in code]
-    ranked = sorted([(_merit(*each, log), each[1]) for each in whole], key=itemgetter(0), reverse=True)
+    ranked, why = _ranked((_merit(each, program, log), program) for each, program in whole)
     has_class = bool(ranked) and bool(ranked[0][0][0][0])
     readings: list[_Reading] = []
     sources: list[list[str]] = []
     for (defined, _, layers, *_), program in ranked:
         sources.append([cell.source for cell in program.cells])
         if not readings:
-            why = _why([merit for merit, _ in ranked])
             warning = [] if has_class else [_no_class(program.name)]
             readings.append((program, _code_notes(program, why, names, warning)))
         elif defined[0] and layers[0] and sources[-1] != sources[0]:

@@ -66,18 +66,11 @@ _DEEPEST: Final = 2
 _ENTRY_SIGNATURE: Final = b"PK\x01\x02"
 _AGAIN: Final = "Compress your files again with your system's own tool, or upload them as they are."
 ZIP_DAMAGE: Final = (
-    zipfile.BadZipFile,
-    zipfile.LargeZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    struct.error,
-    EOFError,
-    OSError,
-    OverflowError,
-    RuntimeError,  # encrypted, or packed in a way that nobody unpacks
-    ValueError,
+    *(zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, lzma.LZMAError, struct.error),
+    *(EOFError, OSError, OverflowError, RuntimeError, ValueError),
 )
-"""What zipfile raises on archives that are damaged or made to deceive."""
+"""What zipfile raises on archives that are damaged or made to deceive; RuntimeError on those that are
+encrypted, or packed in a way that nobody unpacks."""
 
 
 class _Unread(Exception):

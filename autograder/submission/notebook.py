@@ -70,11 +70,11 @@ def read_notebook(name: str, data: bytes) -> CodeFile:
     if not executed:  # then nothing is known of any cell
         cells = [replace(cell, executed=True) for cell in cells]
     found = _from_cells(Origin.NOTEBOOK, name, cells, executed=executed)
-    notices = [*found.notices, *_newer(found.program, value)]
+    warnings = [_newer(found.program, _metadata(value, "language_info", "version"))]
     if unread:
-        text = f"{name}: {_listed(unread)} could not be read, being damaged. {_AGAIN}"
-        notices.append(Note(NoteLevel.WARNING, text))
-    return CodeFile(found.program, tuple(notices))
+        warnings.append(f"{name}: {_listed(unread)} could not be read, being damaged. {_AGAIN}")
+    notes = (Note(NoteLevel.WARNING, text) for text in warnings if text)
+    return CodeFile(found.program, (*found.notices, *notes))
 
 
 def read_script(name: str, data: bytes) -> CodeFile:
@@ -200,19 +200,16 @@ def _fitting(cells: list[Cell]) -> tuple[list[Cell], list[str]]:
     return [cell for cell in short if cell.label in kept], changed
 
 
-def _newer(program: Program | None, value: dict[str, Any]) -> Iterator[Note]:
-    """Yield what to say of cells that do not parse here, if the notebook was run with a newer Python."""
-    theirs = _VERSION.match(_metadata(value, "language_info", "version"))
+def _newer(program: Program | None, version: str) -> str:
+    """What to say of cells that do not parse here, if the notebook was run with a newer Python; else ""."""
+    theirs = _VERSION.match(version)
     if not theirs or not program or (int(theirs[1]), int(theirs[2])) <= sys.version_info[:2]:
-        return
+        return ""
     unread = [cell.label for cell in program.cells if shared_tree(cell.source) is None]
-    if unread:
-        own = ".".join(map(str, sys.version_info[:2]))
-        text = (
-            f"Your notebook was run with Python {theirs[0]}; it is graded with Python {own}, which cannot "
-            f"read {_listed(unread)}. If this ran for you, write what only newer Pythons know in another way."
-        )
-        yield Note(NoteLevel.WARNING, text)
+    own = ".".join(map(str, sys.version_info[:2]))
+    told = f"Your notebook was run with Python {theirs[0]}; it is graded with Python {own}, which cannot read"
+    advice = "If this ran for you, write what only newer Pythons know in another way."
+    return f"{told} {_listed(unread)}. {advice}" if unread else ""
 
 
 def _metadata(value: Any, *keys: str) -> str:

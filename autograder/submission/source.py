@@ -8,7 +8,7 @@ import ast
 import builtins
 import re
 import textwrap
-from collections import ChainMap
+from collections import ChainMap, deque
 from collections.abc import Iterable, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -65,14 +65,12 @@ def _read(cell: Cell, statements: Iterable[ast.stmt], names: MutableMapping[str,
         named = getattr(node, "id", getattr(node, "attr", ""))
         return Definition(cell, node) if isinstance(node, ast.Lambda) else names.get(named)
 
-    waiting = list(statements)[
-        ::-1
-    ]  # those inside if, try and with follow in order; functions' bodies do not
+    waiting = deque(statements)
     while waiting:
-        node = waiting.pop()
+        node = waiting.popleft()
         if isinstance(node, (ast.If, ast.Try, ast.With)):
             inner = [*node.body, *getattr(node, "orelse", []), *getattr(node, "finalbody", [])]
-            waiting.extend(reversed(inner))
+            waiting.extendleft(reversed(inner))
         elif isinstance(node, _FUNCTIONS):
             names[node.name] = Definition(cell, node)
         elif isinstance(node, ast.ClassDef):
@@ -107,14 +105,10 @@ def same_code(program: Program, record: ModelRecord) -> bool | None:
     methods = class_source(program)
     if methods is None or not {"__init__", "forward"} <= methods.keys():
         return None
-    same = True
-    for text, own in ((record.init, methods["__init__"].text), (record.forward, methods["forward"].text)):
-        if text.rstrip() != own:
-            recorded, written = _canonical(text.rstrip()), _canonical(own)
-            if recorded is None or written is None:
-                return None
-            same = same and recorded == written
-    return same
+    recorded = (record.init.rstrip(), record.forward.rstrip())
+    pairs = zip(recorded, (methods["__init__"].text, methods["forward"].text), strict=True)
+    forms = [(_canonical(text), _canonical(own)) for text, own in pairs if text != own]
+    return None if any(None in pair for pair in forms) else all(text == own for text, own in forms)
 
 
 def _lines(node: ast.stmt | ast.Lambda) -> slice:
@@ -209,7 +203,8 @@ def rebuild(log: Log, beside: Sequence[Cell] = ()) -> CodeFile:
 
 def _definitions_of(names: set[str], cells: Sequence[Cell]) -> list[Cell]:
     """Return the cells with those of their top-level statements alone that define or import these names, and
-    what these need in turn. Of several, the last above the class counts, or else the first below it."""
+    what these need in turn; their other lines are blank. Of several, the last above the class counts, or else
+    the first below it."""
     bound = [
         (index, name, node)
         for index, cell in enumerate(cells)
@@ -228,17 +223,13 @@ def _definitions_of(names: set[str], cells: Sequence[Cell]) -> list[Cell]:
             index, node = places.pop(name)
             taken.setdefault(index, []).append(node)
             waiting |= _free_names(node)
-    return [
-        replace(cells[index], source=_only(cells[index].source, nodes), file="")
-        for index, nodes in sorted(taken.items())
-    ]
-
-
-def _only(source: str, nodes: list[ast.stmt]) -> str:
-    """The source with every line blank that is none of these statements'."""
-    lines = source.split("\n")
-    kept = {number for node in nodes for number in range(len(lines))[_lines(node)]}
-    return "\n".join(line if number in kept else "" for number, line in enumerate(lines))
+    found = []
+    for index, nodes in sorted(taken.items()):
+        lines = cells[index].source.split("\n")
+        kept = {number for node in nodes for number in range(len(lines))[_lines(node)]}
+        source = "\n".join(line if number in kept else "" for number, line in enumerate(lines))
+        found.append(replace(cells[index], source=source, file=""))
+    return found
 
 
 def _bound_names(node: ast.stmt) -> Iterator[str]:
