@@ -226,7 +226,9 @@ class _Attempt:
                 if not self._finished:
                     self._check_limits()
                 if self._finished and not self._gone:
-                    self._end_child()
+                    self._control.sendall(KILL)
+                    while not self._gone:
+                        self._hear(_DEATH_SECONDS)
 
     @property
     def _complete(self) -> bool:
@@ -309,12 +311,6 @@ class _Attempt:
             self.end = Ended(End.CPU_TIME, f"{self._limit:g} s")
         elif self.end is None and now >= self._deadline:
             self.end = Ended(End.WALL_TIME, f"{self._limit * self._limits.wall_factor:g} s")
-
-    def _end_child(self) -> None:
-        """Kill, and wait for the fork server to say that the child is gone."""
-        self._control.sendall(KILL)
-        while not self._gone:
-            self._hear(_DEATH_SECONDS)
 
     def _hear(self, seconds: float | None = None) -> None:
         """One report of the fork server."""

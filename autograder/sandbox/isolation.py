@@ -29,7 +29,6 @@ from autograder.sandbox.jail.linux import syscall
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _OF_THE_GRADER: Final = ("autograder/settings.py", "reference/solutions.py")
-"""Files of the project that no upload should read."""
 _OF_OTHERS: Final = 0o077
 _PTRACE_SEIZE: Final = 0x4206
 _BYTES_READ: Final = 16

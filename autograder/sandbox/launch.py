@@ -122,8 +122,7 @@ def receive_exactly(control: socket.socket, count: int) -> bytes:
 def cpu_seconds_of(pid: int) -> float:
     """CPU time a process has used; 0.0 where it is gone, or the system cannot tell (then rlimits do)."""
     try:
-        return (
-            time.clock_gettime((~pid << 3) | 2) if pid else 0.0
-        )  # what clock_getcpuclockid(3) gives on Linux
+        # The clock is what clock_getcpuclockid(3) gives on Linux.
+        return time.clock_gettime((~pid << 3) | 2) if pid else 0.0
     except OSError:
         return 0.0

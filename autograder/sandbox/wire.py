@@ -1,19 +1,19 @@
 """What travels between the host and a child: orders as pickles, answers as frames.
 
 Orders are one request, then call after call, each once the one before is answered: a program cannot know what
-it will be asked. They go from the trusted side to the untrusted one only, so that pickles will do, one after
-the other; nothing else is ever unpickled.
+it will be asked. They go from the trusted side to the untrusted one only, so that pickles will do; nothing
+else is ever unpickled.
 
 Answers are strict, binary, and read as if an enemy had written them. A frame is a header (magic, kind, index
-of the call, length of the payload) and a payload of exactly that length. One frame of kind LOAD comes first,
-then one per call, in the order of the calls. A payload is the fields of one message, each read as its type
-says. Lengths are exact, counts capped, dtypes whitelisted, and no character of a text acts. Places are sent
-as cell number and line only: the host takes label and text from its own copy of the program.
-`FrameError` is all that reading an answer ever raises.
+of the call, length of the payload) and a payload of exactly that length: the fields of one message, each read
+as its type says. One frame of kind LOAD comes first, then one per call, in order. Lengths are exact, counts
+capped, dtypes whitelisted, and no character of a text acts. Of places, only cell number and line are sent:
+the host has its own copy of the program. `FrameError` is all that reading an answer ever raises.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 import pickle
 import struct
@@ -67,7 +67,6 @@ class Request:
 
 _CLASSES: Final[dict[str, Any]] = {**vars(calls), "Request": Request, "Task": Task}
 """By name: the grader's modules cannot be imported any more where a request is read."""
-_OWN_MODULES: Final = __name__.partition(".")[0] + "."
 
 
 def encode_order(order: Request | calls.Call) -> bytes:
@@ -85,7 +84,7 @@ def read_orders(stream: BinaryIO) -> Iterator[Any]:
 class _Unpickler(pickle.Unpickler):  # the contract above says who writes what it reads
     def find_class(self, module: str, name: str) -> Any:
         """A class of the request's, or one of NumPy's, which makes the arrays."""
-        return _CLASSES[name] if module.startswith(_OWN_MODULES) else super().find_class(module, name)
+        return _CLASSES[name] if module.startswith("autograder.") else super().find_class(module, name)
 
 
 # --- Frames. ---
@@ -113,7 +112,6 @@ Message = Union[LoadReport, Outcome]
 
 _KINDS: Final = {LOAD: LoadReport, ANSWER: Answer, RAISED: Raised, REFUSED: Refused, ENDED: Ended}
 _FIELDS: Final = {cls: get_type_hints(cls) for cls in (LoadReport, StatementReport, Raised, Refused, Ended)}
-"""The records: by class, the types of its fields."""
 _CHOICES: Final[dict[type, tuple[object, ...]]] = {
     bool: (False, True),
     StatementFate: tuple(StatementFate),
@@ -127,13 +125,7 @@ _MOST: Final = {str: MAX_ARRAYS, _Named: MAX_ARRAYS, StatementReport: 2000, Plac
 
 def source_lines(source: str) -> list[str]:
     """The lines of a program as Python counts them: str.splitlines also splits at form feeds and others."""
-    return source.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-
-
-def can_be_sent(answer: Answer) -> bool:
-    """Whether the reader would take it: arrays not too many, of not too many dimensions."""
-    arrays = answer.arrays.values()
-    return len(arrays) <= MAX_ARRAYS and all(array.ndim <= MAX_DIMENSIONS for array in arrays)
+    return [f"{line}\n" for line in source.replace("\r\n", "\n").replace("\r", "\n").split("\n")]
 
 
 def encode(index: int, message: Message, labels: Mapping[str, int], max_text: int) -> bytes:
@@ -198,14 +190,17 @@ class _Reader:
         self.rest = memoryview(payload)
         self._cells = cells
         self._max_text = max_text
-        self._lines: dict[int, list[str]] = {}
+        self._lines_of = functools.cache(source_lines)  # split once, however many statements of a cell fail
 
     def read(self, kind: Any) -> Any:
         """A value of this type, from what `encode` writes of one."""
         if kind is str:
             return self._text()
         if kind is Place:
-            return self._place()
+            cell, (line,) = self._cells[self._number("H", len(self._cells))], self._numbers("I")
+            lines = self._lines_of(cell.source)
+            text = lines[line - 1].strip()[:MAX_LINE_LENGTH] if 1 <= line <= len(lines) else ""
+            return Place(cell.label, line, text)
         if kind is _Named:
             return self._text(), self._array()
         if kind is Answer:
@@ -225,8 +220,7 @@ class _Reader:
         return taken
 
     def _numbers(self, form: str) -> tuple[int, ...]:
-        layout = struct.Struct("<" + form)
-        return layout.unpack(self._take(layout.size))
+        return struct.unpack(f"<{form}", self._take(struct.calcsize(f"<{form}")))
 
     def _number(self, form: str, below: int) -> int:
         (value,) = self._numbers(form)
@@ -240,16 +234,6 @@ class _Reader:
         except UnicodeDecodeError as error:
             raise FrameError("a text is not UTF-8") from error
         return text if text.isprintable() else clean(text, self._max_text, lines=True)
-
-    def _place(self) -> Place:
-        number = self._number("H", len(self._cells))
-        (line,) = self._numbers("I")
-        cell = self._cells[number]
-        if number not in self._lines:  # split once, however many statements of a cell fail
-            self._lines[number] = source_lines(cell.source)
-        lines = self._lines[number]
-        text = lines[line - 1].strip()[:MAX_LINE_LENGTH] if 1 <= line <= len(lines) else ""
-        return Place(cell.label, line, text)
 
     def _array(self) -> npt.NDArray[Any]:
         dtype = DTYPES[self._number("B", len(DTYPES))]

@@ -4,9 +4,8 @@
 standard library. Works as root, as an ordinary user, and off Linux, each as far as the system goes, and says
 how far.
 
-The order is part of the contract. Limits come first, while there is a `/proc` to read. The user changes
-before the parent-death signal is set, for changing it clears that. Landlock comes before the filter of system
-calls, which refuses Landlock's own. A layer that cannot be had is reported, and the rest still taken.
+Their order counts: limits first, while there is a `/proc` to read; the user before the parent-death signal,
+which changing it clears; Landlock before the filter of system calls, which refuses Landlock's own.
 """
 
 from __future__ import annotations
@@ -38,7 +37,6 @@ is mapped in the user namespace of a container. The process id picks one, so tha
 their signals nor their count of processes."""
 
 _LACKING: Final = "this system does not have it"
-_NOT_ROOT: Final = "only root can do it"
 
 
 class Layer(Enum):
@@ -58,13 +56,8 @@ class Layer(Enum):
 
 DESCRIPTORS: Final = "/proc/self/fd/"
 _SYSTEM_PATHS: Final = (
-    "/usr/lib",
-    "/usr/lib64",
-    "/lib",
-    "/lib64",
-    "/etc/ld.so.cache",
-    "/dev/null",
-    "/dev/urandom",
+    *("/usr/lib", "/usr/lib64", "/lib", "/lib64", "/etc/ld.so.cache"),
+    *("/dev/null", "/dev/urandom"),
 )
 """Where shared libraries of the environment load more of their kind from, and two harmless devices."""
 
@@ -158,7 +151,7 @@ def confine(plan: Plan, memory_bytes: int, cpu_seconds: int) -> dict[Layer, str]
     if as_root:
         take(Layer.USER, lambda: _change_user(plan, landlock and filters))
     else:
-        missing[Layer.USER] = _NOT_ROOT
+        missing[Layer.USER] = "only root can do it"
     take(Layer.NO_NEW_PRIVILEGES, lambda: linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1))
     take(Layer.PARENT_DEATH, lambda: _die_with(plan.parent))
     take(Layer.NOT_DUMPABLE, lambda: linux.prctl(linux.PR_SET_DUMPABLE, 0))
@@ -255,12 +248,8 @@ def _resource_limits(cpu_seconds: int, own_user: bool, threads_only: bool) -> di
     processes may have hundreds; where the filter of system calls leaves threads only, those meet the limit
     on memory first (each maps a stack), and no number is needed.
     """
-    limits = {
-        resource.RLIMIT_CORE: 0,
-        resource.RLIMIT_FSIZE: 0,
-        resource.RLIMIT_CPU: cpu_seconds,
-        resource.RLIMIT_NOFILE: _OPEN_FILES,
-    }
+    limits = dict.fromkeys((resource.RLIMIT_CORE, resource.RLIMIT_FSIZE), 0)
+    limits |= {resource.RLIMIT_CPU: cpu_seconds, resource.RLIMIT_NOFILE: _OPEN_FILES}
     if own_user:
         limits[resource.RLIMIT_NPROC] = _PROCESSES
     elif not linux.ON_LINUX:
@@ -274,9 +263,8 @@ def _limit(which: int, most: int) -> None:
     """Set a limit, soft and hard, or keep one that is lower: only root may raise it."""
     wanted = (most, most + 1 if which == resource.RLIMIT_CPU else most)
     hard = resource.getrlimit(which)[1]
-    if hard != resource.RLIM_INFINITY:
-        wanted = (min(wanted[0], hard), min(wanted[1], hard))
-    resource.setrlimit(which, wanted)
+    bound = max(wanted) if hard == resource.RLIM_INFINITY else hard
+    resource.setrlimit(which, (min(wanted[0], bound), min(wanted[1], bound)))
 
 
 def _tasks_of_this_user() -> int:

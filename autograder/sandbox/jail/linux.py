@@ -1,11 +1,9 @@
 """What Python lacks of Linux: a few calls to the C library, and Landlock.
 
-Each call raises OSError, or `Lacking` off Linux. Landlock lets files be read, and refuses TCP, signals and
-abstract sockets to the outside. It is written here, in ctypes, because no package is a safer choice: landlock
-1.0.0.dev5 (May 2025) stops before signal scoping, py-landlock 0.1.1 (January 2026) and landlockpy 0.2.0 are
-young wrappers of the same three system calls, and each raises or prints where a jail has to go on with the
-layers that are left. Which access rights the kernel knows is found by asking it for each, not from a table of
-versions: a right that is younger than this file is handled, and thus refused, too.
+Each call raises OSError, or `Lacking` off Linux. Landlock is written here because no package is a safer
+choice: landlock 1.0.0.dev5 (May 2025) stops before signal scoping, py-landlock 0.1.1 (January 2026) and
+landlockpy 0.2.0 are young wrappers of the same three system calls, and each raises or prints where a jail has
+to go on with the layers that are left.
 """
 
 from __future__ import annotations
@@ -23,6 +21,7 @@ from typing import Final
 PR_SET_PDEATHSIG: Final = 1
 PR_SET_DUMPABLE: Final = 4
 PR_SET_KEEPCAPS: Final = 8
+PR_SET_CHILD_SUBREAPER: Final = 36
 PR_SET_NO_NEW_PRIVS: Final = 38
 
 CAP_DAC_OVERRIDE: Final = 1
@@ -109,18 +108,20 @@ Rights = tuple[int, int, int]
 
 
 def handled_rights() -> Rights:
-    """Every right this kernel can refuse; all 0: no Landlock."""
-    found = [0, 0, 0]
-    for field in range(3):
+    """Every right this kernel can refuse; all 0: no Landlock.
+
+    It is asked for each, so that a right that is younger than this file is handled, and thus refused, too.
+    """
+
+    def known(field: int) -> int:
         for bit in range(63):
-            trial = [0, 0, 0]
-            trial[field] = 1 << bit
             try:
-                os.close(_create_ruleset(trial))
+                os.close(_create_ruleset(1 << bit if each == field else 0 for each in range(3)))
             except (OSError, Lacking):
-                break
-            found[field] |= 1 << bit
-    return found[0], found[1], found[2]
+                return (1 << bit) - 1
+        return (1 << 63) - 1
+
+    return known(0), known(1), known(2)
 
 
 def open_ruleset(rights: Rights, readable: Iterable[str]) -> int:

@@ -100,7 +100,8 @@ def answer(program: Program, call: Call, limits: RunLimits) -> Outcome:
     odd = [array.dtype for array in arrays if array.dtype not in wire.DTYPES]
     if odd:
         return Refused(Refusal.BAD_DTYPE, str(odd[0]))
-    fits = sum(array.nbytes for array in arrays) <= limits.answer and wire.can_be_sent(made)
+    readable = len(arrays) <= wire.MAX_ARRAYS and all(array.ndim <= wire.MAX_DIMENSIONS for array in arrays)
+    fits = readable and sum(array.nbytes for array in arrays) <= limits.answer
     return made if fits else _too_large(made)
 
 

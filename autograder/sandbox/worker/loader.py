@@ -182,8 +182,7 @@ class Program:
             self._current, self._flags = before
 
     def _run(self, cell: Cell) -> None:
-        lines = [f"{line}\n" for line in source_lines(cell.source)]
-        linecache.cache[cell.label] = (len(cell.source), None, lines, cell.label)
+        linecache.cache[cell.label] = (len(cell.source), None, source_lines(cell.source), cell.label)
         for line, node in cut(cell):
             self._count += 1
             place = Place(cell.label, line, "")
@@ -230,10 +229,9 @@ class Program:
                     if not IMPORTS.stand_in(error):
                         raise
         except OutOfTime as error:
-            inside = (
-                each for each in own_places(error.__traceback__, self.labels) if each.label == place.label
-            )
-            self._leave_out(next(inside, place), used, StatementFate.STOPPED)
+            places = own_places(error.__traceback__, self.labels)
+            inside = next((each for each in places if each.label == place.label), place)
+            self._leave_out(inside, used, StatementFate.STOPPED)
         except BaseException as error:
             missing = missing_name(error)
             self._missing.setdefault(place.label, set()).add(missing)

@@ -1,10 +1,9 @@
 """How many operations made an output, and at which lines: what goes row by row grows with the sequence.
 
-Counted is the output's own graph: the nodes through which Km, Qm or Vm reach it. Whatever else ran (rows that
-are printed, asserted on or kept for a plot, positions that are gathered) is not in it, and whatever made the
-output is, in whichever thread, mode or disguise it ran. Where the graph does not hold all (an output computed
-in NumPy, without gradients, or by an autograd.Function), the operations that reach the dispatcher and the
-student's own lines that run are counted instead, from then on in every call.
+Counted are the nodes of the output's own graph through which Km, Qm or Vm reach it: not what else ran, for a
+print, an assert or a plot, but all that made the output, in whichever thread, mode or disguise. Where the
+graph does not hold all (an output computed in NumPy, without gradients, or by an autograd.Function), the
+operations that reach the dispatcher and the student's own lines are counted, from then on in every call.
 """
 
 from __future__ import annotations

@@ -51,6 +51,7 @@ class _Server:
         self._child = 0
         gc.disable()  # importing torch makes a million objects, and no garbage
         from autograder.sandbox.jail.confine import environment_paths, guard_grader, prepare
+        from autograder.sandbox.jail.linux import PR_SET_CHILD_SUBREAPER, Lacking, prctl
         from autograder.sandbox.worker.torch_import import import_torch
 
         guard_grader()
@@ -61,7 +62,8 @@ class _Server:
         self._run = child.run
         self._progress = mmap.mmap(-1, 8)  # shared with the child: what it wrote outlives it
         self._plan = prepare(environment_paths())
-        _become_subreaper()
+        with contextlib.suppress(OSError, Lacking):  # the child's orphans are ours then, and ended here
+            prctl(PR_SET_CHILD_SUBREAPER, 1)
         stubs.install()
         _hide(root)
         self._wake, wake = os.pipe()
@@ -101,11 +103,10 @@ class _Server:
         """Wait for whoever died. When it was the child, end what it may have left behind."""
         with contextlib.suppress(ChildProcessError):
             while (ended := os.wait4(-1, os.WNOHANG))[0]:
-                pid, status, usage = ended
-                if pid == self._child:
+                if ended[0] == self._child:
                     self._child = 0
                     _sweep()
-                    self._report(ENDED, pid, status, usage)
+                    self._report(ENDED, *ended)
 
     def _report(
         self, tag: bytes, pid: int, status: int = 0, usage: resource.struct_rusage | None = None
@@ -127,15 +128,6 @@ def _sweep() -> None:
                 for pid in children.read_text(encoding="ascii").split() if children.exists() else ():
                     os.kill(int(pid), signal.SIGKILL)
                 time.sleep(0.001)
-
-
-def _become_subreaper() -> None:
-    """Orphans of the child become children of the fork server, which ends them."""
-    if sys.platform == "linux":
-        import ctypes
-
-        pr_set_child_subreaper = 36
-        ctypes.CDLL(None).prctl(pr_set_child_subreaper, 1, 0, 0, 0)
 
 
 def _hide(root: str) -> None:

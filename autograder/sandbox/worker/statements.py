@@ -61,7 +61,10 @@ def uses(node: ast.stmt) -> Uses:
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
         used.stored.add(node.name)
         return used
-    for inner in _outside_scopes(node):
+    stack: list[ast.AST] = [node]
+    while stack:
+        inner = stack.pop()
+        stack += (child for child in ast.iter_child_nodes(inner) if not isinstance(child, _SCOPES))
         items: list[tuple[ast.expr | None, ast.expr]] = []
         if isinstance(inner, ast.Call):
             used.called.add(str(getattr(inner.func, "id", getattr(inner.func, "attr", ""))))
@@ -70,22 +73,11 @@ def uses(node: ast.stmt) -> Uses:
         elif isinstance(inner, ast.Dict):
             items = [*zip(inner.keys, inner.values, strict=True)]
         elif isinstance(inner, ast.Assign):
-            items = [
-                (target.slice, inner.value) for target in inner.targets if isinstance(target, ast.Subscript)
-            ]
+            items = [(each.slice, inner.value) for each in inner.targets if isinstance(each, ast.Subscript)]
         for key, value in items:
             if isinstance(key, ast.Constant):
-                variables = [name.id for name in ast.walk(value) if isinstance(name, ast.Name)]
-                used.keys[str(key.value)] = variables
+                used.keys[str(key.value)] = [at.id for at in ast.walk(value) if isinstance(at, ast.Name)]
     return used
-
-
-def _outside_scopes(node: ast.AST) -> Iterator[ast.AST]:
-    """The node and what is in it, but not what is inside function and class definitions."""
-    stack = [node]
-    while stack:
-        yield (current := stack.pop())
-        stack += (child for child in ast.iter_child_nodes(current) if not isinstance(child, _SCOPES))
 
 
 # --- A cell's statements. ---
@@ -97,7 +89,7 @@ def cut(cell: Cell) -> Iterator[tuple[int, ast.stmt | Exception]]:
 
     Python refuses the whole cell then; here the student still gets what the rest is worth.
     """
-    lines = [f"{line}\n" for line in source_lines(cell.source)]
+    lines = source_lines(cell.source)
     starts = [i for i, line in enumerate(lines) if line.strip() and not line.startswith(_CONTINUES)]
 
     def parsed(begin: int, end: int) -> list[tuple[int, ast.stmt]]:

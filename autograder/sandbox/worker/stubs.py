@@ -47,10 +47,7 @@ _UNPACK: Final = opcode.opmap["UNPACK_SEQUENCE"]
 class _LightningModule(torch.nn.Module):
     """What a stand-in named Module is as a base class: nn.Module, and what such classes ask in __init__."""
 
-    def _ignored(self, *args: Any, **kwargs: Any) -> None:
-        pass
-
-    save_hyperparameters = log = log_dict = _ignored
+    save_hyperparameters = log = log_dict = lambda self, *args, **kwargs: None
 
 
 class StandIn:

@@ -1,10 +1,9 @@
 """Imports torch without a third of what `import torch` runs: nothing on the CPU needs that part.
 
-`torch/__init__.py` ends by importing `_meta_registrations`, and with it `_decomp`, `_prims` and `_refs`: some
-thousand operators written in Python again, for compilers and for tensors on the "meta" device. Here that part
-is left out, and comes in, in torch's own order, as soon as a program names one of those modules, the meta
-device, or any module of torch that a plain `import torch` does not load. So a program cannot tell the
-difference, and most never pay for it.
+It is `_meta_registrations`, and with it `_decomp`, `_prims` and `_refs`: some thousand operators written in
+Python again, for compilers and the "meta" device. It comes in, in torch's own order, as soon as a
+program names one of those modules, the meta device, or any module of torch that a plain `import torch` does
+not load: no program can tell, and most never pay for it.
 """
 
 from __future__ import annotations

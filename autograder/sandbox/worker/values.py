@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from traceback import walk_tb
 from types import TracebackType
 from typing import Any, Final
 
@@ -119,10 +120,5 @@ def out_of_memory(error: BaseException) -> Ended | None:
 
 def own_places(traceback: TracebackType | None, labels: Mapping[str, int]) -> list[Place]:
     """The student's own lines of a traceback, outermost first. The text is filled in by the host."""
-    places = []
-    while traceback is not None:
-        label = traceback.tb_frame.f_code.co_filename
-        if label in labels:
-            places.append(Place(label, traceback.tb_lineno or 0, ""))
-        traceback = traceback.tb_next
-    return places
+    steps = ((frame.f_code.co_filename, line) for frame, line in walk_tb(traceback))
+    return [Place(label, line or 0, "") for label, line in steps if label in labels]
