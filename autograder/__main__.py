@@ -98,9 +98,7 @@ def grade(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     on_gradescope = options.submission is None
     upload = home / "submission" if on_gradescope else options.submission
-    results = options.results or (
-        home / "results" / "results.json" if on_gradescope else Path("results.json")
-    )
+    default = home / "results" / "results.json" if on_gradescope else Path("results.json")
     if on_gradescope and not upload.is_dir():
         raise UsageError(
             f"name a submission: a folder, .ipynb, .py, .json or .zip (there is no {upload}, "
@@ -122,7 +120,7 @@ def grade(arguments: list[str]) -> int:
 
         if on_gradescope:
             hide_gradescope(home)
-        return grade_command(upload, results, options.html, launched)
+        return grade_command(upload, options.results or default, options.html, launched)
     finally:
         gc.freeze()
         gc.enable()

@@ -24,7 +24,6 @@ _AGAIN: Final = 0.1
 """Share of its time after which a part that swallowed OutOfTime is told again."""
 _SOON: Final = 0.01
 """Seconds after which the clock is looked at again where it rang between two parts."""
-
 _UNHEARD_SECONDS: Final = 3.0
 """How long a process may go on after its last resort was raised in it."""
 

@@ -8,18 +8,17 @@ zip is deterministic: the same sources give the same bytes on every machine.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import shutil
 import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from autograder.errors import GraderFault, UsageError
+from autograder.errors import GraderFault, UsageError, writing
 from autograder.version import PROJECT, grading_files, version_line
 
 SCRIPTS: Final = ("run_autograder", "setup.sh")
@@ -75,15 +74,6 @@ def _zip(name: str) -> Path:
     return path
 
 
-@contextlib.contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Raises UsageError where the block's OSError says that path cannot be written."""
-    try:
-        yield
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}") from error
-
-
 def write_zip(destination: Path, root: Path) -> tuple[list[str], float]:
     """Write the zip of the sources in root; give the names of its files and the points of all checks.
 
@@ -91,7 +81,10 @@ def write_zip(destination: Path, root: Path) -> tuple[list[str], float]:
     root is not a whole checkout, GraderFault with the reason if what is packed does not grade.
     """
     beside = destination.absolute().parent
-    with writing(destination), tempfile.TemporaryDirectory(dir=beside, prefix=".bundle-") as folder:
+    with (
+        writing(f"{destination} cannot be written"),
+        tempfile.TemporaryDirectory(dir=beside, prefix=".bundle-") as folder,
+    ):
         partial = Path(folder, "bundle.zip")
         names = pack(partial, root)
         points = try_out(partial, root, Path(folder))
@@ -103,7 +96,7 @@ def write_docker(folder: Path, root: Path) -> tuple[list[str], float]:
     """Write a Dockerfile and the tree it copies into folder, new or empty; otherwise as `write_zip`."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} holds something already: name a new or an empty folder")
-    with tempfile.TemporaryDirectory(prefix="bundle-") as place, writing(folder):
+    with tempfile.TemporaryDirectory(prefix="bundle-") as place, writing(f"{folder} cannot be written"):
         names, points = write_zip(Path(place, "bundle.zip"), root)
         shutil.unpack_archive(Path(place, "bundle.zip"), folder / "source")
         for script in SCRIPTS:
@@ -124,7 +117,7 @@ def pack(bundle: Path, root: Path) -> list[str]:
 
 def write_files(path: Path, files: Mapping[str, bytes]) -> None:
     """Write a zip that depends on nothing but these names and contents. Raises UsageError if it cannot."""
-    with writing(path), zipfile.ZipFile(path, "w") as archive:
+    with writing(f"{path} cannot be written"), zipfile.ZipFile(path, "w") as archive:
         for name, content in sorted(files.items()):
             member = zipfile.ZipInfo(name, _EPOCH)
             member.create_system = 3  # Unix, on every machine: the mode counts

@@ -19,7 +19,7 @@ from autograder import settings
 from autograder.assignment import TASK_FACTS, Task
 from autograder.checks.hand_designed import find_matrices, judge
 from autograder.checks.run import StudentRun
-from autograder.errors import SandboxFault, UsageError
+from autograder.errors import SandboxFault, UsageError, writing
 from autograder.feedback.figures import draw, panels, read_out
 from autograder.grade import read, run_student_code
 from autograder.pages import SECTIONS, image, submission_page, there, write_page
@@ -37,8 +37,6 @@ _RECENT: Final = 1000
 _MAX_STEPS: Final = 1_000_000
 _MAX_SEQ_LEN: Final = 10
 """Of a model without positions, as the class has it by default."""
-
-
 SHOWN: Final = {Task.CONTENT: (0, 1, 1, 2, 2), Task.POSITION: (0, 1, 1), Task.UNIQUE: (0, 1, 2, 2)}
 """The tokens of the sequence that the notebook's comparison shows."""
 
@@ -58,10 +56,8 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     if not 1 <= options.steps <= _MAX_STEPS:
         raise UsageError(f"--steps {options.steps}: give a number from 1 to {_MAX_STEPS:,}")
-    try:
+    with writing(f"{options.output} cannot be made a folder"):
         options.output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"{options.output} cannot be made a folder: {error.strerror}") from error
     with ForkServer() as fork_server:
         learned = compare(run_student_code(read(options.submission), fork_server), fork_server, options.steps)
     title = f"Hand-designed against learned: {clean(options.submission.resolve().name, NAME_LIMIT)}"
@@ -81,7 +77,10 @@ def compare(run: StudentRun, fork_server: ForkServer, steps: int) -> list[dict[s
             hand = None if found.matrices is None else judge(task, found.matrices).transformer
             notes = [] if hand is not None else [f"Nothing designed by hand: {found.problem}"]
             learned = learn(fork_server, cells, task, sizes_of(task, hand), steps)
-            parts.append(_part(task, hand, learned, notes))
+            if learned.why_reference:
+                told = f"The student's model could not be trained: {learned.why_reference}. "
+                notes.append(told + "The reference model was trained in its place.")
+            parts.append({"notes": notes, **_picture(task, hand, learned)})
             done(True)
     return parts
 
@@ -152,15 +151,10 @@ def _trained(outcome: Outcome, sizes: Sizes) -> tuple[NumpyTransformer, FloatArr
 # --- What is shown. ---
 
 
-def _part(
-    name: Task, hand: NumpyTransformer | None, learned: Learned, notes: Sequence[str]
-) -> dict[str, Any]:
-    """One task as the page shows it: notes, errors, and a picture of both transformers."""
-    task, title, whose = TASKS[name.value], SECTIONS[name.value], "the student's model"
-    if learned.why_reference:
-        whose = "the reference model"
-        told = f"The student's model could not be trained: {learned.why_reference}. "
-        notes = [*notes, told + "The reference model was trained in its place."]
+def _picture(name: Task, hand: NumpyTransformer | None, learned: Learned) -> dict[str, Any]:
+    """One task as the page shows it: errors, and a picture of both transformers."""
+    task, title = TASKS[name.value], SECTIONS[name.value]
+    whose = "the reference model" if learned.why_reference else "the student's model"
     final, recent = (f"{loss:.3g}" for loss in (learned.losses[-1], learned.losses[-_RECENT:].mean()))
     told = f"Learned by {whose} in {len(learned.losses):,} steps, final loss {final}"
     both = [("Learned", told, learned.transformer, (final, recent))]
@@ -168,21 +162,18 @@ def _part(
         both.insert(0, ("Designed by hand", "Designed by hand", hand, ("–", "–")))
     batch = task.batch([SHOWN[name]])
     spelled = batch.spell(0)
-    matrices, steps = [], []
-    for _, _, transformer, _ in both:
+    matrices, steps, words, errors = [], [], [], []
+    for label, _, transformer, losses in both:
         its_matrices, made, (_, weights), (output, _) = panels(task, transformer, batch, 0)
         matrices.append(its_matrices)
         steps.append((*made, weights, output))
+        words.append(f"{label}: {'; '.join(map(read_out, (*its_matrices, *steps[-1])))}.")
+        errors.append((label, [*losses, f"{mean_loss(task, transformer):.3g}"]))
     headings = (*(text for _, text, _, _ in both), *(f"{label}, on {spelled}" for label, _, _, _ in both))
     drawn = draw((*matrices, *steps), headings=headings)
-    words = [
-        f"{label}: {'; '.join(map(read_out, (*its_matrices, *made)))}."
-        for (label, *_), its_matrices, made in zip(both, matrices, steps, strict=True)
-    ]
     return {
         "title": title,
-        "notes": notes,
-        "errors": [(label, [*losses, f"{mean_loss(task, one):.3g}"]) for label, _, one, losses in both],
+        "errors": errors,
         "picture": image(drawn.png, drawn.width, f"{title}, on the sequence {spelled}. {' '.join(words)}"),
     }
 

@@ -1,17 +1,13 @@
 """Everything the autograder raises on purpose.
 
-    AutograderError
-    ├── UsageError       the command line asks for something that cannot be done (exit status 2)
-    ├── UploadError      the upload cannot be read as it is; the text is meant for the student
-    └── GraderFault      the grader's own fault, never the student's: named for staff, asks for a rerun
-        ├── SandboxFault     the sandbox cannot start, or died by itself
-        └── ResultsFault     results.json cannot be written, or would not be valid
-
 A mistake of the student is data (a `Problem`, an `Outcome`), not an exception: only an upload that
 cannot be opened at all is raised, as `UploadError`. A `GraderFault` never becomes a score of zero.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class AutograderError(Exception):
@@ -19,15 +15,15 @@ class AutograderError(Exception):
 
 
 class UsageError(AutograderError):
-    """The command line is wrong."""
+    """The command line asks for something that cannot be done (exit status 2)."""
 
 
 class UploadError(AutograderError):
-    """The upload cannot be read; the text is shown to the student."""
+    """The upload cannot be read as it is; the text is shown to the student."""
 
 
 class GraderFault(AutograderError):
-    """The grader itself failed; the text is for staff, and the submission wants a rerun."""
+    """The grader itself failed, never the student; the text is for staff, and asks for a rerun."""
 
 
 class SandboxFault(GraderFault):
@@ -36,3 +32,12 @@ class SandboxFault(GraderFault):
 
 class ResultsFault(GraderFault):
     """results.json could not be written, or what would be written does not fit its schema."""
+
+
+@contextmanager
+def writing(told: str) -> Iterator[None]:
+    """Raises UsageError where the block's OSError says why what is told cannot be done."""
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(f"{told}: {error.strerror}") from error

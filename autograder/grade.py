@@ -124,10 +124,8 @@ def _with_matrices(run: StudentRun, first: StudentRun) -> StudentRun:
 
 def _another_may_pass(results: dict[str, Any], log: Log | None) -> bool:
     """Whether a check failed that depends on the code: all but those of the log and of matrices in it."""
-    by_log = {"submission_log"}
-    if log is not None:
-        by_log |= {Task.CONTENT.value} if log.content else set()
-        by_log |= {Task.POSITION.value} if log.position else set()
+    recorded = {Task.CONTENT: log and log.content, Task.POSITION: log and log.position}
+    by_log = {"submission_log", *(task.value for task, matrices in recorded.items() if matrices)}
     return any(
         test.get("score", 0.0) < test.get("max_score", 0.0) and not by_log.intersection(test.get("tags", ()))
         for test in results["tests"]

@@ -27,7 +27,6 @@ _LEFT_OUT: Final = ("reference/solutions.py", "requirements.txt")
 _ADDED: Final = "autograder/at_home.py"
 _BORROWED: Final = ("gradescope_utils/", "gradescope_utils-")
 """gradescope-utils, which Colab does not have; of its metadata, the licence."""
-
 _CHECK: Final = "autograder/templates/check.py.txt"
 """What students run; WITHHELD and VERSION in it are replaced."""
 
@@ -86,23 +85,20 @@ def _without_secrets(source: str, found: list[str]) -> str:
 def _cuts(tree: ast.Module, found: list[str]) -> Iterator[tuple[int, int, str]]:
     """The first and last line of each thing to take out, and what stands there instead."""
     for node in tree.body:
-        targets = [node.target] if isinstance(node, ast.AnnAssign) else getattr(node, "targets", [])
-        for target in targets:
-            if isinstance(target, ast.Name) and target.id in SECRETS:
-                found.append(target.id)
-                yield node.lineno, node.end_lineno or 0, f"{target.id} = {SECRETS[target.id]}\n"
-        for method in node.body if isinstance(node, ast.ClassDef) else ():
-            if not isinstance(method, ast.FunctionDef):
-                continue
-            numbers = _decorated(method, "number")
-            withheld = numbers in WITHHELD
-            if withheld:
-                found.append(str(numbers))
-            if withheld or _decorated(method, "visibility") not in (None, "visible"):
-                yield method.decorator_list[0].lineno, method.end_lineno or 0, "    # withheld\n"
-            elif isinstance(node, ast.ClassDef) and node.name == MODEL:
-                found.append(MODEL)
-                yield method.body[0].lineno, method.end_lineno or 0, "        raise NotImplementedError\n"
+        match node:
+            case ast.Assign([ast.Name(name)]) | ast.AnnAssign(ast.Name(name)) if name in SECRETS:
+                found.append(name)
+                yield node.lineno, node.end_lineno or 0, f"{name} = {SECRETS[name]}\n"
+            case ast.ClassDef(owner, body=members):
+                for method in (one for one in members if isinstance(one, ast.FunctionDef)):
+                    number, last = _decorated(method, "number"), method.end_lineno or 0
+                    if number in WITHHELD:
+                        found.append(str(number))
+                    if number in WITHHELD or _decorated(method, "visibility") not in (None, "visible"):
+                        yield method.decorator_list[0].lineno, last, "    # withheld\n"
+                    elif owner == MODEL:
+                        found.append(MODEL)
+                        yield method.body[0].lineno, last, "        raise NotImplementedError\n"
 
 
 def _decorated(method: ast.FunctionDef, decorator: str) -> object:

@@ -14,9 +14,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from autograder.errors import UsageError
+from autograder.errors import UsageError, writing
 from autograder.text import clean, points
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ SECTIONS: Final = {
     "attention_by_position": "Attention by position",
     "unique_tokens": "Unique tokens (optional)",
 }
+_BESIDE: Final = ("people", "facts", "reasons", "report", "id", "before", "comparisons", "learned")
+"""What else a submission's page may show. before: an old `Score`. report: what links back to id in it."""
 _MAX_TEXT: Final = 100_000
 _PLACE: Final = re.compile(r"(?P<label>[^\n;:]{1,80}?),? line (?P<line>\d{1,6})\b")
 _MAX_CODE_LINES: Final = 3000
@@ -84,10 +87,8 @@ def there(path: str) -> Path:
 
 def write_page(html: str, path: Path, label: str) -> None:
     """Write a page and print where it is, as label. Raises UsageError if it cannot be written."""
-    try:
+    with writing(f"the {label} cannot be written to {path}"):
         path.write_text(html, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"the {label} cannot be written to {path}: {error.strerror}") from error
     print(f"{label}: {path}")
 
 
@@ -116,28 +117,24 @@ def submission_page(
     title: str = "Grading report",
     *,
     files: Sequence[Sequence[str]] = (),
-    before: Any = None,
-    before_of: Mapping[str, Any] | None = None,
-    comparisons: Sequence[Mapping[str, Any]] = (),
-    learned: Sequence[Mapping[str, Any]] = (),
+    before_of: Mapping[str, Any] = MappingProxyType({}),
     only: str = "",
     **context: Any,
 ) -> str:
     """One submission: scores, messages, pictures, and what else is known of it.
 
     results: a complete results.json. files: labels and sources, in which the lines that messages name are
-    marked. before: an old `Score`; before_of: its tests, by the title that they have now. only: the number of
-    the one check that is told of. context: of the template's head, people, facts, reasons, report and id.
+    marked. before_of: the old tests, by the title that they have now. only: the number of the one check that
+    is told of. context: what the template shows beside, of _BESIDE.
     """
     every = results.get("tests", ())
     tests = [test for test in every if only in ("", test.get("number"))]
-    checks = [_check(index, test, (before_of or {}).get(_label(test))) for index, test in enumerate(tests)]
+    checks = [_check(index, test, before_of.get(_label(test))) for index, test in enumerate(tests)]
     sections = defaultdict[str, list[dict[str, Any]]](list)
     for check in checks:
         if check["told"] or check["before_message"]:
             sections[check["section"]].append(check)
     marks = _marks(str(test.get("output", "")) for test in tests)
-    head = {"people": (), "facts": "", "reasons": (), "report": "", "id": ""} | context
     return render(
         "submission.html",
         title,
@@ -148,11 +145,8 @@ def submission_page(
         output=_told(results),
         checks=checks,
         sections=sections,
-        before=before,
-        comparisons=comparisons,
-        learned=learned,
         files=[(label, source.splitlines()[:_MAX_CODE_LINES], marks[label]) for label, source in files],
-        **head,
+        **(dict.fromkeys(_BESIDE, ()) | context),
     )
 
 

@@ -15,7 +15,7 @@ def table(results: dict[str, Any], width: int | None = None) -> str:
     """The table as lines of at most width characters (default: the terminal's, within bounds)."""
     if width is None:
         width = min(MAX_WIDTH, max(MIN_WIDTH, shutil.get_terminal_size().columns))
-    lines = _wrapped(results.get("output", ""), results.get("output_format", "text"), width, "")
+    lines = _told(results, width, "")
     lines += [""] if lines else []
     for test in results.get("tests", ()):
         lines += _test(test, width)
@@ -30,11 +30,12 @@ def _test(test: dict[str, Any], width: int) -> list[str]:
     head = f"{mark} {test.get('number', ''):>4} {score:>9}  "
     name = textwrap.wrap(test["name"], width - len(head)) or [""]
     lines = [head + name[0], *(" " * len(head) + more for more in name[1:])]
-    return lines + _wrapped(test.get("output", ""), test.get("output_format", "text"), width, " " * 8)
+    return lines + _told(test, width, " " * 8)
 
 
-def _wrapped(text: str, text_format: str, width: int, indent: str) -> list[str]:
-    if text_format == "html":
+def _told(result: dict[str, Any], width: int, indent: str) -> list[str]:
+    text = result.get("output", "")
+    if result.get("output_format") == "html":
         text = text_of_html(text)
     lines: list[str] = []
     for line in text.splitlines():

@@ -11,11 +11,9 @@ from typing import Final
 
 NAME_LIMIT: Final = 80
 """Characters of a file's name or a label in a message."""
-
 _ACTING: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 """Unicode categories of control, format (bidirectional, zero-width), surrogate, private, unassigned
 characters and line separators."""
-
 _JOINERS: Final = "\u200c\u200d"
 _MARKUP: Final = re.compile(
     r"<!--.*?(?:-->|\Z)|<(script|style)\b[^<>]*>.*?(?:</\1\s*>|\Z)|<(/?)([a-z][a-z0-9]*)\b[^<>]*>",

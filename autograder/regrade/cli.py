@@ -26,7 +26,7 @@ from autograder.regrade.report import write_pages, write_report
 from autograder.regrade.scores import folded, moved, row_of, score_of_results
 from autograder.regrade.types import Entry, GraderFactory, Row, Score, Status, Task
 from autograder.regrade.uploads import carried, digest_of
-from autograder.regrade.workers import Workers, cluster, graded, local_workers, real_grader
+from autograder.regrade.workers import cluster, graded, local_workers, real_grader
 from autograder.sandbox.jail.confine import guard_grader
 
 DONE, FAULT, INTERRUPTED = 0, 1, 130
@@ -75,9 +75,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--against", type=Path, metavar="OTHER_OUT", help="compare with what another regrade gave, not "
         "with the scores in the export")  # fmt: skip
     add("--csv", choices=("canvas", "gradescope"), help="write the grades in that system's columns, too")
-    add(
-        "--assignment", default="Transformer from Scratch", metavar="NAME", help="the column for --csv canvas"
-    )
+    add("--assignment", default="Transformer from Scratch", metavar="NAME", help="the column for --csv "
+        "canvas")  # fmt: skip
     add("--folders-only", action="store_true", help="leave out files that lie beside the folders")
     add("--format", choices=("text", "json"), default="text", help="of what is printed at the end")
     add("--anonymous", action="store_true", help="no names, student numbers or emails anywhere: ids alone")
@@ -126,14 +125,14 @@ def _write(
     write_pages(rows, out, report.name, anonymous=options.anonymous)
     grades.write_grades(rows, table, anonymous=options.anonymous)
     write_report(rows, notes, report, anonymous=options.anonymous)
-    written = [report, table]
-    if options.csv is not None:
-        written.append(out.root / f"{options.csv}{part}.csv")
+    if options.csv is None:
+        return [report, table]
+    other = out.root / f"{options.csv}{part}.csv"
     if options.csv == "canvas":
-        grades.write_canvas(rows, written[-1], options.assignment)
-    elif options.csv == "gradescope":
-        grades.write_gradescope(rows, written[-1])
-    return written
+        grades.write_canvas(rows, other, options.assignment)
+    else:
+        grades.write_gradescope(rows, other)
+    return [report, table, other]
 
 
 def _chosen(entries: Sequence[Entry], only: Sequence[str]) -> list[Entry]:
@@ -142,20 +141,16 @@ def _chosen(entries: Sequence[Entry], only: Sequence[str]) -> list[Entry]:
         entry.id: {entry.id, f"submission_{entry.id}", entry.folder, *chain(*entry.submitters)} - {""}
         for entry in entries
     }
+    people = {entry.id: folded("\n".join(one.name for one in entry.submitters)) for entry in entries}
     chosen: set[str] = set()
     for word in only:
-        found = [name for name, known in names.items() if word in known]
+        exact = [one for one, known in names.items() if word in known]
+        found = exact or [one for one, known in people.items() if folded(word) in known]
         if not found:
-            found = [
-                entry.id
-                for entry in entries
-                if any(folded(word) in folded(one.name) for one in entry.submitters)
-            ]
-            if not found:
-                raise UsageError(f"--only names submissions that the export does not have: {word}")
-            if len(found) > 1:
-                which = f"{len(found)} submissions: give one of {', '.join(found[:_MENTIONED])}"
-                raise UsageError(f"--only {word} may be any of {which}")
+            raise UsageError(f"--only names submissions that the export does not have: {word}")
+        if not exact and len(found) > 1:
+            which = f"{len(found)} submissions: give one of {', '.join(found[:_MENTIONED])}"
+            raise UsageError(f"--only {word} may be any of {which}")
         chosen.update(found)
     return [entry for entry in entries if entry.id in chosen or not only]
 
@@ -199,7 +194,7 @@ def _grade(
                 done(False)
 
         if options.scheduler is None:
-            workers: Workers = local_workers(factory, options.jobs, out.workdir)
+            workers = local_workers(factory, options.jobs, out.workdir)
         else:
             workers = cluster(factory, options.scheduler, grader)
         for record in stack.enter_context(closing(graded(tasks(), workers))):

@@ -1,9 +1,8 @@
 """Reads what is to be graded again: a Gradescope export, or any folder of submissions, zipped or not.
 
-A Gradescope export has a `submission_metadata.yml` at its top, or in folders that hold nothing else, and a
-folder `submission_<id>/` beside it for each key of that file. Anything else has one folder or one file per
-submission, or Canvas' flat list, whose files are grouped by student. Nothing in it is trusted: what is
-damaged comes out as an `Entry` with its damage or as a note, never as an exception.
+A Gradescope export has a folder `submission_<id>/` for each key of its `submission_metadata.yml`. Anything
+else has a folder or a file per submission, or Canvas' flat list, whose files are grouped by student. What is
+damaged comes out as an `Entry` with its damage or as a note, never as an exception: nothing is trusted.
 """
 
 from __future__ import annotations
@@ -288,9 +287,8 @@ def _joined(
             )
         elif entry is None and not strange:
             notes.append(f"{shown} has no entry in the metadata: graded without a name or an old score")
-        if not isinstance(entry, Entry):
-            entry = Entry(id=one, upload=None)
-        yield replace(entry, id=one, upload=uploads.get(name), damage=damage, folder=shown)
+        known_of = entry if isinstance(entry, Entry) else Entry(one)
+        yield replace(known_of, id=one, upload=uploads.get(name), damage=damage, folder=shown)
 
 
 def _sorted(entries: Iterable[Entry]) -> tuple[Entry, ...]:

@@ -69,13 +69,12 @@ def _chunks(stream: IO[bytes]) -> Iterator[tuple[str, bytes]]:
 
 def _entry(key: str, data: Any) -> Entry:
     if not isinstance(data, Mapping):
-        return Entry(id=key, upload=None)
+        return Entry(key)
     history, results = data.get("history"), data.get("results")
     given = score_of_results(results) if isinstance(results, Mapping) else Score()
     total = number(data.get("score"))
     return Entry(
         id=key,
-        upload=None,
         submitters=tuple(_submitters(data.get("submitters"))),
         created_at=_text(data.get("created_at"), 100),
         attempts=len(history) if isinstance(history, list) else 0,

@@ -68,18 +68,15 @@ def write_pages(rows: Sequence[Row], out: Out, report: str, *, anonymous: bool) 
         if record is None or record.results is None:
             continue
         entry, before = row.entry, row.entry.before
-        facts = [
-            "" if anonymous else entry.folder,
-            entry.created_at and f"handed in {entry.created_at}",
-            "" if row.change is None else f"{points(before.total)} → {points(row.now.total)}",
-        ]
+        change = "" if row.change is None else f"{points(before.total)} → {points(row.now.total)}"
+        handed_in = entry.created_at and f"handed in {entry.created_at}"
         page = submission_page(
             json.loads(record.results),
             f"Submission {entry.id}",
             id=entry.id,
             report=report,
             people=[] if anonymous else [" · ".join(filter(None, one)) for one in entry.submitters],
-            facts=", ".join(filter(None, facts)),
+            facts=", ".join(filter(None, ("" if anonymous else entry.folder, handed_in, change))),
             reasons=(*row.reasons, *(f"Look at {line}" for line in row.look_at)),
             before=None if before == Score() else before,
             before_of={now.title: old for now, old in paired(row) if now and old},

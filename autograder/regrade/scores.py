@@ -1,9 +1,5 @@
 """Turns a results.json, Gradescope's or ours, into the few plain values that tables show, and finds which
-uploads may be the same answer, by three signals. They are places to look, not a verdict.
-
-The same matrices, up to rounding; the same class `PytorchTransformer`, up to names, comments and layout; the
-same `time` in the log. A short exercise has short answers: many will honestly agree in their matrices or
-their code, hardly two in the time at which the notebook ran.
+uploads may be the same answer.
 """
 
 from __future__ import annotations
@@ -123,11 +119,8 @@ def checks_of(rows: Iterable[Row]) -> list[TestScore]:
 
     def place(test: TestScore) -> tuple[object, ...]:
         parts = re.split(r"[.\s]+", test.number)
-        return (
-            not test.number,
-            [(int(part) if part.isdecimal() else 10**8, part) for part in parts],
-            test.title,
-        )
+        numbers = [(int(part) if part.isdecimal() else 10**8, part) for part in parts]
+        return not test.number, numbers, test.title
 
     return sorted(found.values(), key=place)
 
@@ -181,7 +174,8 @@ def mistakes(rows: Iterable[Row]) -> list[tuple[str, list[str]]]:
     return sorted(found.items(), key=lambda item: (-len(item[1]), item[0]))
 
 
-# --- Same answers. ---
+# --- Same answers, by three signals: places to look, not a verdict. A short exercise has short answers: many
+# will honestly agree in their matrices or their code, hardly two in the time at which the notebook ran. ---
 
 
 def groups(rows: Iterable[Row]) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
@@ -194,7 +188,7 @@ def groups(rows: Iterable[Row]) -> list[tuple[tuple[str, ...], tuple[str, ...]]]
     for (name, _), ids in members.items():
         if len(ids) > 1:
             found[tuple(ids)] = (*found.get(tuple(ids), ()), name)
-    # Two notebooks hardly ran at the same microsecond; a large group rather shows an obvious answer.
+    # A large group rather shows an obvious answer.
     return sorted(
         ((names, ids) for ids, names in found.items()),
         key=lambda group: ("time" not in group[0], -len(group[0]), len(group[1])),
@@ -229,8 +223,7 @@ def _sources(submission: Submission) -> Iterator[str]:
     for cell in reversed(submission.program.cells if submission.program is not None else ()):
         if f"class {CLASS_NAME}" in cell.source:
             yield cell.source
-    if submission.log is not None and submission.log.model is not None:
-        model = submission.log.model
+    if model := submission.log and submission.log.model:
         methods = "\n".join(textwrap.dedent(text) for text in (model.init, model.forward))
         yield f"class {CLASS_NAME}:\n{textwrap.indent(methods, '    ')}"
 

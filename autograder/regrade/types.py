@@ -66,7 +66,7 @@ class Entry:
     """
 
     id: str
-    upload: Upload | None
+    upload: Upload | None = None
     submitters: tuple[Submitter, ...] = ()
     created_at: str = ""
     attempts: int = 0

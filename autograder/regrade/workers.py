@@ -1,15 +1,6 @@
-"""Grades on this machine, a few worker processes, each with one fork server, or on a Dask cluster.
+"""Grades on this machine, in a few worker processes, or on a Dask cluster.
 
 Either way a thread waits for each submission under way, and gets a `Record` back.
-
-On this machine each thread has a worker process of its own, which is a session of its own, so that Ctrl-C
-reaches the parent alone. A worker that dies is replaced and its submission tried once more; one that dies
-again, or outlasts the watchdog, is reported as the grader's fault. A worker ends with its parent, in the
-middle of a submission too. (concurrent.futures' own processes cannot be ended one alone.)
-
-On a cluster uploads travel as bytes, so workers need no shared disk; they need this project, in the same
-version, and run in its folder. No more work is under way than they can hold; when a worker dies, the
-scheduler gives its submissions to another.
 """
 
 from __future__ import annotations
@@ -53,12 +44,12 @@ _TASKS_PER_THREAD: Final = 3
 """Enough that a worker of a cluster never waits for the next upload."""
 _MOST_THREADS: Final = 4096
 
-Workers = AbstractContextManager[tuple[Callable[[Task], Record], Callable[[], int]]]
+Grading = tuple[Callable[[Task], Record], Callable[[], int]]
 """What waits for a task to be graded, and how many may be under way now. The first raises UploadError for
 its task alone, and other errors for all."""
 
 
-def graded(tasks: Iterable[Task], workers: Workers) -> Generator[Record, None, None]:
+def graded(tasks: Iterable[Task], workers: AbstractContextManager[Grading]) -> Generator[Record, None, None]:
     """What came of each task, in the order in which they finish. Closing the iterator ends the workers.
 
     tasks is taken from only when a worker can take it. Raises what the workers raise.
@@ -94,10 +85,13 @@ def _failed(fault: str) -> Record:
 @contextmanager
 def local_workers(
     factory: GraderFactory, jobs: int, workdir: Path, watchdog: float = WATCHDOG_SECONDS
-) -> Iterator[tuple[Callable[[Task], Record], Callable[[], int]]]:
-    """So many worker processes, all gone at the end. workdir: for unpacked uploads.
+) -> Iterator[Grading]:
+    """So many worker processes, each with a fork server, all gone at the end. workdir: for unpacked uploads.
 
-    Raises SandboxFault if a worker cannot make what it needs: no submission would fare better.
+    Each is a session of its own, so that Ctrl-C reaches the parent alone, and ends with its parent. One that
+    dies is replaced and its submission tried once more; one that dies again, or outlasts the watchdog, is the
+    grader's fault. (concurrent.futures' own processes cannot be ended one alone.) Raises SandboxFault if a
+    worker cannot make what it needs: no submission would fare better.
     """
     mine = threading.local()
     workers: list[_Worker] = []
@@ -123,7 +117,9 @@ def local_workers(
                     worker.end()
                     if isinstance(error, TimeoutError):
                         return _failed("the grader did not come back on this submission")
-            return _failed(f"the grader died twice ({worker.ending}) on this submission")
+            code = worker.process.exitcode or 0
+            ending = signal.Signals(-code).name if code < 0 else f"exit status {code}"
+            return _failed(f"the grader died twice ({ending}) on this submission")
 
     try:
         yield grade, lambda: jobs
@@ -147,11 +143,6 @@ class _Worker:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         self.process.start()
         theirs.close()
-
-    @property
-    def ending(self) -> str:
-        code = self.process.exitcode
-        return f"exit status {code}" if code is None or code >= 0 else signal.Signals(-code).name
 
     def grade(self, path: Path, watchdog: float) -> Record:
         """Raises EOFError or OSError if it is dead; if it does not answer, TimeoutError, which is one."""
@@ -245,10 +236,11 @@ def real_grader() -> Iterator[GradeFunction]:
 
 
 @contextmanager
-def cluster(
-    factory: GraderFactory, address: str, grader: str
-) -> Iterator[tuple[Callable[[Task], Record], Callable[[], int]]]:
+def cluster(factory: GraderFactory, address: str, grader: str) -> Iterator[Grading]:
     """The workers of a cluster. grader: what the hash of each must be.
+
+    Uploads travel as bytes: workers need no shared disk, but this project, in whose folder they run. No more
+    work is under way than they can hold; when one dies, the scheduler gives its submissions to another.
 
     Raises UsageError if Dask is not installed, or no scheduler or worker answers at address, and GraderFault
     if the scheduler is lost on the way.
