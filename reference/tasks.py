@@ -103,12 +103,6 @@ def drawn_sequences(task: SequenceTask, seed: int) -> Iterator[Batch]:
         yield task.batch([tokens.choices(range(len(TOKEN_NAMES)), k=seq_len)])
 
 
-@cache
-def drawn_sequence(task: SequenceTask, seed: int) -> Batch:
-    """The first of `drawn_sequences`. Cached."""
-    return next(drawn_sequences(task, seed))
-
-
 def _first_token_everywhere(tokens: IntArray) -> FloatArray:
     return np.eye(3)[np.broadcast_to(tokens[:, :1], tokens.shape)]
 

@@ -12,7 +12,7 @@ from autograder.feedback.messages import agree, difference, shape_text
 from autograder.sandbox.calls import Answer, Refused
 from autograder.submission.shapes import work_out_shapes
 from autograder.submission.types import Log, Matrices, ModelRecord, ProblemKind
-from reference.tasks import TASKS, drawn_sequence
+from reference.tasks import TASKS, drawn_sequences
 from reference.transformer import FloatArray, NumpyTransformer
 
 SECTION = "submission_log"
@@ -149,7 +149,7 @@ def _task_faults(log: Log, section: Section, task: Task, seed: int) -> list[str]
     if lines and not np.isfinite(_computed(shaped, task, seed)).all():
         sequences = "3.2" if task is Task.CONTENT else "4.2"
         return [f"{section.value} holds NaN or infinity, as its matrices give: see {sequences}."]
-    tokens, columns = drawn_sequence(TASKS[task.value], seed).tokens.size, shaped.Vm.shape[1]
+    tokens, columns = next(drawn_sequences(TASKS[task.value], seed)).tokens.size, shaped.Vm.shape[1]
     if (came := len(record.output)) != tokens * columns:
         lines.append(
             f"{section.value} has {came} numbers, expected {tokens * columns}: "
@@ -176,7 +176,7 @@ def _task_record(log: Log, section: Section, task: Task, seed: int) -> str:
     expected = _computed(shaped, task, seed)
     if agree(record.output, expected):
         return ""
-    spelled = drawn_sequence(TASKS[task.value], seed).spell(0)
+    spelled = next(drawn_sequences(TASKS[task.value], seed)).spell(0)
     return (
         f"{section.value} is not what the recorded matrices give on {spelled}, the sequence that "
         f"the notebook draws. {difference(record.output, expected)} {RERUN}"
@@ -185,6 +185,6 @@ def _task_record(log: Log, section: Section, task: Task, seed: int) -> str:
 
 def _computed(matrices: Matrices, task: Task, seed: int) -> FloatArray:
     """What the notebook computes from matrices for its log, flattened."""
-    inputs = drawn_sequence(TASKS[task.value], seed).inputs[0]
+    inputs = next(drawn_sequences(TASKS[task.value], seed)).inputs[0]
     transformer = NumpyTransformer(matrices.Km, matrices.Qm, matrices.Vm, matrices.pos)
     return transformer.plain(inputs).output.reshape(-1)

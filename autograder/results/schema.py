@@ -21,7 +21,6 @@ from autograder.settings import MAX_OUTPUT_BYTES, MAX_RESULTS_BYTES
 from autograder.text import clean
 
 FORMATS: Final = ("text", "html", "simple_format", "md", "ansi")
-"""The formats Gradescope knows for an output."""
 MARKUP: Final = frozenset({"html", "simple_format", "md"})
 VISIBILITIES: Final = ("visible", "hidden", "after_due_date", "after_published")
 

@@ -36,12 +36,10 @@ _BEGINNING: Final = re.compile(r"\w(?:[^\n:;.]|[:;.](?!\s))*")
 """A cell's first words: of its first line, up to the end of a sentence."""
 _SHOWN: Final = 40
 _LONG_TEXT: Final = re.compile(r"""(["'])[^"'\\\n]{4096,}\1""")
-_ENCODINGS: Final = frozenset(
-    {
-        *("utf-8", "ascii", "iso8859-1", "iso8859-2", "iso8859-9", "iso8859-15", "utf-16"),
-        *("cp1250", "cp1251", "cp1252", "cp1253", "cp1254", "cp437", "cp850", "mac-roman", "koi8-r"),
-        *("gbk", "gb2312", "gb18030", "big5", "shift_jis", "cp932", "euc_jp", "euc_kr", "cp949"),
-    }
+_ENCODINGS: Final = (
+    *("utf-8", "utf-8-sig", "ascii", "iso8859-1", "iso8859-2", "iso8859-9", "iso8859-15", "utf-16"),
+    *("cp1250", "cp1251", "cp1252", "cp1253", "cp1254", "cp437", "cp850", "mac-roman", "koi8-r"),
+    *("gbk", "gb2312", "gb18030", "big5", "shift_jis", "cp932", "euc_jp", "euc_kr", "cp949"),
 )
 """What a script may declare. Python knows more, of which some take minutes for a file made to be slow."""
 
@@ -102,7 +100,7 @@ def _decoded(data: bytes) -> str | None:
         if data.startswith((b"\xff\xfe", b"\xfe\xff")):
             return data.decode("utf-16")  # as some editors and shells on Windows save it
         encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
-        return data.decode(encoding) if codecs.lookup(encoding).name in {*_ENCODINGS, "utf-8-sig"} else None
+        return data.decode(encoding) if codecs.lookup(encoding).name in _ENCODINGS else None
     except (SyntaxError, UnicodeError, LookupError, ValueError):
         return None
 
@@ -221,11 +219,9 @@ def _metadata(value: Any, *keys: str) -> str:
 
 # --- Notebook syntax out of Python. ---
 
-_PYTHON_BODIES: Final = frozenset(
-    {
-        *("time", "timeit", "capture", "prun", "memit", "lprun", "mprun", "debug"),
-        *("snakeviz", "scalene", "heat", "wandb", "black", "blackcellmagic"),
-    }
+_PYTHON_BODIES: Final = (
+    *("time", "timeit", "capture", "prun", "memit", "lprun", "mprun", "debug"),
+    *("snakeviz", "scalene", "heat", "wandb", "black", "blackcellmagic"),
 )
 """Cell magics whose cell is Python that runs in the notebook itself; any other cell is dropped."""
 _AUTOMAGIC: Final = frozenset({"pip", "conda", "mamba", "ls", "cd", "pwd", "cat", "mkdir", "matplotlib"})

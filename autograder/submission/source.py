@@ -167,7 +167,6 @@ TensorFloat = torch.Tensor
 """
 """What the notebook imports and names itself, and what students commonly import beside it."""
 
-_HEADER: Final = f"from __future__ import annotations\nclass {CLASS_NAME}(nn.Module):\n"
 _INDENT: Final = "    "
 
 
@@ -183,7 +182,8 @@ def rebuild(log: Log, beside: Sequence[Cell] = ()) -> CodeFile:
     texts = {"__init__": encodable(model.init), "forward": encodable(model.forward)}
     if sum(map(len, texts.values())) > MAX_CODE_BYTES:
         return refused(f"The methods in {log.name} are too long to be read. Upload your notebook too.")
-    source = readable(_HEADER + "".join(_named(name, _indented(text)) for name, text in texts.items()))
+    header = f"from __future__ import annotations\nclass {CLASS_NAME}(nn.Module):\n"
+    source = readable(header + "".join(_named(name, _indented(text)) for name, text in texts.items()))
     cell = Cell(f"{log.name}, torch_transformer_init and _forward", source)
     tree = parse(source)
     if tree is None or not texts.keys() <= (class_source(Program(Origin.LOG, "", (cell,))) or {}).keys():

@@ -18,7 +18,7 @@ from autograder.results.runner import run_checks
 from autograder.sandbox.calls import RunLimits
 from autograder.sandbox.host import ForkServer
 from autograder.submission.types import Log, Submission, TaskRecord
-from reference.tasks import TASKS, drawn_sequence
+from reference.tasks import TASKS, drawn_sequences
 from reference.transformer import NumpyTransformer
 from tests.answers.every import BY_NAME
 from tests.answers.upload import FORMS, Files, write
@@ -63,7 +63,7 @@ def log_of_design(task: str, design: NumpyTransformer) -> StudentRun:
     def flat(array: np.ndarray) -> np.ndarray:
         return np.asarray(array, dtype=np.float64).reshape(-1)
 
-    output = design.plain(drawn_sequence(TASKS[task], SEEDS[task]).inputs[0]).output
+    output = design.plain(next(drawn_sequences(TASKS[task], SEEDS[task])).inputs[0]).output
     pos = None if design.pos is None else flat(design.pos)
     record = TaskRecord(flat(output), flat(design.Qm), flat(design.Km), flat(design.Vm), pos)
     places = {"content": None, "position": None, task.removeprefix("attention_by_"): record}

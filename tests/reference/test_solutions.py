@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from reference.solutions import SOLUTIONS
-from reference.tasks import COPY_FIRST, IDENTITY, TASKS, UNIQUE, drawn_sequence
+from reference.tasks import COPY_FIRST, IDENTITY, TASKS, UNIQUE, drawn_sequences
 from reference.transformer import NumpyTransformer
 
 from .notebook import ASSIGNMENT, needs_assignment, notebook
@@ -94,7 +94,7 @@ def recorded(task, seed: int, log):
     pos_dim = flat["V"].size // 3 - 3
     pos = np.reshape(log[f"{task.name}_pos"], (-1, pos_dim)) if pos_dim else None
     matrices = [flat[key].reshape(3 + pos_dim, -1) for key in "KQV"]
-    output = NumpyTransformer(*matrices, pos).plain(drawn_sequence(task, seed).inputs).output
+    output = NumpyTransformer(*matrices, pos).plain(next(drawn_sequences(task, seed)).inputs).output
     return np.array(log[task.name]), output
 
 
