@@ -75,7 +75,7 @@ class InThisProcess(ForkServer):
             ):
                 os.chdir(folder)
                 model.seed_all(0)
-                program = Program(Request(tuple(cells), limits, 0, moment), lambda number: None)
+                program = Program(Request(tuple(cells), limits, 0, moment), bytearray(4))
                 report = program.load()
                 outcomes = tuple(child.answer(program, call, limits) for call in calls)
         finally:

@@ -313,7 +313,6 @@ class _Attempt:
             self.end = Ended(End.WALL_TIME, f"{self._limit * self._limits.wall_factor:g} s")
 
     def _hear(self, seconds: float | None = None) -> None:
-        """One report of the fork server."""
         tag, pid, status, cpu_seconds, peak_kib, self.statement = hear(self._control, seconds)
         if tag == STARTED:
             self._child = pid

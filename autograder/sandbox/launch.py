@@ -37,9 +37,7 @@ _ENVIRONMENT: Final = {
     "PYTHONHASHSEED": "0",
     "PYTHONUTF8": "1",
     "PYTHONSAFEPATH": "1",
-    "OMP_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
+    **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"),
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",  # huge pages for torch's heap: fewer faults, cheaper forks
     "CUDA_VISIBLE_DEVICES": "",
     "TORCHDYNAMO_DISABLE": "1",  # torch.compile gives the function as it is: compilers cannot run here

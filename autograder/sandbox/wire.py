@@ -27,22 +27,7 @@ import numpy.typing as npt
 
 from autograder.assignment import Task
 from autograder.sandbox import calls
-from autograder.sandbox.calls import (
-    Answer,
-    Cell,
-    End,
-    Ended,
-    LoadReport,
-    Moment,
-    Outcome,
-    Place,
-    Raised,
-    Refusal,
-    Refused,
-    RunLimits,
-    StatementFate,
-    StatementReport,
-)
+from autograder.sandbox.calls import Answer, Cell, Ended, LoadReport, Place, Raised, Refused, RunLimits
 from autograder.text import clean
 
 # --- Orders. ---
@@ -60,7 +45,7 @@ class Request:
     cells: tuple[Cell, ...]
     limits: RunLimits
     cpu_seconds: int
-    moment: Moment = Moment.TESTED
+    moment: calls.Moment = calls.Moment.TESTED
     definitions_only: bool = False
     ended: tuple[tuple[int, Ended], ...] = ()
 
@@ -108,18 +93,20 @@ MAX_DIMENSIONS: Final = 8
 MAX_ARRAYS: Final = 1024
 MAX_LINE_LENGTH: Final = 200
 
-Message = Union[LoadReport, Outcome]
+Message = Union[LoadReport, calls.Outcome]
 
 _KINDS: Final = {LOAD: LoadReport, ANSWER: Answer, RAISED: Raised, REFUSED: Refused, ENDED: Ended}
-_FIELDS: Final = {cls: get_type_hints(cls) for cls in (LoadReport, StatementReport, Raised, Refused, Ended)}
+_FIELDS: Final = {
+    cls: get_type_hints(cls) for cls in (LoadReport, calls.StatementReport, Raised, Refused, Ended)
+}
 _CHOICES: Final[dict[type, tuple[object, ...]]] = {
     bool: (False, True),
-    StatementFate: tuple(StatementFate),
-    Refusal: tuple(Refusal),
-    End: (End.MEMORY,),
+    calls.StatementFate: tuple(calls.StatementFate),
+    calls.Refusal: tuple(calls.Refusal),
+    calls.End: (calls.End.MEMORY,),
 }
 _Named = tuple[str, npt.NDArray[Any]]
-_MOST: Final = {str: MAX_ARRAYS, _Named: MAX_ARRAYS, StatementReport: 2000, Place: 16, Raised: 1}
+_MOST: Final = {str: MAX_ARRAYS, _Named: MAX_ARRAYS, calls.StatementReport: 2000, Place: 16, Raised: 1}
 """How many there may be where a type says "several" or "or None"; of more, the first are written."""
 
 

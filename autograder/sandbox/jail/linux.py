@@ -49,21 +49,20 @@ class Lacking(Exception):
 
 def syscall(name: str, *args: ctypes.Array[ctypes.c_char] | bytes | int | None) -> int:
     """The result of a system call. Integers are passed as C longs."""
-    if not ON_LINUX or name not in _NUMBERS:
+    if name not in _NUMBERS:
         raise Lacking
-    plain = [ctypes.c_long(arg) if isinstance(arg, int) else arg for arg in (_NUMBERS[name], *args)]
-    return _checked(_libc.syscall(*plain))
+    return _call("syscall", _NUMBERS[name], *args)
 
 
 def prctl(option: int, value: int) -> None:
     """prctl(option, value, 0, 0, 0)."""
+    _call("prctl", option, value, 0, 0, 0)
+
+
+def _call(function: str, *args: ctypes.Array[ctypes.c_char] | bytes | int | None) -> int:
     if not ON_LINUX:
         raise Lacking
-    _checked(_libc.prctl(ctypes.c_int(option), *(ctypes.c_ulong(arg) for arg in (value, 0, 0, 0))))
-
-
-def _checked(result: int) -> int:
-    """The result, unless it is -1: then the error, raised."""
+    result: int = _libc[function](*(ctypes.c_long(arg) if isinstance(arg, int) else arg for arg in args))
     if result == -1:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))

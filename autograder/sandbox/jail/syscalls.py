@@ -8,23 +8,22 @@ from __future__ import annotations
 
 from typing import Final
 
-
-def _parse(table: str) -> dict[str, int]:
-    return {name: int(number) for name, number in (item.split("=") for item in table.split())}
-
-
-NEWEST: Final = 462
-"""The highest number looked at (mseal, Linux 6.10). Calls above it are answered with ENOSYS, as by a kernel
-that lacks them, so that a younger C library falls back to what it used before."""
-
 _SAME: Final = """
 clone3=435 close_range=436 openat2=437 faccessat2=439 epoll_pwait2=441 futex_waitv=449 fchmodat2=452
 futex_wake=454 futex_wait=455 futex_requeue=456
 """
 """Since 424, every architecture has the same numbers."""
 
-X86_64: Final = _parse(
-    """
+
+def _parse(table: str) -> dict[str, int]:
+    return {name: int(number) for name, number in (item.split("=") for item in (table + _SAME).split())}
+
+
+NEWEST: Final = 462
+"""The highest number looked at (mseal, Linux 6.10). Calls above it are answered with ENOSYS, as by a kernel
+that lacks them, so that a younger C library falls back to what it used before."""
+
+X86_64: Final = _parse("""
 read=0 write=1 open=2 close=3 stat=4 fstat=5 lstat=6 poll=7 lseek=8 mmap=9 mprotect=10 munmap=11 brk=12
 rt_sigaction=13 rt_sigprocmask=14 rt_sigreturn=15 ioctl=16 pread64=17 pwrite64=18 readv=19 writev=20
 access=21 pipe=22 select=23 sched_yield=24 mremap=25 madvise=28 dup=32 dup2=33 pause=34 nanosleep=35
@@ -46,12 +45,9 @@ pselect6=270 ppoll=271 set_robust_list=273 utimensat=280 epoll_pwait=281 timerfd
 fallocate=285 timerfd_settime=286 timerfd_gettime=287 eventfd2=290 epoll_create1=291 dup3=292 pipe2=293
 rt_tgsigqueueinfo=297 prlimit64=302 getcpu=309 sched_getattr=315 renameat2=316 getrandom=318 membarrier=324
 statx=332 rseq=334
-"""
-    + _SAME
-)
+""")
 
-AARCH64: Final = _parse(
-    """
+AARCH64: Final = _parse("""
 setxattr=5 lsetxattr=6 fsetxattr=7 removexattr=14 lremovexattr=15 fremovexattr=16 getcwd=17 eventfd2=19
 epoll_create1=20 epoll_ctl=21 epoll_pwait=22 dup=23 dup3=24 fcntl=25 ioctl=29 mknodat=33 mkdirat=34
 unlinkat=35 symlinkat=36 linkat=37 renameat=38 statfs=43 fstatfs=44 truncate=45 ftruncate=46 fallocate=47
@@ -69,6 +65,4 @@ getsid=156 getgroups=158 uname=160 getrlimit=163 setrlimit=164 getrusage=165 uma
 gettimeofday=169 getpid=172 getppid=173 getuid=174 geteuid=175 getgid=176 getegid=177 gettid=178 sysinfo=179
 brk=214 munmap=215 mremap=216 clone=220 mmap=222 fadvise64=223 mprotect=226 madvise=233 rt_tgsigqueueinfo=240
 wait4=260 prlimit64=261 sched_getattr=275 renameat2=276 getrandom=278 membarrier=283 statx=291 rseq=293
-"""
-    + _SAME
-)
+""")

@@ -62,10 +62,6 @@ def arrange(request_fd: int, answer_fd: int) -> None:
 
 def _answer_all(plan: Plan, progress: mmap) -> None:
     orders = wire.read_orders(open(REQUEST, "rb", closefd=False))  # noqa: SIM115 until the child ends
-
-    def note(statement: int) -> None:
-        progress[:4] = statement.to_bytes(4, "little")
-
     request: Request = next(orders)
     limits = request.limits
     importable = [number for number, path in enumerate(sys.path) if is_readable(path)]
@@ -73,7 +69,7 @@ def _answer_all(plan: Plan, progress: mmap) -> None:
     if any(torch_import.META_DEVICE in cell.source for cell in request.cells):
         torch_import.complete()
     model.seed_all(0)
-    program = Program(request, note)
+    program = Program(request, progress)
     _send(wire.encode(wire.LOAD_INDEX, program.load(), program.labels, limits.text))
     for index, call in enumerate(orders):
         if isinstance(call, Canary):

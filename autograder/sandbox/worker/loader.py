@@ -16,9 +16,10 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
+from mmap import mmap
 from types import FrameType, FunctionType, ModuleType
 from typing import Any, Final
 
@@ -40,9 +41,6 @@ _set_grad_enabled = torch.set_grad_enabled
 _mro_of = type.__dict__["__mro__"].__get__
 _EXITS: Final = {os: ("_exit", "abort", "kill", "killpg"), signal: ("raise_signal", "pthread_kill")}
 """How notebooks restart their runtime: while loading, only the statement that does so ends."""
-
-
-# --- Time. ---
 
 
 class OutOfTime(BaseException):
@@ -94,16 +92,13 @@ class Alarm:
         signal.signal(signal.SIGPROF, signal.SIG_IGN)
 
 
-# --- The program. ---
-
-
 class Program:
     """A student's program; once it is loaded, `names` and `snapshots` answer what is asked of it.
 
-    labels: number of each cell. progress: takes the number of each statement before it runs.
+    labels: number of each cell. progress: gets the number of each statement before it runs.
     """
 
-    def __init__(self, request: Request, progress: Callable[[int], None]) -> None:
+    def __init__(self, request: Request, progress: mmap | bytearray) -> None:
         self.labels = {cell.label: number for number, cell in enumerate(request.cells)}
         self.snapshots = Snapshots(request.limits.items)
         self._request = request
@@ -206,7 +201,7 @@ class Program:
             self._leave_out(Place(place.label, taken.lineno, ""), uses(taken), StatementFate.SKIPPED)
         if left is None:
             return
-        self._progress(self._count)
+        self._progress[:4] = self._count.to_bytes(4, "little")
         names, passed = self._current, self._execute(place, left, used)
         if names is not self.names:
             return

@@ -19,17 +19,8 @@ import numpy.typing as npt
 import torch
 
 from autograder.assignment import CLASS_NAME, LAYERS, MATRICES
-from autograder.sandbox.calls import (
-    Answer,
-    Describe,
-    Forward,
-    Gradients,
-    RecordedOutput,
-    Refusal,
-    Sizes,
-    Train,
-    Weights,
-)
+from autograder.sandbox import calls
+from autograder.sandbox.calls import Answer, Refusal, Sizes
 from autograder.sandbox.worker import operations
 from autograder.sandbox.worker.values import FLOATS, Tensor, describe, float_tensor, read_tensor
 
@@ -56,19 +47,19 @@ class Refuse(Exception):
 
 def answer(namespace: Mapping[str, Any], call: Any, labels: Mapping[str, int]) -> Answer:
     """Make one call; labels: number of each cell. Raises Refuse, and whatever the student's code raises."""
-    is_reference = isinstance(call, Train) and call.reference
+    is_reference = isinstance(call, calls.Train) and call.reference
     cls: Any = ReferenceModel if is_reference else namespace.get(CLASS_NAME)
     if not callable(cls):
         raise Refuse(Refusal.NO_CLASS, "" if cls is None else f"{CLASS_NAME} is {describe(cls)}")
-    if isinstance(call, RecordedOutput):
+    if isinstance(call, calls.RecordedOutput):
         return Answer(recorded_output(cls, call))
-    if isinstance(call, Train):
+    if isinstance(call, calls.Train):
         return Answer(train(build(cls, call.sizes, call.seed), call))
-    if isinstance(call, Describe):
+    if isinstance(call, calls.Describe):
         return Answer(describe_model(build(cls, call.sizes), call.sizes))
     model = build(cls, call.sizes)
     load_weights(model, call.weights)
-    return Answer(forward(model, call, labels) if isinstance(call, Forward) else gradients(model, call))
+    return Answer(forward(model, call, labels) if isinstance(call, calls.Forward) else gradients(model, call))
 
 
 def seed_all(seed: int) -> None:
@@ -84,7 +75,7 @@ def build(cls: Callable[..., Any], sizes: Sizes, seed: int = _FIXED_SEED) -> Any
     return cls(sizes.input_dim, sizes.qk_dim, sizes.v_dim, sizes.pos_dim, sizes.max_seq_len)
 
 
-def load_weights(model: Any, weights: Weights) -> None:
+def load_weights(model: Any, weights: calls.Weights) -> None:
     """As the notebook does: into the state dict by name, then load_state_dict."""
     state = model.state_dict()
     new = {"Km.weight": weights.Km.T, "Qm.weight": weights.Qm.T, "Vm.weight": weights.Vm.T}
@@ -141,7 +132,7 @@ def describe_model(model: Any, sizes: Sizes) -> Arrays:
     return arrays
 
 
-def forward(model: Any, call: Forward, labels: Mapping[str, int]) -> Arrays:
+def forward(model: Any, call: calls.Forward, labels: Mapping[str, int]) -> Arrays:
     """See calls.Forward; labels: number of each cell."""
     parameters = dict(model.named_parameters(remove_duplicate=False))
     weights = [parameters.get(f"{name}.weight") for name in LAYERS]
@@ -149,7 +140,7 @@ def forward(model: Any, call: Forward, labels: Mapping[str, int]) -> Arrays:
     return {"output": read_tensor(output), **counted}
 
 
-def gradients(model: Any, call: Gradients) -> Arrays:
+def gradients(model: Any, call: calls.Gradients) -> Arrays:
     """See calls.Gradients."""
     output = connected(model(float_tensor(call.seq)), call.upstream.shape)
     upstream = _to(float_tensor(call.upstream), output.dtype)
@@ -165,7 +156,7 @@ def _as_given(weights: Mapping[str, Any]) -> Arrays:
     return {name: array if name == "pos" else np.ascontiguousarray(array.T) for name, array in arrays.items()}
 
 
-def recorded_output(cls: Callable[..., Any], call: RecordedOutput) -> Arrays:
+def recorded_output(cls: Callable[..., Any], call: calls.RecordedOutput) -> Arrays:
     """See calls.RecordedOutput."""
 
     def record() -> npt.NDArray[np.float64]:
@@ -197,7 +188,7 @@ def _draw_truncated(
         return tensor.mul_(std * math.sqrt(2.0)).add_(mean).clamp_(min=a, max=b)
 
 
-def train(model: Any, call: Train) -> Arrays:
+def train(model: Any, call: calls.Train) -> Arrays:
     """See calls.Train."""
     losses = np.zeros(len(call.sequences))
     for step, (inputs, targets) in enumerate(call.sequences):
@@ -242,8 +233,8 @@ def prewarm() -> None:
     torch.set_num_threads(1)
     tempfile.tempdir = "/tmp"  # noqa: S108 named, never used: torch's optimizers ask where it is
     sizes = Sizes(2, 2, 2, 1, 3)
-    weights = Weights(np.ones((3, 2)), np.ones((3, 2)), np.ones((3, 2)), np.ones((3, 1)))
+    weights = calls.Weights(np.ones((3, 2)), np.ones((3, 2)), np.ones((3, 2)), np.ones((3, 1)))
     names = {CLASS_NAME: ReferenceModel}
-    answer(names, Gradients(sizes, weights, np.ones((3, 2)), np.ones((3, 2))), {})
-    answer(names, Forward(sizes, weights, np.ones((2, 2))), {})
+    answer(names, calls.Gradients(sizes, weights, np.ones((3, 2)), np.ones((3, 2))), {})
+    answer(names, calls.Forward(sizes, weights, np.ones((2, 2))), {})
     inspect.getsource(ReferenceModel.forward)

@@ -209,7 +209,6 @@ class Imports(MetaPathFinder, Loader):
         self.absent: list[str] = []
         self.loaded: dict[str, dict[str, Any]] = {}
         self._files: dict[str, list[Cell]] = {}
-        self._program: dict[str, Any] = {}
 
     def bring(
         self,

@@ -39,9 +39,6 @@ _plain = torch._C.DisableTorchFunctionSubclass
 FLOATS: Final = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
-# --- Numbers. ---
-
-
 def read_tensor(tensor: torch.Tensor) -> npt.NDArray[Any]:
     """The numbers of a tensor, of a subclass too; bfloat16, which NumPy lacks, as float32."""
     with _plain():
@@ -69,9 +66,6 @@ def describe(value: Any) -> str:
         return f"a NumPy array of shape {value.shape}"
     name: str = _type_name(kind)[:80]
     return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
-
-
-# --- Errors. ---
 
 
 def raised(error: BaseException, labels: Mapping[str, int], max_text: int) -> Raised:
