@@ -239,8 +239,8 @@ def real_grader() -> Iterator[GradeFunction]:
 def cluster(factory: GraderFactory, address: str, grader: str) -> Iterator[Grading]:
     """The workers of a cluster. grader: what the hash of each must be.
 
-    Uploads travel as bytes: workers need no shared disk, but this project, in whose folder they run. No more
-    work is under way than they can hold; when one dies, the scheduler gives its submissions to another.
+    Uploads travel as bytes: workers need no shared disk, but this project in the same version, in whose
+    folder they run. No more is under way than they can hold; the work of one that dies goes to another.
 
     Raises UsageError if Dask is not installed, or no scheduler or worker answers at address, and GraderFault
     if the scheduler is lost on the way.
