@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +19,7 @@ from autograder.checks.hand_designed import Verdict, find_matrices, judge
 from autograder.checks.run import StudentRun
 from autograder.compare import compare
 from autograder.errors import UsageError
+from autograder.feedback.hand_designed import shortest_failure
 from autograder.grade import grade, read, run_student_code
 from autograder.pages import submission_page, there, write_page
 from autograder.sandbox.calls import Answer, Cell, Forward, Outcome, Raised
@@ -115,8 +115,9 @@ def _comparisons(run: StudentRun, fork_server: ForkServer) -> Iterator[dict[str,
             (watched,) = fork_server.run(cells, (wrong.call,)).outcomes
             yield _of_model(group.number, wrong.call, wrong.outcome, watched)
     for number, task in _SEQUENCES.items():
-        if (matrices := find_matrices(run, task).matrices) is not None:
-            yield from _of_sequence(number, judge(task, matrices))
+        matrices = find_matrices(run, task).matrices
+        if matrices is not None and (verdict := judge(task, matrices)).share < 1:
+            yield _of_sequence(number, verdict)
 
 
 def _of_model(number: str, call: Forward, outcome: Outcome, watched: Outcome) -> dict[str, Any]:
@@ -175,25 +176,23 @@ def _same(one: FloatArray, expected: FloatArray) -> bool:
     return one.shape == expected.shape and np.allclose(one, expected, settings.RTOL, settings.MODEL_ATOL)
 
 
-def _of_sequence(number: str, judged: Verdict) -> Iterator[dict[str, Any]]:
+def _of_sequence(number: str, judged: Verdict) -> dict[str, Any]:
     """The first sequence on which hand-designed matrices are wrong, beside one of the right answers."""
     task, every = judged.task, np.concatenate(judged.right)
-    wrong = (pair for pair in zip(task.all_sequences(), judged.right, strict=True) if not pair[1].all())
-    for batch, right in islice(wrong, 1):
-        index = int(np.argmin(right))
-        seq = batch.inputs[index]
-        student = vars(judged.transformer.forward(seq)) | {"output": judged.transformer.plain(seq).output}
-        reference = vars(next(iter(SOLUTIONS[task.name].values())).forward(seq))
-        lines = [
-            f"The sequence {batch.spell(index)}; {every.sum()} of {every.size} sequences are "
-            "right. Other queries, keys and scores may be right, too: what counts is the output."
-        ]
-        if task.has_cls:
-            lines.append("The output's first row, that of CLS, is left out: nobody looks at it.")
-            student, reference = ({**one, "output": one["output"][1:]} for one in (student, reference))
-        steps = _steps(reference, student, ("output",), settings.TASK_ATOL)
-        title = f"{number}: the first failing sequence"
-        yield {"number": number, "title": title, "lines": lines, "steps": steps}
+    batch, index = shortest_failure(task, judged.right)
+    seq = batch.inputs[index]
+    student = vars(judged.transformer.forward(seq)) | {"output": judged.transformer.plain(seq).output}
+    reference = vars(next(iter(SOLUTIONS[task.name].values())).forward(seq))
+    lines = [
+        f"The sequence {batch.spell(index)}; {every.sum()} of {every.size} sequences are "
+        "right. Other queries, keys and scores may be right, too: what counts is the output."
+    ]
+    if task.has_cls:
+        lines.append("The output's first row, that of CLS, is left out: nobody looks at it.")
+        student, reference = ({**one, "output": one["output"][1:]} for one in (student, reference))
+    steps = _steps(reference, student, ("output",), settings.TASK_ATOL)
+    title = f"{number}: the first failing sequence"
+    return {"number": number, "title": title, "lines": lines, "steps": steps}
 
 
 def _steps(

@@ -28,26 +28,17 @@ _MAX_STARTS: Final = 3
 _MAX_READ, _MAX_CAUSE = 4096, 160
 _OWN_TEST: Final = re.compile(r"test\(\)\s*(#|$)")
 _SEE: Final = re.compile(r"\b[Ss]ee (\d\.\d)\b(?: (?:and|to) (\d\.\d)\b)?")
-_HINTS: Final = (
-    (
-        r"'list' object has no attribute '(shape|ndim|reshape|T)'",
-        "A list is no matrix to the notebook, which logs nothing of that part if it meets one: write "
-        "np.array(...).",
-    ),
-    (
-        r"Output shape: expected \((\d+), (\d+)\), got \(\1, 1, \2\)",
-        "An np.matrix has two dimensions whatever is cut out of it: the notebook wants an np.array.",
-    ),
-    (
-        r"was removed in the NumPy 2\.0 release",
-        "If it ran for you, you used NumPy 1; it is graded with NumPy {numpy}.",
-    ),
-    (
-        r"module 'torch[\w.]*' has no attribute",
-        "If it ran for you, you used another PyTorch than {torch}, which grades it.",
-    ),
-)
-"""What an error does not say by itself: a pattern of its text, and the sentence behind it."""
+_HINTS: Final = r"""
+'list' object has no attribute '(shape|ndim|reshape|T)'
+  A list is no matrix to the notebook, which logs nothing of that part if it meets one: write np.array(...).
+Output shape: expected \((\d+), (\d+)\), got \(\1, 1, \2\)
+  An np.matrix has two dimensions whatever is cut out of it: the notebook wants an np.array.
+was removed in the NumPy 2\.0 release
+  If it ran for you, you used NumPy 1; it is graded with NumPy {numpy}.
+module 'torch[\w.]*' has no attribute
+  If it ran for you, you used another PyTorch than {torch}, which grades it.
+""".strip().splitlines()
+"""What an error does not say by itself: a pattern of its text, and below it the sentence to say."""
 
 
 def header(evidence: StudentRun, tests: Sequence[Mapping[str, Any]] = ()) -> str:
@@ -146,13 +137,11 @@ def _loading(evidence: StudentRun, *, judged: bool) -> list[str]:
     if isinstance(load, Ended):
         died = f"Please note: your code could not be loaded: {load.reason.value} ({load.detail})."
         return [f"{died} Remove whatever runs long or leaves the process, and upload again."]
-    left_alone: dict[str, int] = {}
-    if not isinstance(evidence.matrices.get(Task.UNIQUE), Answer):
-        # The optional part fails from here on in every upload that leaves it out.
-        for cell in program.cells:
-            before, found, _ = cell.source.partition(OPTIONAL_MARKER)
-            if found:
-                left_alone[cell.label] = before.count("\n") + 1
+    left_alone = {  # from this line on, the optional part fails in every upload that leaves it out
+        cell.label: cell.source.partition(OPTIONAL_MARKER)[0].count("\n") + 1
+        for cell in program.cells
+        if OPTIONAL_MARKER in cell.source and not isinstance(evidence.matrices.get(Task.UNIQUE), Answer)
+    }
     failed = [
         report
         for report in load.statements
@@ -207,7 +196,8 @@ def _statement(report: StatementReport) -> str:
 def _hints(told: Sequence[StatementReport]) -> list[str]:
     """What the errors do not say themselves, each once."""
     messages = [report.error.message for report in told if report.error is not None]
-    hints = [hint for pattern, hint in _HINTS if any(re.search(pattern, message) for message in messages)]
+    pairs = zip(_HINTS[::2], map(str.strip, _HINTS[1::2]), strict=True)
+    hints = [hint for pattern, hint in pairs if any(re.search(pattern, message) for message in messages)]
     if not hints:
         return []
     from importlib.metadata import version  # it imports email, for which a perfect upload need not pay

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import unittest
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cache
 from typing import Final, NoReturn
@@ -85,7 +85,8 @@ class StudentRun:
     def of(submission: Submission, transcript: Transcript) -> StudentRun:
         """The run of an upload's program, whose transcript answers `calls()`."""
         outcomes = iter(transcript.outcomes)
-        return _ask_all(submission, transcript.load, transcript.outcomes, lambda call: next(outcomes))
+        asked = _ask_all(submission, lambda call: next(outcomes))
+        return replace(asked, load=transcript.load, outcomes=transcript.outcomes)
 
 
 class Check(unittest.TestCase):
@@ -132,7 +133,7 @@ def calls() -> tuple[Call, ...]:
         made.append(call)
         return Ended(End.NOT_RUN)
 
-    _ask_all(Submission(None, None, ()), None, (), note)
+    _ask_all(Submission(None, None, ()), note)
     return tuple(made)
 
 
@@ -153,12 +154,7 @@ def gradient_cases() -> tuple[Case, ...]:
     return random_cases(FOR_GRADIENTS, settings.GRADIENT_SEED)
 
 
-def _ask_all(
-    submission: Submission,
-    load: Load,
-    outcomes: tuple[Outcome, ...],
-    ask: Callable[[Call], Outcome],
-) -> StudentRun:
+def _ask_all(submission: Submission, ask: Callable[[Call], Outcome]) -> StudentRun:
     """Ask each call in turn: what is cheap and safe first, what is not shown last, since a program can keep
     what it saw and print it later."""
     matrices = {task: ask(TaskMatrices(task)) for task in Task}
@@ -170,7 +166,7 @@ def _ask_all(
     asked = ((Gradients(*_model(case), case.upstream), case.gradients) for case in gradient_cases())
     gradients = tuple(GradientRun(call, ask(call), right) for call, right in asked)
     forward[Group.OTHER] = _runs(Group.OTHER, ask)
-    return StudentRun(submission, load, matrices, layers, forward, recorded, gradients, outcomes)
+    return StudentRun(submission, None, matrices, layers, forward, recorded, gradients)
 
 
 def _runs(group: Group, ask: Callable[[Call], Outcome]) -> RunGroup:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from itertools import combinations, product
+from itertools import chain, combinations, product
 from typing import Any, Final
 
 import numpy as np
@@ -135,15 +135,13 @@ def combinations_of(count: int) -> list[Combination]:
 
     From three on, only common variants take part: the bound that keeps a diagnosis cheap.
     """
-    found = []
-    for chosen in combinations(CHOICES, count):
-        wrong = [
-            [i for i, (key, row) in enumerate(VARIANTS[choice]) if i and (count < 3 or key in row.common)]
-            for choice in chosen
-        ]
-        for indices in product(*wrong):
-            at = dict(zip(chosen, indices, strict=True))
-            found.append(tuple(at.get(choice, 0) for choice in CHOICES))
+    wrong = {
+        choice: [i for i, (key, row) in enumerate(variants) if i and (count < 3 or key in row.common)]
+        for choice, variants in VARIANTS.items()
+    }
+    chosen = combinations(CHOICES, count)
+    options = ([wrong[choice] if choice in its else [0] for choice in CHOICES] for its in chosen)
+    found = chain.from_iterable(product(*each) for each in options)
     return sorted(found, key=lambda combination: (sum(combination), combination))
 
 

@@ -62,11 +62,8 @@ def _recognised(type_name: str, message: str, line: str = "") -> Message:
         match = rule.match(type_name, message, line)
         if match is not None:
             known = {name: clean(text or "", NAME_LIMIT) for name, text in match.groupdict().items()}
-            known |= {
-                "detail": clean(message, SAID_LIMIT),
-                "numpy": version("numpy"),
-                "torch": version("torch"),
-            }
+            known |= {name: version(name) for name in ("numpy", "torch")}
+            known["detail"] = clean(message, SAID_LIMIT)
             return Message(rule.headline.format(**known), rule.change.format(**known))
     return Message(
         "Your code raised an error.",
@@ -216,11 +213,7 @@ _PRODUCTS: Final = (
     ("the input without", "matrix", "append the positions to seq before you call Km, Qm and Vm."),
     ("Q", "Q", "transpose the keys: Q @ K.T."),
     ("the input", "weight", "call the layer, self.Km(seq): nn.Linear keeps its weight as (out, in)."),
-    (
-        r"the input \(",
-        "layer",
-        "make the layers for total_input_dim, that is input_dim + pos_dim.",
-    ),
+    (r"the input \(", "layer", "make the layers for total_input_dim, that is input_dim + pos_dim."),
     ("[QV]", "transposed", "the scores are Q @ K.T; the values come in after the softmax."),
     ("scores", "transposed", "multiply the attention weights by V as it is, without a transpose."),
     ("transposed", "transposed", "transpose the keys alone: Q @ K.T."),

@@ -52,14 +52,14 @@ _MANY: Final = 16
 class Panel:
     """One matrix. values: (rows, columns), NaN allowed. rows, columns: labels; columns may be empty.
 
-    wrong: which of the values are not as expected, outlined; None: nothing is known.
+    wrong: which of the values are not as expected, outlined.
     """
 
     title: str
     values: FloatArray
     rows: Sequence[str]
     columns: Sequence[str] = ()
-    wrong: BoolArray | None = None
+    wrong: BoolArray | bool = False
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def panels(
     task: SequenceTask, transformer: NumpyTransformer, batch: Batch, index: int
 ) -> tuple[tuple[Panel, ...], ...]:
     """The matrices, what they make of one sequence step by step, and the output beside the expected one."""
-    seq, names, skipped = batch.inputs[index], token_names(task, batch, index), 1 if task.has_cls else 0
+    seq, names, skipped = batch.inputs[index], token_names(task, batch, index), int(task.has_cls)
     attention, pos = transformer.forward(seq), transformer.pos
     dims = [f"d{i}" for i in range(transformer.pos_dim)]
     into = ["A", "B", "C", "CLS"][: task.input_dim] + dims
@@ -113,7 +113,7 @@ def attention_table(task: SequenceTask, transformer: NumpyTransformer, batch: Ba
     names = token_names(task, batch, index)
     attention = transformer.plain(batch.inputs[index])
     weights, output = attention.attention_weights, attention.output
-    skipped = 1 if task.has_cls else 0
+    skipped = int(task.has_cls)
     rows = [["", "", *names, "output", "expected"]]
     for i, right in enumerate(batch.expected[index], skipped):
         expected = " ".join(map(_number, right))
@@ -139,10 +139,11 @@ def _number(value: float) -> str:
 def picture(task: SequenceTask, transformer: NumpyTransformer, batch: Batch, index: int) -> str:
     """An img element, on one line, with its words. Raises ValueError if it cannot be made small enough."""
     rows = panels(task, transformer, batch, index)
-    drawn = draw(rows, width=NARROW)
-    if len(drawn.png) > MAX_PNG_BYTES:
-        drawn = draw(rows, width=NARROW, scale=1)
-    if len(drawn.png) > MAX_PNG_BYTES:
+    for scale in (2, 1):
+        drawn = draw(rows, width=NARROW, scale=scale)
+        if len(drawn.png) <= MAX_PNG_BYTES:
+            break
+    else:
         raise ValueError(f"a picture of {len(drawn.png)} bytes cannot be shown")
     told = "; ".join(read_out(panel) for row in rows for panel in row)
     words = f"The sequence {batch.spell(index)} on its way through your matrices. {told}."
@@ -229,7 +230,7 @@ def _legend(rows: Sequence[Sequence[Panel]]) -> tuple[Panel, float]:
     thirds = unit * np.expm1(np.array([1 / 3, 2 / 3]) * np.log1p(largest / unit))
     above = [*(float(f"{number:.1g}") for number in thirds), largest]
     signs = ([-v for v in above[::-1]] if (numbers < 0).any() else []) + [0.0] + above
-    outlined = any(panel.wrong is not None and panel.wrong.any() for row in rows for panel in row)
+    outlined = any(np.any(panel.wrong) for row in rows for panel in row)
     title = f"colours{' (outlined: not as expected)' if outlined else ''}"
     return Panel(title, np.array([signs]), ("",)), largest
 
@@ -250,7 +251,8 @@ def _shares(values: FloatArray, largest: float) -> FloatArray:
 
 def _image(panel: Panel, largest: float, scale: int) -> Image.Image:
     """The panel: title, labels, and a cell for each number, with the number in it where there is room."""
-    values, title, wrong = panel.values[:MAX_ROWS, :MAX_COLUMNS], panel.title, panel.wrong
+    values, title = panel.values[:MAX_ROWS, :MAX_COLUMNS], panel.title
+    outlined = np.broadcast_to(panel.wrong, panel.values.shape)[:MAX_ROWS, :MAX_COLUMNS]
     rows, columns = values.shape
     if values.shape != panel.values.shape:
         title += " ({} x {} of {} x {})".format(*values.shape, *panel.values.shape)
@@ -279,7 +281,6 @@ def _image(panel: Panel, largest: float, scale: int) -> Image.Image:
     shares = _shares(values, largest)  # (rows, columns)
     full = np.where(values[..., None] > 0, _POSITIVE, _NEGATIVE)  # (rows, columns, 3)
     tints = np.where(shares > 1e-6, 0.08 + 0.92 * shares, 0.0)[..., None] * (full - 255)
-    outlined = np.zeros(values.shape, dtype=bool) if wrong is None else wrong[:MAX_ROWS, :MAX_COLUMNS]
     for i, j in [*np.argwhere(~outlined), *np.argwhere(outlined)]:  # no neighbour's edge over an outline
         box = edges[j], top + i * height, edges[j + 1], top + (i + 1) * height
         edge, thick = (_TEXT, 2 * scale) if outlined[i, j] else (_EDGE, 1)

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import combinations, product
+from itertools import combinations, compress, product
 from typing import Final, NamedTuple
 
 import numpy as np
 
 from autograder import settings
 from autograder.assignment import MATRICES
-from autograder.feedback.messages import Message, judged, passes, with_fallback
+from autograder.feedback.messages import Message, judged, with_fallback
 from reference.tasks import TOKEN_NAMES, Batch, SequenceTask
 from reference.transformer import BoolArray, FloatArray, NumpyTransformer
 
@@ -55,7 +55,7 @@ def explain(
     batch, index = shortest_failure(task, right)
     sign = " (of the output, the sign counts)" if task.only_sign else ""
     why_half = "You get half of the points: attention lands on the right tokens in every sequence."
-    message = Message(
+    return Message(
         f"{first.what}.",
         first.do,
         details=(
@@ -65,13 +65,9 @@ def explain(
             f"The shortest sequence that fails is {batch.spell(index)}{sign}:",
         ),
         table=attention_table(task, transformer, batch, index),
+        picture=with_fallback(lambda: picture(task, transformer, batch, index), str),
         diagnosis=", ".join(finding.name for finding in found),
     )
-
-    def pictured() -> Message:
-        return replace(message, picture=picture(task, transformer, batch, index))
-
-    return with_fallback(pictured, lambda: message)
 
 
 def shortest_failure(task: SequenceTask, right: Sequence[BoolArray]) -> tuple[Batch, int]:
@@ -104,10 +100,10 @@ def _failing_pattern(task: SequenceTask, right: Sequence[BoolArray]) -> list[Fin
     if len(lengths) == 1:
         told = f"Only sequences of length {lengths[0]} fail"
         return [Finding("fails at one length", told, "Look at what is new at that length.")]
-    for batch, ok in zip(task.all_sequences(), right, strict=True):
-        repeats = [len(set(tokens)) < len(tokens) for tokens in batch.tokens[~ok].tolist()]
-        if not all(repeats):
-            return []
+    batches = zip(task.all_sequences(), right, strict=True)
+    failing = (tokens for batch, ok in batches for tokens in batch.tokens[~ok].tolist())
+    if not all(len(set(tokens)) < len(tokens) for tokens in failing):
+        return []
     told = "Only sequences in which a token repeats fail"
     return [Finding("fails on repeats", told, "Look at what a second copy of a token adds.")]
 
@@ -121,9 +117,8 @@ def _attention_findings(task: SequenceTask, transformer: NumpyTransformer) -> li
         return []
     broken = _break_finding(task, transformer)
     lands = all(
-        not np.isfinite(transformer.forward(batch.inputs).scores).all()
-        or passes(task, transformer.sharp(batch.inputs).output, batch.expected).all()
-        for batch in task.all_sequences()
+        ok.all() or not np.isfinite(transformer.forward(batch.inputs).scores).all()
+        for batch, ok in zip(task.all_sequences(), judged(task, transformer.sharp), strict=True)
     )
     if broken is not None and (lands or sharpening(task, transformer, shrink=True) is not None):
         return [broken]
@@ -228,10 +223,9 @@ def _by_content(task: SequenceTask, transformer: NumpyTransformer) -> Finding | 
     attended = transformer.sharp(_TOKENS[None]).attention_weights[0] > 0  # (token asking, attended to)
     if attended.all():
         return _uniform(transformer)
-    parts = []
-    for token, row in zip(TOKEN_NAMES, attended, strict=True):
-        landed = [other for other, lands in zip(TOKEN_NAMES, row, strict=True) if lands]
-        parts.append(f"{token} attends to {'itself' if landed == [token] else ' and '.join(landed)}")
+    landed = (" and ".join(compress(TOKEN_NAMES, row)) for row in attended)
+    pairs = ((token, "itself" if to == token else to) for token, to in zip(TOKEN_NAMES, landed, strict=True))
+    parts = [f"{token} attends to {to}" for token, to in pairs]
     return Finding(
         "tokens not told apart" if attended.diagonal().all() else "attends to the wrong tokens",
         f"Attention lands on the wrong tokens: in A B C, {', '.join(parts)}; expected: each to itself",

@@ -159,15 +159,12 @@ def _share(wrong: BoolArray) -> str:
     return f"{count} of {wrong.size} numbers {'is' if count == 1 else 'are'}"
 
 
-def passes(task: SequenceTask, output: FloatArray, expected: FloatArray) -> BoolArray:
-    """(n,): which sequences pass the notebook's own test (`SequenceTask.judge`), by the settings."""
-    return task.judge(output, expected, rtol=settings.RTOL, atol=settings.TASK_ATOL)
-
-
 def judged(task: SequenceTask, attend: Callable[[FloatArray], Attention]) -> Iterator[BoolArray]:
-    """Which sequences pass, per batch of the task's. attend: a transformer's `plain`, or `sharp`."""
+    """Which sequences pass the notebook's own test, per batch of the task's. attend: a transformer's `plain`,
+    or `sharp`."""
     for batch in task.all_sequences():
-        yield passes(task, attend(batch.inputs).output, batch.expected)
+        output = attend(batch.inputs).output
+        yield task.judge(output, batch.expected, rtol=settings.RTOL, atol=settings.TASK_ATOL)
 
 
 def shape_text(shape: tuple[int, ...]) -> str:

@@ -12,11 +12,9 @@ from enum import Enum
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from autograder.sandbox.calls import FloatArray
-
-BoolArray = npt.NDArray[np.bool_]
+from reference.transformer import BoolArray
 
 
 class Choice(Enum):

@@ -14,8 +14,8 @@ from autograder.feedback.diagnose import (
     combinations_of,
     outputs,
 )
-from autograder.feedback.mistakes import BoolArray
 from autograder.sandbox.calls import FloatArray
+from reference.transformer import BoolArray
 from tests.feedback.planted import graded_cases
 
 SQUARE = {
