@@ -81,8 +81,8 @@ def filled(folder: Path, files: Files) -> Path:
 LEAK = "LEAKED"
 MARK = "attack-left-this"
 """In the name of every file that an attack makes or tries to make."""
-LIMITS = replace(DEFAULT_LIMITS, load_cpu=1.0, call_cpu=1.0, wall_factor=2.0, failed_attempts=2)
-"""For attacks that never end: what a test can wait for."""
+LIMITS = replace(DEFAULT_LIMITS, load_cpu=3.0, call_cpu=1.0, wall_factor=4.0, failed_attempts=2)
+"""For attacks that never end: what a test can wait for, on a machine that has other work too."""
 
 
 @dataclass(frozen=True)
