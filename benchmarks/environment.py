@@ -21,7 +21,7 @@ from importlib.metadata import Distribution, distributions
 from importlib.util import cache_from_source
 from pathlib import Path
 
-from autograder.bundle import build
+from autograder.bundle import pack
 from benchmarks.measure import ROOT
 
 ADDED_SECONDS, BUNDLE_KB = 10, 200
@@ -33,7 +33,7 @@ def main() -> int:
     """Measure and print."""
     with tempfile.TemporaryDirectory() as folder:
         bundle = Path(folder) / "bundle.zip"
-        build(bundle, ROOT)
+        pack(bundle, ROOT)
         print(f"bundle: {bundle.stat().st_size / 1e3:.0f} kB   target {BUNDLE_KB}")
         for turn in ("cold", "warm"):
             root = Path(folder) / turn

@@ -38,7 +38,7 @@ from reference.cases import (
     equivalence_cases,
     random_cases,
 )
-from reference.tasks import COPY_FIRST, IDENTITY, SequenceTask, drawn_sequence
+from reference.tasks import COPY_FIRST, IDENTITY, SequenceTask, drawn_sequences
 from reference.transformer import NumpyTransformer
 
 SEED, MODEL_SEED, CONTENT_SEED, POSITION_SEED = 0, 1998, 1997, 2017
@@ -122,7 +122,7 @@ class Homework(unittest.TestCase):
             ("attention_by_content", by_content(self.log), IDENTITY, CONTENT_SEED),
             ("attention_by_position", by_position(self.log), COPY_FIRST, POSITION_SEED),
         ):
-            output = transformer.plain(drawn_sequence(task, seed).inputs).output
+            output = transformer.plain(next(drawn_sequences(task, seed)).inputs).output
             np.testing.assert_allclose(self.log[section], output.ravel(), RTOL, ATOL)
         random.seed(MODEL_SEED), np.random.seed(MODEL_SEED), torch.manual_seed(MODEL_SEED)
         value = self.model(7, 4, 3, 2, 9)(torch.randn(8, 7)).detach().numpy().ravel()[2:7]

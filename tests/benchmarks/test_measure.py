@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,11 @@ from benchmarks.measure import cpu_seconds, first_processors, in_turn, ratio, wa
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the benchmarks read /proc, and pin")
 
 SLEEPS = (sys.executable, "-c", "import time; time.sleep(0.3)")
+
+
+@pytest.mark.parametrize("name", ["attempts", "environment", "grading", "regrade", "alternatives.plain"])
+def test_a_benchmark_finds_what_it_measures(name: str) -> None:
+    assert importlib.import_module(f"benchmarks.{name}").__doc__
 
 
 def test_a_ratio_is_taken_within_each_round_and_shows_its_spread() -> None:
