@@ -165,8 +165,13 @@ class _Worker:
 
 def _work(pipe: Connection, factory: GraderFactory) -> None:
     """The worker process: paths of uploads in, one `Record` out for each, until the pipe is closed."""
+
+    def leave(*_: object) -> None:  # unwinds, once: the fork server ends with its worker
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        sys.exit(0)
+
     os.setsid()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # unwinds: the fork server ends with its worker
+    signal.signal(signal.SIGTERM, leave)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     with contextlib.suppress(linux.Lacking):
         linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGTERM)
