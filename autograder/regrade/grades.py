@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from autograder.regrade.output_folder import replace
 from autograder.regrade.scores import checks_of, maximum_of
 from autograder.regrade.types import Row, Submitter, TestScore
+from autograder.results.schema import replace
 from autograder.text import clean, points
 
 _MAX_CHARS: Final = 2000

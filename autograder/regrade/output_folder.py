@@ -16,18 +16,17 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-import os
 import platform
 import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Final
 
 from autograder.errors import UsageError
 from autograder.regrade.types import Record
+from autograder.results.schema import replace
 from autograder.version import PROJECT, fingerprint
 
 _FORMAT: Final = "3"
@@ -104,23 +103,3 @@ class Out:
 
 def _sha256(results: bytes | None) -> str:
     return "" if results is None else hashlib.sha256(results).hexdigest()
-
-
-def replace(path: Path, data: bytes, *, durable: bool = False) -> None:
-    """Put data, for its owner's eyes, in path's place in one step. durable: on the disk before this returns.
-
-    The name of the file beside it is always the same, so that a killed run leaves at most one, which
-    the next run takes over.
-    """
-    beside = path.with_name(f".{path.name}.new")
-    try:
-        with open(beside, "wb", opener=partial(os.open, mode=0o600)) as stream:
-            stream.write(data)
-            if durable:
-                stream.flush()
-                os.fsync(stream.fileno())
-        beside.replace(path)
-    except OSError:
-        with suppress(OSError):
-            beside.unlink()  # half a file, on a disk that may be full
-        raise

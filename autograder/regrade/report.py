@@ -15,9 +15,10 @@ from statistics import mean
 from typing import Any, Final
 
 from autograder.pages import markup, render, submission_page
-from autograder.regrade.output_folder import Out, replace
+from autograder.regrade.output_folder import Out
 from autograder.regrade.scores import checks_of, groups, maximum_of, mistakes, moved, paired
 from autograder.regrade.types import Row, Score, Status, TestScore
+from autograder.results.schema import replace
 from autograder.text import clean, points
 
 _KINDS: Final = {"full": "passed", "part": "in part", "none": "failed", "idle": "not graded or optional"}

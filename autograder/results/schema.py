@@ -13,6 +13,7 @@ import re
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -196,14 +197,13 @@ _NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_C
 def write(results: dict[str, Any], path: Path) -> None:
     """Validate the results and write them to path, whose folder is made if it is missing.
 
-    The file is for its owner alone (mode 0600). Whatever stands at path is replaced, never opened or
-    followed: a symbolic link, a FIFO. Raises ResultsFault if the results are not valid, if path is a
-    folder or cannot be written; an older file is then still there.
+    Raises ResultsFault if the results are not valid, if path is a folder or cannot be written; an older file
+    is then still there.
     """
     data = validate(results)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _replace(data, path, path.with_name(f".{path.name}.{os.getpid()}.tmp"))
+        replace(path, data, beside=f"{os.getpid()}.tmp", durable=True)
     except OSError as error:
         raise ResultsFault(
             f"The results could not be written to {path}: expected a file in a folder that this user may "
@@ -211,19 +211,29 @@ def write(results: dict[str, Any], path: Path) -> None:
         ) from error
 
 
-def _replace(data: bytes, path: Path, temporary: Path) -> None:
-    temporary.unlink(missing_ok=True)  # left by a killed process that had the same number
+def replace(path: Path, data: bytes, *, beside: str = "new", durable: bool = False) -> None:
+    """Put data, for its owner's eyes (mode 0600), in path's place in one step.
+
+    Whatever stands at path is replaced, never opened or followed: a symbolic link, a FIFO. beside: ends the
+    name of the file that is written first; a killed run leaves it, and the next one of that name takes it
+    over. durable: on the disk before this returns. Raises OSError; path is then as it was.
+    """
+    temporary = path.with_name(f".{path.name}.{beside}")
+    temporary.unlink(missing_ok=True)
     try:
         with os.fdopen(os.open(temporary, _NEW_FILE, 0o600), "wb") as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         temporary.replace(path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()  # half a file, on a disk that may be full
         raise
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    if durable:
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
