@@ -14,10 +14,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from autograder.errors import AutograderError, UsageError
+from autograder.errors import FAULT, GRADED, INTERRUPTED, USAGE, AutograderError, UsageError
 from autograder.sandbox.launch import launch
-
-GRADED, FAULT, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 COMMANDS: Final = {
     "grade": ("autograder.__main__", "grade one submission; this word may be left out"),
@@ -115,7 +113,7 @@ def grade(arguments: list[str]) -> int:
     gc.disable()
     try:
         launched = launch()  # imports torch, while the rest of the grader is imported here
-        from autograder.command import grade_command
+        from autograder.grade import grade_command
         from autograder.sandbox.isolation import hide_gradescope
 
         if on_gradescope:

@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+GRADED, FAULT, USAGE, INTERRUPTED = 0, 1, 2, 130
+"""Exit statuses, of every command."""
+
 
 class AutograderError(Exception):
     """Base of every error raised on purpose; its text says what was expected, what came, what to do."""

@@ -1,4 +1,4 @@
-"""The pipeline: one upload in, its results out.
+"""The pipeline: one upload in, its results out, in results.json and as a table.
 
 An upload is graded by its best reading. Where checks fail on it, the other fair readings that it has are
 tried, and the one that passes most is graded; who passes at once pays for none.
@@ -6,6 +6,7 @@ tried, and the one that passes most is graded; who passes at once pays for none.
 
 from __future__ import annotations
 
+import sys
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -14,19 +15,24 @@ from pathlib import Path
 from typing import Any
 
 from autograder.assignment import CLASS_NAME, Task
+from autograder.bounds import ends_within, limit_memory
 from autograder.checks import rubric
 from autograder.checks.header import header
 from autograder.checks.look import suspicious
 from autograder.checks.run import StudentRun, calls
-from autograder.errors import UploadError
+from autograder.errors import FAULT, GRADED, UploadError
 from autograder.feedback.messages import with_fallback
-from autograder.results.runner import Graded, run_checks
+from autograder.results.runner import Graded, failed, interrupted, run_checks
+from autograder.results.schema import write
 from autograder.sandbox.calls import Answer, Moment, RunLimits, met_time_limit
 from autograder.sandbox.host import Allowance, ForkServer
-from autograder.settings import MAX_TEXT_BYTES
+from autograder.sandbox.jail.confine import guard_grader
+from autograder.sandbox.launch import Launched
+from autograder.settings import GRADE_WALL_SECONDS, GRADER_MEMORY_BYTES, MAX_TEXT_BYTES
 from autograder.submission.choose import collect
 from autograder.submission.types import Log, Note, NoteLevel, Origin, Submission
-from autograder.text import clean
+from autograder.table import table
+from autograder.text import NAME_LIMIT, clean
 from autograder.version import version_line
 
 MORE_READINGS = 2
@@ -130,3 +136,45 @@ def _another_may_pass(results: dict[str, Any], log: Log | None) -> bool:
         test.get("score", 0.0) < test.get("max_score", 0.0) and not by_log.intersection(test.get("tags", ()))
         for test in results["tests"]
     )
+
+
+# --- For a person or for Gradescope. ---
+
+
+def grade_command(
+    upload: Path, results: Path, html: Path | None = None, launched: Launched | None = None
+) -> int:
+    """Grade upload into results; gives the exit status. results always holds a whole, valid file.
+
+    html: where a report for a person goes, if one is wanted. launched: the sandbox's process, if it was
+    started already. Raises ResultsFault if results cannot be written at all, UsageError if html cannot.
+    """
+    guard_grader()
+    limit_memory(GRADER_MEMORY_BYTES)
+    with ForkServer(launched=launched) as sandbox:
+        write(interrupted(), results)
+        try:
+            with ends_within(GRADE_WALL_SECONDS):
+                graded = grade(upload, sandbox)
+                isolation = sandbox.isolation_line([upload])
+            graded.results["extra_data"]["isolation"] = isolation
+            write(graded.results, results)
+        except Exception as error:  # the grader's own fault, whatever it is: said, never a silent zero
+            traceback.print_exception(error)
+            told = "The grader itself failed: no verdict. The traceback says where; rerun it."
+            print(told, file=sys.stderr)
+            write(failed(error), results)
+            return FAULT
+    print(f"{isolation}; {version_line()}")
+    for line in graded.results["extra_data"].get("look at", ()):
+        print(f"look at: {line}")
+    print(table(graded.results))
+    print(f"results: {results}")
+    if html is not None:
+        from autograder.pages import submission_page, write_page
+
+        title = f"Grading report: {clean(upload.resolve().name, NAME_LIMIT)}"
+        write_page(submission_page(graded.results, title, files=graded.files), html, "report")
+    for line in (*(graded.submission.faults if graded.submission else ()), *graded.faults):
+        print(f"grader fault: {line}", file=sys.stderr)
+    return GRADED

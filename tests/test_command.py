@@ -19,10 +19,10 @@ from tests.answers.write import SUBMISSIONS
 ROOT = Path(__file__).parents[1]
 BROKEN_GRADER = """
 import sys
-import autograder.command
+import autograder.grade
 def broken(upload, sandbox):
     raise LookupError("a name that only staff should see")
-autograder.command.grade = broken
+autograder.grade.grade = broken
 from autograder.__main__ import main
 sys.exit(main(sys.argv[1:]))
 """
