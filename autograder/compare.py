@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
+from tqdm import tqdm
 
 from autograder import settings
 from autograder.assignment import TASK_FACTS, Task
@@ -23,7 +24,6 @@ from autograder.errors import SandboxFault, UsageError, writing
 from autograder.feedback.figures import draw, panels, read_out
 from autograder.grade import read, run_student_code
 from autograder.pages import SECTIONS, image, submission_page, there, write_page
-from autograder.progress import progress
 from autograder.sandbox.calls import Answer, Cell, Outcome, Raised, Sizes, Train
 from autograder.sandbox.host import DEFAULT_LIMITS, ForkServer
 from autograder.text import NAME_LIMIT, clean
@@ -72,16 +72,14 @@ def compare(run: StudentRun, fork_server: ForkServer, steps: int) -> list[dict[s
     if designed[Task.UNIQUE].matrices is None:
         del designed[Task.UNIQUE]
     parts = []
-    with progress(len(designed), "Training") as done:
-        for task, found in designed.items():
-            hand = None if found.matrices is None else judge(task, found.matrices).transformer
-            notes = [] if hand is not None else [f"Nothing designed by hand: {found.problem}"]
-            learned = learn(fork_server, cells, task, sizes_of(task, hand), steps)
-            if learned.why_reference:
-                told = f"The student's model could not be trained: {learned.why_reference}. "
-                notes.append(told + "The reference model was trained in its place.")
-            parts.append({"notes": notes, **_picture(task, hand, learned)})
-            done(True)
+    for task, found in tqdm(designed.items(), desc="Training", unit=" tasks"):
+        hand = None if found.matrices is None else judge(task, found.matrices).transformer
+        notes = [] if hand is not None else [f"Nothing designed by hand: {found.problem}"]
+        learned = learn(fork_server, cells, task, sizes_of(task, hand), steps)
+        if learned.why_reference:
+            told = f"The student's model could not be trained: {learned.why_reference}. "
+            notes.append(told + "The reference model was trained in its place.")
+        parts.append({"notes": notes, **_picture(task, hand, learned)})
     return parts
 
 

@@ -18,7 +18,7 @@ PROJECT: Final = Path(__file__).resolve().parent.parent
 _FOLDERS: Final = ("autograder", "reference")
 _NEVER_GRADES: Final = (
     *("autograder/at_home.py", "autograder/bundle.py", "autograder/kit.py"),
-    *("autograder/compare.py", "autograder/explain.py", "autograder/progress.py", "autograder/regrade/"),
+    *("autograder/compare.py", "autograder/explain.py", "autograder/regrade/"),
     "autograder/templates/check.py.txt",
 )
 """What staff call on their own machines, and no grade depends on."""

@@ -17,8 +17,9 @@ from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
-from autograder.errors import GraderFault, UploadError, UsageError
-from autograder.progress import progress
+from tqdm import tqdm
+
+from autograder.errors import FAULT, GRADED, INTERRUPTED, GraderFault, UploadError, UsageError
 from autograder.regrade import grades
 from autograder.regrade.export import opened_zip, read_export
 from autograder.regrade.output_folder import Out, grader_hash
@@ -29,7 +30,6 @@ from autograder.regrade.uploads import carried, digest_of
 from autograder.regrade.workers import cluster, graded, local_workers, real_grader
 from autograder.sandbox.jail.confine import guard_grader
 
-DONE, FAULT, INTERRUPTED = 0, 1, 130
 _MENTIONED = 10
 
 
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str], factory: GraderFactory = real_grader) -> int:
     except OSError as error:
         mend = "Make room, or mend what the error names, and go on with the same command."
         raise GraderFault(f"{error}. {kept}. {mend}") from error
-    return FAULT if any(row.status is Status.FAULT for row in rows) else DONE
+    return FAULT if any(row.status is Status.FAULT for row in rows) else GRADED
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -176,7 +176,7 @@ def _grade(
     grader = grader_hash()
     count = 0
     with ExitStack() as stack:
-        done = stack.enter_context(progress(len(entries), "Regrading"))
+        bar = stack.enter_context(tqdm(total=len(entries), desc="Regrading", unit=" uploads", mininterval=1))
         archive = stack.enter_context(opened_zip(options.export)) if options.export.is_file() else None
 
         def tasks() -> Iterator[Task]:
@@ -191,7 +191,7 @@ def _grade(
                         if not out.stands(entry.id, key):
                             yield Task(entry.id, key, carried(entry.upload, archive))
                             continue
-                done(False)
+                bar.update()
 
         if options.scheduler is None:
             workers = local_workers(factory, options.jobs, out.workdir)
@@ -200,7 +200,7 @@ def _grade(
         for record in stack.enter_context(closing(graded(tasks(), workers))):
             out.keep(record)
             count += 1
-            done(True)
+            bar.update()
     return [replace(entry, damage=damage.get(entry.id, entry.damage)) for entry in entries], count
 
 

@@ -220,3 +220,10 @@ def test_two_graders_are_compared_before_an_upload(export: Path, tmp_path: Path)
     assert regrade(export, tmp_path / "two", "--against", str(tmp_path / "one")) == 0
     assert "scores changed: 0 up, 0 down" in (tmp_path / "two" / "report.html").read_text("utf-8")
     assert regrade(export, tmp_path / "two", "--against", str(tmp_path)) == 2
+
+
+def test_how_far_it_is_stands_on_standard_error(export: Path, tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]  # pytest's fixture
+    regrade(export, tmp_path / "OUT")
+    told = capsys.readouterr()
+    assert "Regrading: 100%" in told.err
+    assert "Regrading" not in told.out
