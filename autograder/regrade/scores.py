@@ -10,19 +10,17 @@ import json
 import math
 import re
 import sys
-import textwrap
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
 
-from autograder.assignment import CLASS_NAME
 from autograder.regrade.output_folder import Out
 from autograder.regrade.types import Entry, Row, Score, Status, TestScore
-from autograder.submission.older_python import parse
-from autograder.submission.types import Log, Submission
+from autograder.submission.source import bare_method, class_source
+from autograder.submission.types import Log, Program, Submission
 from autograder.text import clean, text_of_html
 
 MESSAGE_CHARS: Final = 2000
@@ -36,7 +34,6 @@ _NUMBER_IN_NAME: Final = re.compile(r"([\d.]+)\s*[):.-]?\s+")
 """At a name's beginning: "1.1) the log is there"."""
 DIGITS: Final = 4
 """Significant digits in which matrices have to agree."""
-_MAX_SOURCE_CHARS: Final = 200_000
 
 
 def score_of_results(results: Mapping[str, Any]) -> Score:
@@ -198,7 +195,7 @@ def groups(rows: Iterable[Row]) -> list[tuple[tuple[str, ...], tuple[str, ...]]]
 def signals(submission: Submission) -> dict[str, str]:
     """In what one upload may agree with another; nothing where there is nothing to compare."""
     log = submission.log
-    code = next(filter(None, map(canonical_source, _sources(submission))), "")
+    code = canonical_source(submission.program) if submission.program is not None else ""
     found = {
         "matrices": _matrices(log) if log is not None else "",
         "code": code and hashlib.sha256(code.encode()).hexdigest()[:16],
@@ -218,62 +215,25 @@ def _matrices(log: Log) -> str:
     return hashlib.sha256("|".join(told).encode()).hexdigest()[:16] if told else ""
 
 
-def _sources(submission: Submission) -> Iterator[str]:
-    """Where the model's class may be, the last cell first: it is the one that counts."""
-    for cell in reversed(submission.program.cells if submission.program is not None else ()):
-        if f"class {CLASS_NAME}" in cell.source:
-            yield cell.source
-    if model := submission.log and submission.log.model:
-        methods = "\n".join(textwrap.dedent(text) for text in (model.init, model.forward))
-        yield f"class {CLASS_NAME}:\n{textwrap.indent(methods, '    ')}"
-
-
 _NAMES: Final = {ast.arg: "arg", ast.Name: "id", ast.Attribute: "attr", ast.FunctionDef: "name"}
 
 
-def canonical_source(source: str) -> str:
-    """The model's class with its own names numbered, without comments, layout, docstrings, annotations.
-
-    "" if the source cannot be parsed or has no such class.
-    """
-    tree = parse(source) if len(source) <= _MAX_SOURCE_CHARS else None
-    body = tree.body if tree is not None else []
-    models = [node for node in body if isinstance(node, ast.ClassDef) and node.name == CLASS_NAME]
-    if not models:
-        return ""
-    model = models[-1]
-    model.body = [node for node in model.body if isinstance(node, ast.FunctionDef)]
+def canonical_source(program: Program) -> str:
+    """The methods of the model's class with their own names numbered, without comments, layout, docstrings
+    and annotations; "" if there is none, or they cannot be parsed."""
+    methods = class_source(program) or {}
     try:
-        _Bare().visit(model)
-        named = [(node, _NAMES[type(node)]) for node in ast.walk(model) if type(node) in _NAMES]
-        own = {
-            getattr(node, at) for node, at in named if not isinstance(getattr(node, "ctx", None), ast.Load)
-        }
+        trees = [tree for method in methods.values() if (tree := bare_method(method.text)) is not None]
+        named = [
+            (node, _NAMES[type(node)]) for tree in trees for node in ast.walk(tree) if type(node) in _NAMES
+        ]
+        set_here = [each for each in named if not isinstance(getattr(each[0], "ctx", None), ast.Load)]
+        own = methods.keys() | {getattr(node, at) for node, at in set_here}
         numbers: dict[str, str] = {}
         for node, at in named:
             name = getattr(node, at)
             if name in own:
                 setattr(node, at, numbers.setdefault(name, f"_{len(numbers)}"))
-        return ast.dump(model)
+        return "".join(map(ast.dump, trees))
     except RecursionError:
         return ""
-
-
-class _Bare(ast.NodeTransformer):
-    """Drops what does not act."""
-
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
-        node.returns = None
-        if ast.get_docstring(node, clean=False) is not None:
-            node.body = node.body[1:]
-        return self.generic_visit(node)
-
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
-        return ast.Assign([node.target], node.value) if node.value is not None else ast.Pass()
-
-    def visit_Assert(self, node: ast.Assert) -> ast.AST:
-        return ast.Pass()
-
-    def visit_arg(self, node: ast.arg) -> ast.AST:
-        node.annotation = None
-        return node

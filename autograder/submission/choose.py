@@ -241,7 +241,7 @@ def _readings(code: list[_Code], log: Log | None) -> list[_Reading]:
             readings.append((program, _code_notes(program, _PASSES_MORE, names)))
     if log is None or log.model is None:
         return readings
-    rebuilt = rebuild(log, [cell for _, program in ranked for cell in program.cells])
+    rebuilt = rebuild(log.name, log.model, [cell for _, program in ranked for cell in program.cells])
     recorded, notes = rebuilt.program, list(rebuilt.notices)
     if recorded is None or not ranked:
         return readings or [(recorded, notes)]

@@ -18,7 +18,7 @@ from autograder.assignment import CLASS_NAME
 from autograder.sandbox.calls import Cell
 from autograder.settings import MAX_CODE_BYTES
 from autograder.submission.older_python import encodable, parse, readable, shared_tree
-from autograder.submission.types import CodeFile, Log, ModelRecord, Note, NoteLevel, Origin, Program, refused
+from autograder.submission.types import CodeFile, ModelRecord, Note, NoteLevel, Origin, Program, refused
 from autograder.text import NAME_LIMIT, clean
 
 _MAX_METHODS: Final = 300
@@ -119,23 +119,38 @@ def _lines(node: ast.stmt | ast.Lambda) -> slice:
 
 @lru_cache(maxsize=8)
 def _canonical(text: str) -> str | None:
-    """Return a method's syntax as text, without name, annotations and docstring; None: it is no method."""
-    tree = parse(readable(textwrap.dedent(text))) or parse(f"if True:\n{text}")
-    found = next((node for node in ast.walk(tree or ast.Pass()) if isinstance(node, ast.FunctionDef)), None)
-    if found is None:
-        return None
-    found.name = ""
-    for inner in ast.walk(found):
-        if isinstance(inner, ast.arg):
-            inner.annotation = None
-        elif isinstance(inner, _FUNCTIONS):
-            inner.returns = None
-            if ast.get_docstring(inner, clean=False) is not None:
-                inner.body = inner.body[1:]
+    """Return a method's bare syntax as text; None: it is no method."""
     try:
-        return ast.dump(found)
+        found = bare_method(text)
+        return None if found is None else ast.dump(found)
     except RecursionError:
         return None
+
+
+def bare_method(text: str) -> ast.FunctionDef | None:
+    """Return a method's syntax without name, annotations and docstrings, the caller's own; None: it is no
+    method. Raises RecursionError if it is nested too deeply."""
+    tree = parse(readable(textwrap.dedent(text))) or parse(f"if True:\n{text}")
+    found = next((node for node in ast.walk(tree or ast.Pass()) if isinstance(node, ast.FunctionDef)), None)
+    if found is not None:
+        found.name = ""
+        _Bare().visit(found)
+    return found
+
+
+class _Bare(ast.NodeTransformer):
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        node.returns = None
+        if ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:]
+        return self.generic_visit(node)
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
+        return ast.Assign([node.target], node.value) if node.value is not None else ast.Pass()
+
+    def visit_arg(self, node: ast.arg) -> ast.AST:
+        node.annotation = None
+        return node
 
 
 _USUAL_NAMES: Final = """\
@@ -170,25 +185,22 @@ TensorFloat = torch.Tensor
 _INDENT: Final = "    "
 
 
-def rebuild(log: Log, beside: Sequence[Cell] = ()) -> CodeFile:
-    """Make a program from the methods that the log records; log.model must be there.
+def rebuild(name: str, model: ModelRecord, beside: Sequence[Cell] = ()) -> CodeFile:
+    """Make a program from the methods that the log of this name records.
 
     beside: cells of the same upload; what the methods need of them, definitions and imports, is taken along.
     Lines stay as inspect.getsource recorded them, so that what an error quotes is what the student wrote.
     """
-    model = log.model
-    if model is None:
-        raise ValueError("this log records no methods")
     texts = {"__init__": encodable(model.init), "forward": encodable(model.forward)}
     if sum(map(len, texts.values())) > MAX_CODE_BYTES:
-        return refused(f"The methods in {log.name} are too long to be read. Upload your notebook too.")
+        return refused(f"The methods in {name} are too long to be read. Upload your notebook too.")
     header = f"from __future__ import annotations\nclass {CLASS_NAME}(nn.Module):\n"
-    source = readable(header + "".join(_named(name, _indented(text)) for name, text in texts.items()))
-    cell = Cell(f"{log.name}, torch_transformer_init and _forward", source)
+    source = readable(header + "".join(_named(method, _indented(text)) for method, text in texts.items()))
+    cell = Cell(f"{name}, torch_transformer_init and _forward", source)
     tree = parse(source)
     if tree is None or not texts.keys() <= (class_source(Program(Origin.LOG, "", (cell,))) or {}).keys():
         return refused(
-            f"torch_transformer_init and torch_transformer_forward in {log.name} are not two methods of a "
+            f"torch_transformer_init and torch_transformer_forward in {name} are not two methods of a "
             "class. Upload your notebook with the log, so that your code can be run from there."
         )
     taken = _definitions_of(_free_names(tree), beside)
@@ -196,9 +208,9 @@ def rebuild(log: Log, beside: Sequence[Cell] = ()) -> CodeFile:
     if taken:
         names = ", ".join(dict.fromkeys(cell.label for cell in taken))
         rest = f"What they use besides is taken from {clean(names, NAME_LIMIT)}."
-    text = f"Your code is read from {log.name}: the methods it records, as one class. {rest}"
-    cells = (Cell(f"{log.name}, usual imports", _USUAL_NAMES), *taken, cell)
-    return CodeFile(Program(Origin.LOG, log.name, cells), (Note(NoteLevel.FOUND, text),))
+    text = f"Your code is read from {name}: the methods it records, as one class. {rest}"
+    cells = (Cell(f"{name}, usual imports", _USUAL_NAMES), *taken, cell)
+    return CodeFile(Program(Origin.LOG, name, cells), (Note(NoteLevel.FOUND, text),))
 
 
 def _definitions_of(names: set[str], cells: Sequence[Cell]) -> list[Cell]:

@@ -220,7 +220,7 @@ def log(data: bytes) -> Ending:
     for problem in read.problems:
         _assert_showable([problem.message, problem.where])
     if read.model is not None:
-        rebuilt = rebuild(read)
+        rebuilt = rebuild(read.name, read.model)
         _assert_code(rebuilt)
         assert not rebuilt.program or same_code(rebuilt.program, read.model) in (True, False, None)
     return Ending.NAMED_ERROR if read.problems else Ending.VALID

@@ -9,7 +9,7 @@ import torch
 
 from autograder.submission.log import read_log
 from autograder.submission.source import rebuild, same_code
-from autograder.submission.types import Log, NoteLevel, Origin, Program
+from autograder.submission.types import CodeFile, Log, NoteLevel, Origin, Program
 
 from .samples import FORWARD, INIT, log_bytes
 
@@ -20,8 +20,14 @@ def log_with(init: str = INIT, forward: str = FORWARD) -> Log:
     )
 
 
+def reading_of(init: str, forward: str) -> CodeFile:
+    log = log_with(init, forward)
+    assert log.model is not None
+    return rebuild(log.name, log.model)
+
+
 def rebuilt(init: str = INIT, forward: str = FORWARD) -> Program:
-    reading = rebuild(log_with(init, forward))
+    reading = reading_of(init, forward)
     assert reading.program is not None, reading.notices
     return reading.program
 
@@ -103,7 +109,7 @@ def test_a_lambda_is_a_method_too() -> None:
     ],
 )
 def test_texts_that_are_not_methods_ask_for_the_notebook(init: str, forward: str) -> None:
-    reading = rebuild(log_with(init, forward))
+    reading = reading_of(init, forward)
     assert reading.program is None
     (notice,) = reading.notices
     assert notice.tone is NoteLevel.WARNING

@@ -24,7 +24,7 @@ MOST = 10.0
 def from_log(text: str) -> None:
     log = read_log("submission_log.json", log_bytes(torch_transformer_init=INIT + text))
     assert log.model is not None
-    program = rebuild(log).program
+    program = rebuild(log.name, log.model).program
     if program is not None:
         same_code(program, log.model)
 
