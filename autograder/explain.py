@@ -15,11 +15,11 @@ import numpy as np
 
 from autograder import settings
 from autograder.assignment import CLASS_NAME, Task
-from autograder.checks.hand_designed import Verdict, find_matrices, judge
+from autograder.checks.hand_designed import find_matrices, judge
 from autograder.checks.run import StudentRun
 from autograder.compare import compare
 from autograder.errors import UsageError
-from autograder.feedback.hand_designed import shortest_failure
+from autograder.feedback.messages import Verdict
 from autograder.grade import grade, read, run_student_code
 from autograder.pages import submission_page, there, write_page
 from autograder.sandbox.calls import Answer, Cell, Forward, Outcome, Raised
@@ -178,14 +178,13 @@ def _same(one: FloatArray, expected: FloatArray) -> bool:
 
 def _of_sequence(number: str, judged: Verdict) -> dict[str, Any]:
     """The first sequence on which hand-designed matrices are wrong, beside one of the right answers."""
-    task, every = judged.task, np.concatenate(judged.right)
-    batch, index = shortest_failure(task, judged.right)
+    task, (batch, index) = judged.task, judged.shortest_failure
     seq = batch.inputs[index]
     student = vars(judged.transformer.forward(seq)) | {"output": judged.transformer.plain(seq).output}
     reference = vars(next(iter(SOLUTIONS[task.name].values())).forward(seq))
     lines = [
-        f"The sequence {batch.spell(index)}; {every.sum()} of {every.size} sequences are "
-        "right. Other queries, keys and scores may be right, too: what counts is the output."
+        f"The sequence {batch.spell(index)}; {judged.count} Other queries, keys and "
+        "scores may be right, too: what counts is the output."
     ]
     if task.has_cls:
         lines.append("The output's first row, that of CLS, is left out: nobody looks at it.")

@@ -6,7 +6,7 @@ made sharp, shows the pattern on every sequence.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import combinations, compress, product
 from typing import Final, NamedTuple
@@ -15,7 +15,7 @@ import numpy as np
 
 from autograder import settings
 from autograder.assignment import MATRICES
-from autograder.feedback.messages import Message, judged, with_fallback
+from autograder.feedback.messages import Message, Verdict, judged, with_fallback
 from reference.tasks import TOKEN_NAMES, Batch, SequenceTask
 from reference.transformer import BoolArray, FloatArray, NumpyTransformer
 
@@ -42,17 +42,16 @@ _UNKNOWN: Final = Finding(
 )
 
 
-def explain(
-    task: SequenceTask, transformer: NumpyTransformer, right: Sequence[BoolArray], count: str, *, half: bool
-) -> Message:
-    """What is wrong, what to do, how many are right (count), and the shortest sequence that is not.
+def explain(verdict: Verdict, *, half: bool) -> Message:
+    """What is wrong, what to do, how many are right, and the shortest sequence that is not; not all are.
 
-    right: per batch of task.all_sequences(), which sequences pass; not all do. half: of the points are given.
+    half: of the points are given.
     """
     from autograder.feedback.figures import attention_table, picture
 
-    first, *others = found = find(task, transformer, right) or [_UNKNOWN]
-    batch, index = shortest_failure(task, right)
+    task, transformer = verdict.task, verdict.transformer
+    first, *others = found = find(verdict) or [_UNKNOWN]
+    batch, index = verdict.shortest_failure
     sign = " (of the output, the sign counts)" if task.only_sign else ""
     why_half = "You get half of the points: attention lands on the right tokens in every sequence."
     return Message(
@@ -60,7 +59,7 @@ def explain(
         first.do,
         details=(
             *(f"{finding.what}. {finding.do}" for finding in others),
-            count,
+            verdict.count,
             *([why_half] if half else []),
             f"The shortest sequence that fails is {batch.spell(index)}{sign}:",
         ),
@@ -70,17 +69,12 @@ def explain(
     )
 
 
-def shortest_failure(task: SequenceTask, right: Sequence[BoolArray]) -> tuple[Batch, int]:
-    """The batch and the index in it of the first sequence, in order of length, that fails."""
-    sequences = zip(task.all_sequences(), right, strict=True)
-    return next((batch, int(np.argmin(ok))) for batch, ok in sequences if not ok.all())
-
-
 # --- Which mistakes there are. ---
 
 
-def find(task: SequenceTask, transformer: NumpyTransformer, right: Sequence[BoolArray]) -> list[Finding]:
-    """The mistakes that are recognised, the one to mend first in front. right: which sequences pass."""
+def find(verdict: Verdict) -> list[Finding]:
+    """The mistakes that are recognised, the one to mend first in front."""
+    task, transformer = verdict.task, verdict.transformer
     for name in MATRICES:
         matrix = getattr(transformer, name)
         if matrix is not None and not np.isfinite(matrix).all():
@@ -91,16 +85,16 @@ def find(task: SequenceTask, transformer: NumpyTransformer, right: Sequence[Bool
     else:
         values = np.concatenate([_TOKENS, np.zeros((transformer.pos_dim, 3))])
         found = [*_attention_findings(task, replace(transformer, Vm=values)), *_value_findings(transformer)]
-    return list(filter(None, found)) or _failing_pattern(task, right)
+    return list(filter(None, found)) or _failing_pattern(verdict)
 
 
-def _failing_pattern(task: SequenceTask, right: Sequence[BoolArray]) -> list[Finding]:
+def _failing_pattern(verdict: Verdict) -> list[Finding]:
     """What the sequences that fail have in common and those that pass have not."""
-    lengths = [index + 1 for index, ok in enumerate(right) if not ok.all()]
+    lengths = [index + 1 for index, ok in enumerate(verdict.right) if not ok.all()]
     if len(lengths) == 1:
         told = f"Only sequences of length {lengths[0]} fail"
         return [Finding("fails at one length", told, "Look at what is new at that length.")]
-    batches = zip(task.all_sequences(), right, strict=True)
+    batches = zip(verdict.task.all_sequences(), verdict.right, strict=True)
     failing = (tokens for batch, ok in batches for tokens in batch.tokens[~ok].tolist())
     if not all(len(set(tokens)) < len(tokens) for tokens in failing):
         return []
@@ -154,7 +148,7 @@ def _break_finding(task: SequenceTask, transformer: NumpyTransformer) -> Finding
 
 def _sharpness(task: SequenceTask, transformer: NumpyTransformer) -> Finding:
     """How far from sharp attention is, on the shortest sequence that fails; it lands on the right tokens."""
-    batch, index = shortest_failure(task, list(judged(task, transformer.plain)))
+    batch, index = Verdict.of(task, transformer).shortest_failure
     weights = transformer.forward(batch.inputs[index]).attention_weights  # (L, L)
     wrong = batch.expected[index] @ batch.inputs[index, :, :3].T == 0  # (L, L): keys of another token
     leaks = np.where(wrong, weights, 0.0).sum(axis=-1)  # (L,)

@@ -30,7 +30,7 @@ from autograder.sandbox.calls import (
     Outcome,
     Raised,
 )
-from reference.tasks import SequenceTask
+from reference.tasks import Batch, SequenceTask
 from reference.transformer import Attention, BoolArray, NumpyTransformer
 
 if TYPE_CHECKING:
@@ -157,14 +157,6 @@ def _share(wrong: BoolArray) -> str:
     if count == wrong.size:
         return "All numbers are" if count > 1 else "The number is"
     return f"{count} of {wrong.size} numbers {'is' if count == 1 else 'are'}"
-
-
-def judged(task: SequenceTask, attend: Callable[[FloatArray], Attention]) -> Iterator[BoolArray]:
-    """Which sequences pass the notebook's own test, per batch of the task's. attend: a transformer's `plain`,
-    or `sharp`."""
-    for batch in task.all_sequences():
-        output = attend(batch.inputs).output
-        yield task.judge(output, batch.expected, rtol=settings.RTOL, atol=settings.TASK_ATOL)
 
 
 def shape_text(shape: tuple[int, ...]) -> str:
@@ -368,19 +360,40 @@ def _came(group: RunGroup, load: Load) -> tuple[str, ...]:
 # --- Hand-designed matrices. ---
 
 
-def explain_matrices(
-    task: SequenceTask, transformer: NumpyTransformer, right: Sequence[BoolArray], *, half: bool = False
-) -> Message:
-    """Say what is wrong. right: per batch of task.all_sequences(), which sequences pass; not all do.
+def judged(task: SequenceTask, attend: Callable[[FloatArray], Attention]) -> Iterator[BoolArray]:
+    """Which sequences pass the notebook's own test, per batch of the task's. attend: a transformer's `plain`,
+    or `sharp`."""
+    for batch in task.all_sequences():
+        output = attend(batch.inputs).output
+        yield task.judge(output, batch.expected, rtol=settings.RTOL, atol=settings.TASK_ATOL)
 
-    half: half of the points are given because attention lands on the right tokens everywhere. Never raises.
-    """
-    every = np.concatenate(right)
-    count = f"{every.sum()} of {every.size} sequences are right."
 
-    def explained() -> Message:
-        from autograder.feedback.hand_designed import explain
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """How a transformer does on every sequence of a task. right: which pass, (n,) per batch of the task's."""
 
-        return explain(task, transformer, right, count, half=half)
+    task: SequenceTask
+    transformer: NumpyTransformer
+    right: tuple[BoolArray, ...]
 
-    return with_fallback(explained, lambda: Message(count))
+    @staticmethod
+    def of(task: SequenceTask, transformer: NumpyTransformer) -> Verdict:
+        """By the notebook's own test."""
+        return Verdict(task, transformer, tuple(judged(task, transformer.plain)))
+
+    @property
+    def share(self) -> float:
+        """Of the sequences that are right."""
+        return float(np.concatenate(self.right).mean())
+
+    @property
+    def count(self) -> str:
+        """How many of them are right."""
+        every = np.concatenate(self.right)
+        return f"{every.sum()} of {every.size} sequences are right."
+
+    @property
+    def shortest_failure(self) -> tuple[Batch, int]:
+        """The batch and the index in it of the shortest sequence that fails; not all pass."""
+        sequences = zip(self.task.all_sequences(), self.right, strict=True)
+        return next((batch, int(np.argmin(ok))) for batch, ok in sequences if not ok.all())

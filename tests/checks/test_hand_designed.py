@@ -7,7 +7,11 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from autograder.checks import hand_designed
+from autograder.checks.run import StudentRun
+from autograder.feedback import hand_designed as feedback
 from autograder.sandbox.host import ForkServer
+from autograder.submission.types import Matrices, Submission
 from reference.solutions import SOLUTIONS
 from reference.transformer import NumpyTransformer
 from tests.checks.run import evidence_of, full, log_of_design, result
@@ -89,10 +93,11 @@ def test_matrices_of_very_many_columns_are_judged_in_little_memory() -> None:
 
 def test_a_pos_without_columns_in_the_optional_part_is_no_pos() -> None:
     from autograder.assignment import Task
-    from autograder.checks.hand_designed import judge
     from autograder.submission.types import Matrices
 
-    verdict = judge(Task.UNIQUE, Matrices(np.eye(4), np.eye(4), np.ones((4, 1)), np.zeros((5, 0))))
+    verdict = hand_designed.judge(
+        Task.UNIQUE, Matrices(np.eye(4), np.eye(4), np.ones((4, 1)), np.zeros((5, 0)))
+    )
     assert 0 < verdict.share < 1
 
 
@@ -115,11 +120,10 @@ def test_attending_to_the_last_token_keeps_the_sequences_of_one_token_kind(fork_
 @pytest.mark.parametrize("how", list(SOLUTIONS["unique_tokens"]))
 def test_the_reference_s_unique_designs_are_right(how: str) -> None:
     from autograder.assignment import Task
-    from autograder.checks.hand_designed import judge
     from autograder.submission.types import Matrices
 
     design = SOLUTIONS["unique_tokens"][how]
-    verdict = judge(Task.UNIQUE, Matrices(design.Km, design.Qm, design.Vm, design.pos))
+    verdict = hand_designed.judge(Task.UNIQUE, Matrices(design.Km, design.Qm, design.Vm, design.pos))
     assert verdict.share == 1
 
 
@@ -140,3 +144,17 @@ def test_matrices_left_over_from_the_position_task_are_not_an_attempt(fork_serve
 def test_a_log_alone_shows_nothing_of_the_optional_part(fork_server: ForkServer) -> None:
     test = result(evidence_of("unique: a compass", fork_server, "log alone"), "5.1")
     assert "only the notebook holds this part; upload it" in test["output"]
+
+
+def test_an_explanation_that_fails_leaves_the_count_and_the_points(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(feedback, "find", broken)
+    check = hand_designed.AttentionByContent("test_every_sequence", StudentRun(Submission(None, None, ())))
+    with pytest.raises(AssertionError, match=r"^18 of 1092 sequences are right\.$"):
+        check.judge(Matrices(6 * np.eye(3), np.eye(3), np.eye(3)))
+    assert (check.share, check.diagnosis) == (0.5, "")
+    assert "ZeroDivisionError" in capfd.readouterr().err

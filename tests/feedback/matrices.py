@@ -6,21 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from autograder.feedback import messages
 from reference.solutions import SOLUTIONS
 from reference.tasks import COPY_FIRST, IDENTITY, UNIQUE, SequenceTask
-from reference.transformer import BoolArray, NumpyTransformer
+from reference.transformer import NumpyTransformer
 
 CONTENT = SOLUTIONS[IDENTITY.name]["one-hot keys"]
 POSITION = SOLUTIONS[COPY_FIRST.name]["one-hot positions"]
 RAMP = SOLUTIONS[COPY_FIRST.name]["a falling ramp, pos_dim 1"]
 SIGNS = SOLUTIONS[UNIQUE.name]["one-hot positions, qk_dim 7"]
 I3 = np.eye(3)
-
-
-def judged(task: SequenceTask, transformer: NumpyTransformer) -> tuple[BoolArray, ...]:
-    """Which sequences pass, as the checks judge them."""
-    return tuple(messages.judged(task, transformer.plain))
 
 
 def _own_place() -> NumpyTransformer:

@@ -19,6 +19,7 @@ import pytest
 from autograder.feedback.diagnose import CHOICES, RIGHT, VARIANTS
 from autograder.feedback.error_rules import RULES
 from autograder.feedback.hand_designed import find
+from autograder.feedback.messages import Verdict
 from autograder.feedback.mistakes import MISTAKES
 from autograder.grade import grade
 from autograder.sandbox.host import ForkServer
@@ -29,7 +30,7 @@ from tests.answers import wrong_models
 from tests.answers.answer import PLAIN_LAYERS, Answer
 from tests.answers.every import WRONG
 from tests.answers.upload import NOTEBOOK, Files, log_and_notebook, notebook_text, write
-from tests.feedback.matrices import PLANTED, judged
+from tests.feedback.matrices import PLANTED
 from tests.feedback.planted import source
 
 TARGET = Path(__file__).resolve().parents[2] / "docs" / "feedback.md"
@@ -202,7 +203,7 @@ def test_what_is_said_of_every_mistake_in_matrices_is_on_the_page(
     name: str, task: SequenceTask, transformer: NumpyTransformer
 ) -> None:
     page = without_numbers(TARGET.read_text(encoding="utf-8"))
-    for finding in find(task, transformer, judged(task, transformer)):
+    for finding in find(Verdict.of(task, transformer)):
         assert without_numbers(finding.what) in page
         assert without_numbers(finding.do) in page
 

@@ -17,19 +17,19 @@ from PIL import Image
 
 from autograder.feedback import figures
 from autograder.feedback.figures import NARROW, Panel, cell_text, draw, panels, picture
-from autograder.feedback.hand_designed import shortest_failure
-from autograder.feedback.messages import explain_matrices as explain
+from autograder.feedback.hand_designed import explain
+from autograder.feedback.messages import Verdict
 from autograder.settings import MAX_OUTPUT_BYTES
 from reference.solutions import SOLUTIONS
 from reference.tasks import COPY_FIRST, IDENTITY, UNIQUE, SequenceTask
 from reference.transformer import NumpyTransformer
-from tests.feedback.matrices import CONTENT, PLANTED, judged
+from tests.feedback.matrices import CONTENT, PLANTED
 
 NAMES = [f"{name}, {task.name}" for name, task, _ in PLANTED]
 
 
 def message(task: SequenceTask, transformer: NumpyTransformer) -> str:
-    explained = explain(task, transformer, judged(task, transformer))
+    explained = explain(Verdict.of(task, transformer), half=False)
     assert explained.format == "html"
     return explained.text
 
@@ -79,7 +79,7 @@ def test_a_picture_that_cannot_be_made_small_enough_leaves_the_message_in_text(
 ) -> None:
     monkeypatch.setattr(figures, "MAX_PNG_BYTES", 10)
     soft = NumpyTransformer(CONTENT.Km / 10, CONTENT.Qm, CONTENT.Vm)
-    explained = explain(IDENTITY, soft, judged(IDENTITY, soft))
+    explained = explain(Verdict.of(IDENTITY, soft), half=False)
     assert explained.format == "text"
     assert explained.diagnosis == "not sharp enough"
     assert "The shortest sequence that fails is A B" in explained.text
@@ -172,7 +172,7 @@ def test_only_outputs_that_are_not_as_expected_are_outlined() -> None:
 def test_a_picture_is_narrow_enough_for_a_telephone(
     name: str, task: SequenceTask, transformer: NumpyTransformer
 ) -> None:
-    batch, index = shortest_failure(task, judged(task, transformer))
+    batch, index = Verdict.of(task, transformer).shortest_failure
     found = re.search(r"width:(\d+)px", picture(task, transformer, batch, index))
     assert found is not None
     assert int(found[1]) <= NARROW
