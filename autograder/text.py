@@ -55,6 +55,12 @@ def points(value: float | None, none: str = "–") -> str:
     return none if value is None else f"{round(value, 2) + 0.0:.10g}"
 
 
+def by_number(number: str) -> tuple[bool, list[tuple[int, str]]]:
+    """Sort key of a check's number: 2.10 after 2.9, no number last."""
+    parts = re.split(r"[.\s]+", number)
+    return not number, [(int(part) if part.isdecimal() else 10**8, part) for part in parts]
+
+
 def text_of_html(html: str) -> str:
     """The words of an HTML message: a line per paragraph, item or table row, without markup and pictures.
 

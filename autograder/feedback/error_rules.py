@@ -197,15 +197,6 @@ ValueError: the output has the shape (?P<got>\([\d, ]*\)), expected (?P<expected
 Refusal.NO_CLASS:
   There is no class PytorchTransformer in your upload.
   Upload the notebook in which you filled in the class, and keep its name.
-Refusal.NO_MATRICES:
-  The matrices of this task are not there.
-  Define Km, Qm and Vm (pos too, where it is asked) in this task's cell, run all cells and download again.
-Refusal.NOT_KNOWN:
-  The matrices of this task are not known, since a part of your program was not run.
-  Upload submission_log.json with your notebook.
-Refusal.NOT_NUMERIC:
-  A matrix is not an array of numbers: {detail}.
-  Write it as np.array([[...], [...]]) with rows of equal length and numbers only.
 Refusal.NOT_A_TENSOR: ^None$
   forward returns None.
   Assign the attention weights times the values to out, and end forward with return out.

@@ -42,7 +42,7 @@ _OF_THE_GRADER: Final = "the output has the shape"
 
 
 def explain(outcome: Outcome, call: Call | None = None, load: Load = None) -> Message:
-    """Explain an outcome that is no Answer; ValueError for an Answer.
+    """Explain what a call of the model gave that is no Answer; ValueError for an Answer.
 
     call: what was asked, whose sizes name the matrices. load: how loading went, which often holds the
     reason for what is missing.
@@ -57,7 +57,7 @@ def explain(outcome: Outcome, call: Call | None = None, load: Load = None) -> Me
 
 
 def _recognised(type_name: str, message: str, line: str = "") -> Message:
-    """The words of the first rule that fits; every refusal and ending has one."""
+    """The words of the first rule that fits; every ending and every refusal of a model has one."""
     for rule in RULES:
         match = rule.match(type_name, message, line)
         if match is not None:

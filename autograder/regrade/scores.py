@@ -21,7 +21,7 @@ from autograder.regrade.output_folder import Out
 from autograder.regrade.types import Entry, Row, Score, Status, TestScore
 from autograder.submission.source import bare_method, class_source
 from autograder.submission.types import Log, Program, Submission
-from autograder.text import clean, text_of_html
+from autograder.text import by_number, clean, text_of_html
 
 MESSAGE_CHARS: Final = 2000
 """Of one test's message in the report; OUT/results has the whole of it."""
@@ -114,12 +114,7 @@ def checks_of(rows: Iterable[Row]) -> list[TestScore]:
         for test in row.now.tests:
             found.setdefault(test.title, test)
 
-    def place(test: TestScore) -> tuple[object, ...]:
-        parts = re.split(r"[.\s]+", test.number)
-        numbers = [(int(part) if part.isdecimal() else 10**8, part) for part in parts]
-        return not test.number, numbers, test.title
-
-    return sorted(found.values(), key=place)
+    return sorted(found.values(), key=lambda test: (by_number(test.number), test.title))
 
 
 def maximum_of(rows: Iterable[Row]) -> float:

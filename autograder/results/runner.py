@@ -37,6 +37,7 @@ from autograder.errors import GraderFault
 from autograder.results.schema import FORMATS, MARKUP, VISIBILITIES, output_of, safe
 from autograder.settings import MAX_OUTPUT_BYTES, MAX_RESULTS_BYTES, PART_CPU_SECONDS
 from autograder.submission.types import Submission
+from autograder.text import by_number
 
 NOT_YOUR_FAULT: Final = (
     "The grader itself failed in this check. This is not your fault, and the 0 shown here says nothing "
@@ -110,7 +111,7 @@ def run_checks(
         if fault:
             faults.append(safe(f"{entry.get('number') or check.id()}: {fault}", "text"))
     results: dict[str, Any] = {
-        "tests": sorted(tests, key=_by_number),
+        "tests": sorted(tests, key=lambda test: by_number(test.get("number", ""))),
         "score": math.fsum(test.get("score", 0.0) for test in tests),
         "execution_time": round(time.perf_counter() - started, 3),
     }
@@ -239,12 +240,6 @@ def _name(check: TestCase, number: str) -> str:
     if number and line.startswith(number):
         line = line.removeprefix(number).lstrip(" .:") or line
     return safe(line, "text")
-
-
-def _by_number(test: dict[str, Any]) -> tuple[bool, list[tuple[bool, int, str]]]:
-    """Order 2.10 after 2.9, and tests without a number last, as they came."""
-    parts = test["number"].split(".") if "number" in test else []
-    return not parts, [(not part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts]
 
 
 # --- What gradescope-utils' decorators leave on a method. It keeps a set score on the function itself,
