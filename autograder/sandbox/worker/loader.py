@@ -20,12 +20,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from mmap import mmap
-from types import FrameType, FunctionType, ModuleType
+from types import FunctionType, ModuleType
 from typing import Any, Final
 
 import torch
 
 from autograder.assignment import CLASS_NAME, MATRICES
+from autograder.bounds import OutOfTime, within
 from autograder.sandbox.calls import Cell, LoadReport, Moment, Place, Raised, StatementFate, StatementReport
 from autograder.sandbox.wire import Request, source_lines
 from autograder.sandbox.worker.namespace import Kept, Moments, Names, Snapshots, is_of
@@ -35,61 +36,11 @@ from autograder.sandbox.worker.values import missing_name, own_places, raised
 
 _FUTURE_FLAGS: Final = sum(getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
 _Module: Final = torch.nn.Module
-_setitimer = signal.setitimer
 _cpu_clock = time.process_time
 _set_grad_enabled = torch.set_grad_enabled
 _mro_of = type.__dict__["__mro__"].__get__
 _EXITS: Final = {os: ("_exit", "abort", "kill", "killpg"), signal: ("raise_signal", "pthread_kill")}
 """How notebooks restart their runtime: while loading, only the statement that does so ends."""
-
-
-class OutOfTime(BaseException):
-    """The CPU time for loading is used up. No Exception, so that `except Exception` lets it through."""
-
-
-class Alarm:
-    """Raises OutOfTime in the student's statement once the CPU time is used up. Between statements it waits.
-
-    After that each statement has an allowance of its own, less with every one that meets it: what is cheap
-    runs, on a slow machine too, and a few that are not cannot hold up the rest.
-    """
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._allowance = seconds / 5
-        self._running = False
-        self._rang = False
-        signal.signal(signal.SIGPROF, self._ring)
-        _setitimer(signal.ITIMER_PROF, seconds, seconds / 10)
-
-    def _ring(self, number: int, frame: FrameType | None) -> None:
-        self._rang = True
-        if self._running:
-            raise OutOfTime
-
-    @contextmanager
-    def guard(self) -> Iterator[None]:
-        """Student code runs inside."""
-        before, self._running = self._running, True
-        try:
-            yield
-        finally:
-            self._running = before
-
-    def next_statement(self) -> bool:
-        """Whoever rang has been told; the next one has its own allowance. False: there is none left."""
-        if self._rang:
-            self._rang = False
-            self._allowance = max(self._allowance / 2, self._seconds / 40)
-        if self._allowance == self._seconds / 5:
-            return True
-        _setitimer(signal.ITIMER_PROF, self._allowance, self._allowance)
-        return _cpu_clock() <= 1.6 * self._seconds
-
-    def stop(self) -> None:
-        """No more rings."""
-        _setitimer(signal.ITIMER_PROF, 0)
-        signal.signal(signal.SIGPROF, signal.SIG_IGN)
 
 
 class Program:
@@ -104,7 +55,9 @@ class Program:
         self._request = request
         self._progress = progress
         self._definitions_only = request.definitions_only
-        self._alarm = Alarm(request.limits.load_cpu)
+        self._started = _cpu_clock()
+        self._load_cpu = request.limits.load_cpu
+        self._allowance = self._load_cpu / 5
         self._count = 0
         self._flags = 0
         self._executed = True
@@ -125,17 +78,14 @@ class Program:
             self.names["__file__"] = cells[0].label
         IMPORTS.bring(self._request.cells, self._run_module, self._module)
         sys.modules["__main__"] = self._module
-        try:
-            with _staying():
-                for cell in cells:
-                    self._run_cell(cell)
-                # Cells that lacked what one below them imports or defines: the student ran that one first.
-                known = {name for name, value in self.names.items() if _is_defined(value)}
-                for cell in [cell for cell in cells if self._missing.get(cell.label, set()) & known]:
-                    self._reports = [report for report in self._reports if report.place.label != cell.label]
-                    self._run_cell(cell)
-        finally:
-            self._alarm.stop()
+        with _staying():
+            for cell in cells:
+                self._run_cell(cell)
+            # Cells that lacked what one below them imports or defines: the student ran that one first.
+            known = {name for name, value in self.names.items() if _is_defined(value)}
+            for cell in [cell for cell in cells if self._missing.get(cell.label, set()) & known]:
+                self._reports = [report for report in self._reports if report.place.label != cell.label]
+                self._run_cell(cell)
         classes = [
             name
             for name, value in list(self.names.items())
@@ -186,10 +136,15 @@ class Program:
             else:
                 self._take(place, node)
 
+    @property
+    def _seconds(self) -> float:
+        """CPU time for the next statement: what is left, or an allowance that is less with each statement
+        that meets it. What is cheap runs, on a slow machine too, and a few that are not hold up nothing."""
+        return max(self._load_cpu - (_cpu_clock() - self._started), self._allowance)
+
     def _take(self, place: Place, node: ast.stmt) -> None:
-        """Run a statement, and remember what it did."""
         used = uses(node)
-        self._definitions_only |= not self._alarm.next_statement()
+        self._definitions_only |= _cpu_clock() - self._started > 1.6 * self._load_cpu
         if end := dict(self._request.ended).get(self._count):
             self._leave_out(place, used, StatementFate.ENDED, Raised(end.reason.name, end.detail))
             return
@@ -206,7 +161,7 @@ class Program:
         if names is not self.names:
             return
         # A variable that raises when looked at is the student's own loss.
-        with suppress(BaseException), self._alarm.guard():
+        with suppress(BaseException), within(self._seconds):
             self._moments.look(used, self._spaces, passed=passed, executed=self._executed)
             self.snapshots.look(used, names, self._unknown, executed=self._executed)
 
@@ -217,13 +172,14 @@ class Program:
             self._flags |= code.co_flags & _FUTURE_FLAGS
             while True:
                 try:
-                    with self._alarm.guard():
+                    with within(self._seconds):
                         exec(code, self._current)  # noqa: S102 this is what the sandbox is for
                     break
                 except ModuleNotFoundError as error:
                     if not IMPORTS.stand_in(error):
                         raise
         except OutOfTime as error:
+            self._allowance = max(self._allowance / 2, self._load_cpu / 40)
             places = own_places(error.__traceback__, self.labels)
             inside = next((each for each in places if each.label == place.label), place)
             self._leave_out(inside, used, StatementFate.STOPPED)
