@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import textwrap
+
+import numpy as np
+
+from autograder.assignment import Task
+from reference.transformer import NumpyTransformer
 from tests.answers.answer import CODE, answers
 
 
@@ -144,6 +150,21 @@ UNIQUES = {
         Qm[:3, :3] = np.eye(3); Qm[4:, 3:] = -25 * np.eye(2)
         Vm = np.array([-1, -1, -1, 1, 0, 0])[:, None]""",
 }
+
+
+def design(code: str) -> NumpyTransformer:
+    """What the code of a row makes, where the notebook's tokens have their names."""
+    A, B, C = tokens = np.eye(3)
+    names = {"np": np, "A": A, "B": B, "C": C, "tokens": tokens}
+    exec(textwrap.dedent(code), names)
+    return NumpyTransformer(names["Km"], names["Qm"], names["Vm"], names.get("pos"))
+
+
+DESIGNS = {
+    task.value: {how: design(code) for how, code in codes.items()}
+    for task, codes in ((Task.CONTENT, CONTENTS), (Task.POSITION, POSITIONS), (Task.UNIQUE, UNIQUES))
+}
+"""By the name of the task, then by how."""
 RIGHT_MATRICES = (
     *answers(CONTENTS, "content: ", content=CODE),
     *answers(POSITIONS, "position: ", position=CODE),

@@ -10,6 +10,7 @@ import pytest
 from benchmarks.alternatives import otter, plain
 from reference.solutions import SOLUTIONS
 from reference.tasks import COPY_FIRST, IDENTITY
+from tests.answers.right_matrices import DESIGNS
 
 ROOT = Path(__file__).parents[2]
 UPLOADS = ROOT / "tests" / "submissions"
@@ -34,9 +35,9 @@ def test_the_plain_script_takes_points_for_a_model_without_the_scale(tmp_path: P
     assert plain_score(UPLOADS / "wrong_no_scale", tmp_path) == POINTS - (4 + 4) - (10 + 10 + 5 + 5)
 
 
-@pytest.mark.parametrize("how", SOLUTIONS[COPY_FIRST.name])
+@pytest.mark.parametrize("how", DESIGNS[COPY_FIRST.name])
 def test_the_flat_matrices_of_a_log_get_their_shapes_back(how: str) -> None:
-    solution = SOLUTIONS[COPY_FIRST.name][how]
+    solution = DESIGNS[COPY_FIRST.name][how]
     log = {f"attention_by_position_{name}": getattr(solution, f"{name}m").ravel().tolist() for name in "QKV"}
     assert solution.pos is not None
     found = plain.by_position(log | {"attention_by_position_pos": solution.pos.ravel().tolist()})
@@ -46,7 +47,7 @@ def test_the_flat_matrices_of_a_log_get_their_shapes_back(how: str) -> None:
 
 
 def test_matrices_that_do_not_fit_are_refused() -> None:
-    solution = next(iter(SOLUTIONS[IDENTITY.name].values()))
+    solution = SOLUTIONS[IDENTITY.name]
     log = {f"attention_by_content_{name}": getattr(solution, f"{name}m").ravel().tolist() for name in "QKV"}
     with pytest.raises(ValueError, match="reshape"):
         plain.by_content(log | {"attention_by_content_K": [1.0] * 7})

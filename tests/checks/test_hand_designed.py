@@ -12,24 +12,24 @@ from autograder.checks.run import StudentRun
 from autograder.feedback import hand_designed as feedback
 from autograder.sandbox.host import ForkServer
 from autograder.submission.types import Matrices, Submission
-from reference.solutions import SOLUTIONS
 from reference.transformer import NumpyTransformer
+from tests.answers.right_matrices import DESIGNS
 from tests.checks.run import evidence_of, full, log_of_design, result
 
 EYE = np.eye(3)
-CONTENT = [(how, design) for how, design in SOLUTIONS["attention_by_content"].items()]
-POSITION = [(how, design) for how, design in SOLUTIONS["attention_by_position"].items()]
+CONTENT = [(how, design) for how, design in DESIGNS["attention_by_content"].items()]
+POSITION = [(how, design) for how, design in DESIGNS["attention_by_position"].items()]
 
 
 @pytest.mark.parametrize(("how", "design"), CONTENT)
-def test_the_reference_s_content_designs_pass(how: str, design: NumpyTransformer) -> None:
+def test_content_designs_pass(how: str, design: NumpyTransformer) -> None:
     evidence = log_of_design("attention_by_content", design)
     assert full(result(evidence, "3.1"))
     assert full(result(evidence, "3.2"))
 
 
 @pytest.mark.parametrize(("how", "design"), POSITION)
-def test_the_reference_s_position_designs_pass(how: str, design: NumpyTransformer) -> None:
+def test_position_designs_pass(how: str, design: NumpyTransformer) -> None:
     evidence = log_of_design("attention_by_position", design)
     assert full(result(evidence, "4.1"))
     assert full(result(evidence, "4.2"))
@@ -117,12 +117,12 @@ def test_attending_to_the_last_token_keeps_the_sequences_of_one_token_kind(fork_
     assert 0 < test["score"] < 20
 
 
-@pytest.mark.parametrize("how", list(SOLUTIONS["unique_tokens"]))
-def test_the_reference_s_unique_designs_are_right(how: str) -> None:
+@pytest.mark.parametrize("how", list(DESIGNS["unique_tokens"]))
+def test_unique_designs_are_right(how: str) -> None:
     from autograder.assignment import Task
     from autograder.submission.types import Matrices
 
-    design = SOLUTIONS["unique_tokens"][how]
+    design = DESIGNS["unique_tokens"][how]
     verdict = hand_designed.judge(Task.UNIQUE, Matrices(design.Km, design.Qm, design.Vm, design.pos))
     assert verdict.share == 1
 

@@ -16,9 +16,9 @@ from autograder.assignment import Task
 from autograder.compare import SHOWN, learn, sizes_of, training
 from autograder.sandbox.calls import Cell
 from autograder.sandbox.host import ForkServer
-from reference.solutions import SOLUTIONS
 from reference.tasks import TASKS
 from tests.answers.answer import PLAIN_FORWARD, Answer
+from tests.answers.right_matrices import DESIGNS
 from tests.answers.upload import LOG, log_and_notebook, write
 from tests.feedback.browser import look
 from tests.regrade.browser import in_a_browser
@@ -71,7 +71,7 @@ def test_unique_tokens_have_cls_in_front_and_no_target_for_it() -> None:
 
 @pytest.mark.parametrize("task", list(Task))
 def test_the_model_has_the_sizes_of_the_hand_designed_matrices(task: Task) -> None:
-    for hand in SOLUTIONS[task.value].values():
+    for hand in DESIGNS[task.value].values():
         sizes = sizes_of(task, hand)
         assert (sizes.input_dim, sizes.qk_dim, sizes.v_dim) == (hand.input_dim, hand.qk_dim, hand.v_dim)
         assert sizes.pos_dim == (None if hand.pos is None else hand.pos_dim)

@@ -9,11 +9,12 @@ import numpy as np
 from reference.solutions import SOLUTIONS
 from reference.tasks import COPY_FIRST, IDENTITY, UNIQUE, SequenceTask
 from reference.transformer import NumpyTransformer
+from tests.answers.right_matrices import DESIGNS
 
-CONTENT = SOLUTIONS[IDENTITY.name]["one-hot keys"]
-POSITION = SOLUTIONS[COPY_FIRST.name]["one-hot positions"]
-RAMP = SOLUTIONS[COPY_FIRST.name]["a falling ramp, pos_dim 1"]
-SIGNS = SOLUTIONS[UNIQUE.name]["one-hot positions, qk_dim 7"]
+CONTENT = SOLUTIONS[IDENTITY.name]
+POSITION = SOLUTIONS[COPY_FIRST.name]
+RAMP = DESIGNS[COPY_FIRST.name]["a ramp of integers"]
+SIGNS = SOLUTIONS[UNIQUE.name]
 I3 = np.eye(3)
 
 

@@ -104,7 +104,7 @@ def test_the_text_alternative_says_what_the_picture_shows() -> None:
 
 @pytest.mark.parametrize("task", [IDENTITY, COPY_FIRST, UNIQUE], ids=lambda task: task.name)
 def test_a_picture_holds_every_matrix_that_the_assignment_shows(task: SequenceTask) -> None:
-    transformer = next(iter(SOLUTIONS[task.name].values()))
+    transformer = SOLUTIONS[task.name]
     titles = [p.title for row in panels(task, transformer, task.all_sequences()[1], 1) for p in row]
     expected = {"Km", "Qm", "Vm", "keys", "queries", "values", "attention weights", "output"}
     assert expected <= set(titles)
@@ -112,7 +112,7 @@ def test_a_picture_holds_every_matrix_that_the_assignment_shows(task: SequenceTa
 
 
 def test_rows_are_labelled_by_tokens_and_positions() -> None:
-    transformer = next(iter(SOLUTIONS[UNIQUE.name].values()))
+    transformer = SOLUTIONS[UNIQUE.name]
     (Km, _, _, pos), (keys, *_), (scores, _), _ = panels(UNIQUE, transformer, UNIQUE.all_sequences()[1], 1)
     assert Km.rows == ["A", "B", "C", "CLS", "d0", "d1", "d2", "d3"]
     assert pos.rows == ["p0", "p1", "p2", "p3", "p4"]
