@@ -42,19 +42,3 @@ def drive(report: Path, folder: Path, steps: str, *flags: str) -> Any:
     )
     assert found
     return json.loads(found[1].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"))
-
-
-def sticking_out(report: Path, folder: Path, width: int) -> Any:
-    """The width of a frame, since windows have a least one, and by how much the page in it is wider."""
-    page = folder / "framed.html"
-    page.write_text(
-        f'<iframe src="{report.as_uri()}" style="border:0; width:{width}px; height:900px"></iframe>'
-        "<script>onload = () => { const inner = document.querySelector('iframe').contentWindow; "
-        "const root = inner.document.documentElement; const over = root.scrollWidth - root.clientWidth; "
-        "document.body.textContent = JSON.stringify({width: inner.innerWidth, over}); };</script>",
-        "utf-8",
-    )
-    shown = browse(page, folder / "profile", "--dump-dom", "--allow-file-access-from-files")
-    found = re.search(r"<body>(.*?)</body>", shown, flags=re.DOTALL)
-    assert found
-    return json.loads(found[1])

@@ -25,7 +25,8 @@ from autograder.regrade.types import (
     TestScore,
 )
 from autograder.version import version_line
-from tests.regrade.browser import browse, drive, in_a_browser, sticking_out
+from tests.feedback.browser import look
+from tests.regrade.browser import browse, drive, in_a_browser
 
 EVIL = "</script><img src=x onerror=alert(1)>\u2028<!--"
 NUMBERS = ("1.1", "2.2", "3.2", "4.2")
@@ -209,7 +210,8 @@ def test_a_picture_can_be_taken_at_two_widths_and_nothing_sticks_out(
     size = f"--window-size={width},1600"
     browse(report, tmp_path / "profile", size, f"--screenshot={picture}")
     assert picture.read_bytes().startswith(b"\x89PNG")
-    assert sticking_out(report, tmp_path, width) == {"width": width, "over": 0}
+    seen = look(report.read_text("utf-8"), width)
+    assert (seen.width, seen.scroll_width) == (width, width)
 
 
 @in_a_browser
