@@ -150,7 +150,6 @@ def _trained(outcome: Outcome, sizes: Sizes) -> tuple[NumpyTransformer, FloatArr
 
 
 def _picture(name: Task, hand: NumpyTransformer | None, learned: Learned) -> dict[str, Any]:
-    """One task as the page shows it: errors, and a picture of both transformers."""
     task, title = TASKS[name.value], SECTIONS[name.value]
     whose = "the reference model" if learned.why_reference else "the student's model"
     final, recent = (f"{loss:.3g}" for loss in (learned.losses[-1], learned.losses[-_RECENT:].mean()))

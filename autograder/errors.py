@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 GRADED, FAULT, USAGE, INTERRUPTED = 0, 1, 2, 130
-"""Exit statuses, of every command."""
+"""Exit statuses of every command: done, whatever the scores; the grader failed, be it on one upload of many;
+wrong usage; Ctrl-C."""
 
 
 class AutograderError(Exception):

@@ -50,7 +50,7 @@ def kit_files(root: Path) -> dict[str, bytes]:
     texts = {
         name: (root / name).read_text(encoding="utf-8")
         for name in (*grading_files(root), _ADDED)
-        if name.endswith(".py") and name not in _LEFT_OUT
+        if name.endswith((".py", ".json")) and name not in _LEFT_OUT
     }
     found: list[str] = []
     files = {name: _without_secrets(text, found).encode() for name, text in texts.items()}

@@ -103,10 +103,6 @@ def drawn_sequences(task: SequenceTask, seed: int) -> Iterator[Batch]:
         yield task.batch([tokens.choices(range(len(TOKEN_NAMES)), k=seq_len)])
 
 
-def _first_token_everywhere(tokens: IntArray) -> FloatArray:
-    return np.eye(3)[np.broadcast_to(tokens[:, :1], tokens.shape)]
-
-
 def _sign_of_uniqueness(tokens: IntArray) -> FloatArray:
     """+1 for a token that occurs once in its sequence, -1 for one that repeats."""
     counts = (tokens[:, :, None] == tokens[:, None, :]).sum(axis=-1)  # (n, L)
@@ -122,7 +118,12 @@ IDENTITY = SequenceTask(
     "attention_by_content", input_dim=3, v_dim=3, max_len=6, target=lambda tokens: np.eye(3)[tokens]
 )
 COPY_FIRST = SequenceTask(
-    "attention_by_position", input_dim=3, v_dim=3, max_len=4, pos_rows=4, target=_first_token_everywhere
+    "attention_by_position",
+    input_dim=3,
+    v_dim=3,
+    max_len=4,
+    pos_rows=4,
+    target=lambda tokens: np.eye(3)[np.broadcast_to(tokens[:, :1], tokens.shape)],
 )
 UNIQUE = SequenceTask(
     "unique_tokens",

@@ -176,6 +176,6 @@ def _runs(group: Group, ask: Callable[[Call], Outcome]) -> RunGroup:
 
 
 def _model(case: Case) -> tuple[Sizes, Weights, FloatArray]:
-    s, t = case.sizes, case.transformer
+    s = case.sizes
     sizes = Sizes(s.input_dim, s.qk_dim, s.v_dim, s.pos_dim, s.max_seq_len)
-    return sizes, Weights(t.Km, t.Qm, t.Vm, t.pos), case.seq
+    return sizes, Weights(**vars(case.transformer)), case.seq

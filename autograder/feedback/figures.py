@@ -210,7 +210,6 @@ def draw(
 
 
 def _wrapped(row: Sequence[Image.Image], width: int, scale: int) -> Iterator[list[Image.Image]]:
-    """The row in lines that are narrow enough."""
     line: list[Image.Image] = []
     for image in row:
         needed = sum(each.width + _GAP * scale for each in line) + image.width + 2 * _MARGIN * scale

@@ -350,7 +350,6 @@ def _raised(group: RunGroup, load: Load) -> Message:
 
 
 def _came(group: RunGroup, load: Load) -> tuple[str, ...]:
-    """What came of the first case that fails."""
     first = group.first
     if not first.ran:
         return _raised(group, load).lines

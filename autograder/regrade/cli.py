@@ -1,8 +1,4 @@
-"""`./run_autograder regrade`: arguments in; export read, what is missing graded, tables and pages out.
-
-Exit status: 0 all graded (whatever the scores), 1 the grader failed on some submission or as a whole,
-2 wrong usage, 130 interrupted.
-"""
+"""`./run_autograder regrade`: arguments in; export read, what is missing graded, tables and pages out."""
 
 from __future__ import annotations
 

@@ -30,13 +30,11 @@ from autograder.regrade.output_folder import grader_hash
 from autograder.regrade.types import GradeFunction, GraderFactory, PackedFile, Record, Task
 from autograder.regrade.uploads import unpack
 from autograder.sandbox.jail import linux
-from autograder.settings import CALL_CPU_SECONDS, LOAD_CPU_SECONDS, MAX_FAILED_ATTEMPTS, WALL_FACTOR
+from autograder.settings import GRADE_WALL_SECONDS
 from autograder.text import clean
 
-WATCHDOG_SECONDS: Final = 60 + WALL_FACTOR * (
-    LOAD_CPU_SECONDS + MAX_FAILED_ATTEMPTS * (LOAD_CPU_SECONDS + CALL_CPU_SECONDS)
-)
-"""Beyond every limit that one submission's attempts can meet: only a hanging grader gets here."""
+WATCHDOG_SECONDS: Final = 60 + GRADE_WALL_SECONDS
+"""Beyond every limit that one submission can meet: only a hanging grader gets here."""
 _GOODBYE_SECONDS: Final = 5.0
 _FAULT_CHARS: Final = 1000
 _SECONDS_TO_ANSWER: Final = 15

@@ -1,8 +1,5 @@
-"""What Gradescope reads in results.json, as our own JSON Schema, and how the file gets there in one step.
-
-Source: https://gradescope-autograders.readthedocs.io/en/latest/specs/, "Output format". The schema is
-stricter than Gradescope: a key it does not know is a typing error of ours, not an extension.
-"""
+"""Holds results.json against results.schema.json, which says what Gradescope reads, and puts it in its place
+in one step."""
 
 from __future__ import annotations
 
@@ -21,61 +18,16 @@ from autograder.errors import ResultsFault
 from autograder.settings import MAX_OUTPUT_BYTES, MAX_RESULTS_BYTES
 from autograder.text import clean
 
-FORMATS: Final = ("text", "html", "simple_format", "md", "ansi")
+RESULTS_SCHEMA: Final[dict[str, Any]] = json.loads(
+    Path(__file__).with_name("results.schema.json").read_text(encoding="utf-8")
+)
+FORMATS: Final = tuple(RESULTS_SCHEMA["$defs"]["format"]["enum"])
 MARKUP: Final = frozenset({"html", "simple_format", "md"})
-VISIBILITIES: Final = ("visible", "hidden", "after_due_date", "after_published")
+VISIBILITIES: Final = tuple(RESULTS_SCHEMA["$defs"]["visibility"]["enum"])
 
 _MAX_DEPTH: Final = 32
 _MAX_INTEGER: Final = 2**63 - 1
 _MAX_MESSAGE: Final = 200
-
-
-def _object(*required: str, **properties: Any) -> dict[str, Any]:
-    kind = {"type": "object", "additionalProperties": False}
-    return {**kind, "required": list(required), "properties": properties}
-
-
-_TEXT: Final = {"type": "string"}
-_NAME: Final = {"type": "string", "minLength": 1}
-_POINTS: Final = {"type": "number", "minimum": 0}
-_FORMAT: Final = {"enum": list(FORMATS)}
-_VISIBILITY: Final = {"enum": list(VISIBILITIES)}
-_SHOWN: Final[dict[str, Any]] = {
-    "output": _TEXT,
-    "output_format": _FORMAT,
-    "visibility": _VISIBILITY,
-    "extra_data": {"type": "object"},
-}
-_TEST: Final = _object(
-    "name",
-    score=_POINTS,
-    max_score=_POINTS,
-    status={"enum": ["passed", "failed"]},
-    name=_NAME,
-    name_format=_FORMAT,
-    number=_NAME,
-    tags={"type": "array", "items": _TEXT},
-    **_SHOWN,
-) | {"dependentRequired": {"score": ["max_score"], "max_score": ["score"]}}
-_ROW: Final = _object(
-    "name", "value", name=_NAME, value={"type": ["number", "string"]}, order={"enum": ["asc", "desc"]}
-)
-RESULTS_SCHEMA: Final[dict[str, Any]] = {
-    "$schema": "https://json-schema.org/draft/2020-12/schema",
-    "title": "results.json of a Gradescope autograder",
-} | _object(
-    "score",
-    "tests",
-    score=_POINTS,
-    execution_time=_POINTS,
-    test_output_format=_FORMAT,
-    test_name_format=_FORMAT,
-    stdout_visibility=_VISIBILITY,
-    tests={"type": "array", "items": _TEST},
-    leaderboard={"type": "array", "items": _ROW},
-    **_SHOWN,
-)
-
 _ODD: Final = re.compile(r"[^\n\t -~]")
 _CUT: Final = "\n… (the rest is cut here: it was too long to show)"
 _REPLACED: Final = "The explanation of this check was too long to show. Please tell the course staff."
