@@ -35,10 +35,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments[:1] in (["-h"], ["--help"], ["--version"]):
         return _about(arguments[0])
     command = arguments.pop(0) if arguments[:1] and arguments[0] in COMMANDS else "grade"
-    return run(lambda: grade(arguments) if command == "grade" else _module(command).main(arguments))
+    return exit_status(lambda: _grade(arguments) if command == "grade" else _module(command).main(arguments))
 
 
-def run(command: Callable[[], int]) -> int:
+def exit_status(command: Callable[[], int]) -> int:
     """The exit status of a command; what it raises on purpose is told in one line."""
     try:
         return command()
@@ -82,7 +82,7 @@ def _module(command: str) -> Any:
         ) from error
 
 
-def grade(arguments: list[str]) -> int:
+def _grade(arguments: list[str]) -> int:
     """Grade one submission."""
     home = Path(os.environ.get("AUTOGRADER_HOME", "/autograder"))
     parser = argparse.ArgumentParser(

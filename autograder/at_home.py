@@ -62,9 +62,9 @@ class InThisProcess(ForkServer):
     ) -> Transcript:
         """As the sandbox's, but for endings: code that hangs or leaves the process takes this one along."""
         from autograder.sandbox.worker import child, model, stubs
-        from autograder.sandbox.worker.loader import Program
+        from autograder.sandbox.worker.loader import LoadedProgram
 
-        stubs.install()
+        stubs.install_stand_ins()
         limits = limits or DEFAULT_LIMITS
         here, own_main = Path.cwd(), sys.modules["__main__"]
         try:
@@ -75,7 +75,7 @@ class InThisProcess(ForkServer):
             ):
                 os.chdir(folder)
                 model.seed_all(0)
-                program = Program(Request(tuple(cells), limits, 0, moment), bytearray(4))
+                program = LoadedProgram(Request(tuple(cells), limits, 0, moment), bytearray(4))
                 report = program.load()
                 outcomes = tuple(child.answer(program, call, limits) for call in calls)
         finally:

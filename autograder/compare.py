@@ -22,8 +22,8 @@ from autograder.checks.hand_designed import find_matrices, judge
 from autograder.checks.run import StudentRun
 from autograder.errors import SandboxFault, UsageError, writing
 from autograder.feedback.figures import draw, panels, read_out
-from autograder.grade import read, run_student_code
-from autograder.pages import SECTIONS, image, submission_page, there, write_page
+from autograder.grade import read_upload, run_student_code
+from autograder.pages import SECTION_TITLES, image, submission_page, there, write_page
 from autograder.sandbox.calls import Answer, Cell, Outcome, Raised, Sizes, Train
 from autograder.sandbox.host import DEFAULT_LIMITS, ForkServer
 from autograder.text import NAME_LIMIT, clean
@@ -59,7 +59,8 @@ def main(arguments: Sequence[str]) -> int:
     with writing(f"{options.output} cannot be made a folder"):
         options.output.mkdir(parents=True, exist_ok=True)
     with ForkServer() as fork_server:
-        learned = compare(run_student_code(read(options.submission), fork_server), fork_server, options.steps)
+        run = run_student_code(read_upload(options.submission), fork_server)
+        learned = compare(run, fork_server, options.steps)
     title = f"Hand-designed against learned: {clean(options.submission.resolve().name, NAME_LIMIT)}"
     write_page(submission_page({}, title, learned=learned), options.output / "index.html", "page")
     return 0
@@ -150,7 +151,7 @@ def _trained(outcome: Outcome, sizes: Sizes) -> tuple[NumpyTransformer, FloatArr
 
 
 def _picture(name: Task, hand: NumpyTransformer | None, learned: Learned) -> dict[str, Any]:
-    task, title = TASKS[name.value], SECTIONS[name.value]
+    task, title = TASKS[name.value], SECTION_TITLES[name.value]
     whose = "the reference model" if learned.why_reference else "the student's model"
     final, recent = (f"{loss:.3g}" for loss in (learned.losses[-1], learned.losses[-_RECENT:].mean()))
     told = f"Learned by {whose} in {len(learned.losses):,} steps, final loss {final}"

@@ -32,7 +32,7 @@ def main(arguments: Sequence[str]) -> int:
     argparse.ArgumentParser(
         prog="run_autograder doctor", description="Say what this machine can isolate, and what it cannot."
     ).parse_args(arguments)
-    print(f"{version_line()}\n{describe(examine())}")
+    print(f"{version_line()}\n{describe_isolation(examine())}")
     return 0
 
 
@@ -43,7 +43,7 @@ def examine() -> Isolation:
         return sandbox.probe()
 
 
-def describe(isolation: Isolation) -> str:
+def describe_isolation(isolation: Isolation) -> str:
     """The whole finding, a line per probe and per layer that is missing, and what to do."""
     lines = [f"isolation: {isolation.level.value}", "", "Tried from inside a jail:"]
     lines += [f"  {found.value:<9}  {probe.value}" for probe, found in isolation.findings.items()]

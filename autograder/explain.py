@@ -20,7 +20,7 @@ from autograder.checks.run import StudentRun
 from autograder.compare import compare
 from autograder.errors import UsageError
 from autograder.feedback.messages import Verdict
-from autograder.grade import grade, read, run_student_code
+from autograder.grade import grade, read_upload, run_student_code
 from autograder.pages import submission_page, there, write_page
 from autograder.sandbox.calls import Answer, Cell, Forward, Outcome, Raised
 from autograder.sandbox.host import ForkServer
@@ -80,12 +80,12 @@ def main(arguments: Sequence[str]) -> int:
     )
     options = parser.parse_args(arguments)
     with ForkServer() as fork_server:
-        page = explain(options.submission, fork_server, only=options.check, steps=options.train)
+        page = explain_upload(options.submission, fork_server, only=options.check, steps=options.train)
     write_page(page, options.output, "page")
     return 0
 
 
-def explain(upload: Path, fork_server: ForkServer, *, only: str = "", steps: int = 0) -> str:
+def explain_upload(upload: Path, fork_server: ForkServer, *, only: str = "", steps: int = 0) -> str:
     """The page. only: the number of the one check to tell of. steps: of a training; 0: none.
 
     Raises UsageError if there is no such check, and GraderFault.
@@ -94,7 +94,7 @@ def explain(upload: Path, fork_server: ForkServer, *, only: str = "", steps: int
     numbers = [test["number"] for test in graded.results["tests"]]
     if only and only not in numbers:
         raise UsageError(f"there is no check {only}: give one of {', '.join(numbers)}")
-    run = run_student_code(graded.submission or read(upload), fork_server)
+    run = run_student_code(graded.submission or read_upload(upload), fork_server)
     return submission_page(
         graded.results,
         f"Explained: {clean(upload.resolve().name, NAME_LIMIT)}",

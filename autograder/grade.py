@@ -45,7 +45,7 @@ def grade(upload: Path, sandbox: ForkServer, limits: RunLimits | None = None) ->
     Whatever the upload holds or does, this gives results. limits: of its code, instead of the
     sandbox's. Raises GraderFault (SandboxFault) only for what is the grader's own.
     """
-    submission = read(upload)
+    submission = read_upload(upload)
     allowance = Allowance()
     first = run_student_code(submission, sandbox, limits, allowance)
     best = _judged(first)
@@ -58,7 +58,7 @@ def grade(upload: Path, sandbox: ForkServer, limits: RunLimits | None = None) ->
     return best
 
 
-def read(upload: Path) -> Submission:
+def read_upload(upload: Path) -> Submission:
     """The upload as data; one that cannot be opened is an empty submission that says why."""
     faults: tuple[str, ...] = ()
     try:

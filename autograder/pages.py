@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 _TEMPLATES: Final = Path(__file__).resolve().parent / "templates"
-SECTIONS: Final = {
+SECTION_TITLES: Final = {
     "submission_log": "Submission log",
     "pytorch_transformer": "PyTorch transformer",
     "attention_by_content": "Attention by content",
@@ -161,7 +161,7 @@ def _check(index: int, test: Mapping[str, Any], old: Any) -> dict[str, Any]:
         "kind": kind,
         "points": f"{score:g} of {worth:g}" if worth else "no points",
         "told": _told(test),
-        "section": SECTIONS.get((test.get("tags") or [""])[0], "Other checks"),
+        "section": SECTION_TITLES.get((test.get("tags") or [""])[0], "Other checks"),
         "before": "–" if old is None else f"{points(old.score)} of {points(old.max_score)}",
         "before_message": old.message or "(no message)" if changed else "",
     }

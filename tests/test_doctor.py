@@ -5,14 +5,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from autograder.doctor import describe
+from autograder.doctor import describe_isolation
 from autograder.errors import SandboxFault
 from autograder.sandbox.host import ForkServer
-from autograder.sandbox.isolation import Found, Isolation, Probe
+from autograder.sandbox.isolation import Isolation, Probe, ProbeResult
 from autograder.sandbox.jail.confine import Layer
 
-ALL_HELD = dict.fromkeys(Probe, Found.HELD)
-SOCKET_OPEN = {**ALL_HELD, Probe.SOCKET: Found.OPEN}
+ALL_HELD = dict.fromkeys(Probe, ProbeResult.HELD)
+SOCKET_OPEN = {**ALL_HELD, Probe.SOCKET: ProbeResult.OPEN}
 
 
 def test_a_machine_that_holds_everything_is_summed_up_in_two_words():
@@ -26,20 +26,20 @@ def test_what_is_open_stands_in_the_one_line():
 
 def test_the_long_form_names_each_probe_and_each_layer_that_is_missing():
     missing = {Layer.FILES: "this system does not have it"}
-    text = describe(Isolation(SOCKET_OPEN, missing, imports=True))
+    text = describe_isolation(Isolation(SOCKET_OPEN, missing, imports=True))
     assert "OPEN       open a network connection" in text
     assert "held       start processes" in text
     assert "Landlock's rules for files: this system does not have it" in text
 
 
 def test_a_jail_that_cannot_be_entered_is_said_to_be_none():
-    text = describe(Isolation({}, {}, imports=False))
+    text = describe_isolation(Isolation({}, {}, imports=False))
     assert text.startswith("isolation: none")
     assert "could not be entered" in text
 
 
 def test_an_environment_that_cannot_be_read_is_named_with_what_to_do():
-    assert "outside root's home" in describe(Isolation(ALL_HELD, {}, imports=False))
+    assert "outside root's home" in describe_isolation(Isolation(ALL_HELD, {}, imports=False))
 
 
 class _Broken(ForkServer):
@@ -56,7 +56,7 @@ def test_the_line_for_staff_comes_from_a_running_sandbox(fork_server):
 
 
 def test_this_machine_can_be_examined():
-    code = "from autograder.doctor import describe, examine\nprint(describe(examine()))"
+    code = "from autograder.doctor import describe_isolation, examine\nprint(describe_isolation(examine()))"
     root = Path(__file__).resolve().parents[1]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert done.stdout.startswith("isolation: ")

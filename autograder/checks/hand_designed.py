@@ -113,9 +113,10 @@ class HandDesigned(Check):
         half = verdict.share < 0.5 and all(lands)
         self.earn(0.5 if half else verdict.share)
         if verdict.share < 1:
-            from autograder.feedback.hand_designed import explain  # the failing path's alone
+            from autograder.feedback.hand_designed import explain_matrices  # the failing path's alone
 
-            self.explain(with_fallback(lambda: explain(verdict, half=half), lambda: Message(verdict.count)))
+            plain = Message(verdict.count)
+            self.explain(with_fallback(lambda: explain_matrices(verdict, half=half), lambda: plain))
 
 
 class AttentionByContent(HandDesigned):

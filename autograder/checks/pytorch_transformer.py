@@ -25,7 +25,7 @@ from autograder.sandbox.calls import Answer, Cell, Describe, Outcome, Sizes
 from autograder.submission.types import Origin, Program
 from autograder.text import NAME_LIMIT, clean
 
-SECTION = "pytorch_transformer"
+_SECTION = "pytorch_transformer"
 
 
 class PytorchTransformer(Check):
@@ -33,7 +33,7 @@ class PytorchTransformer(Check):
 
     @weight(5)
     @number("2.1")
-    @tags(SECTION)
+    @tags(_SECTION)
     @visibility("visible")
     def test_layers(self) -> None:
         """The model builds, with the layers that the assignment asks for and no others"""
@@ -59,7 +59,7 @@ class PytorchTransformer(Check):
 
     @weight(10)
     @number("2.2")
-    @tags(SECTION)
+    @tags(_SECTION)
     @visibility("visible")
     def test_without_positions(self) -> None:
         """Equals the NumPy transformer without positions"""
@@ -67,7 +67,7 @@ class PytorchTransformer(Check):
 
     @weight(10)
     @number("2.3")
-    @tags(SECTION)
+    @tags(_SECTION)
     @visibility("visible")
     def test_with_positions(self) -> None:
         """Equals the NumPy transformer with positions"""
@@ -75,7 +75,7 @@ class PytorchTransformer(Check):
 
     @weight(5)
     @number("2.4")
-    @tags(SECTION)
+    @tags(_SECTION)
     @visibility("visible")
     def test_other_sizes(self) -> None:
         """Equals the NumPy transformer at other sizes and lengths"""
@@ -83,7 +83,7 @@ class PytorchTransformer(Check):
 
     @weight(5)
     @number("2.5")
-    @tags(SECTION)
+    @tags(_SECTION)
     @visibility("visible")
     def test_vectorized(self) -> None:
         """All attention scores are computed at once, without a loop over keys or queries"""
@@ -102,7 +102,7 @@ class PytorchTransformer(Check):
 
     @weight(5)
     @number("2.6")
-    @tags(SECTION)
+    @tags(_SECTION)
     @visibility("visible")
     def test_gradients(self) -> None:
         """Can be trained: the gradient of every weight equals the NumPy transformer's"""
@@ -246,7 +246,7 @@ MOST = 100
 """No way of computing a few tokens at once needs more operations; padding to a fixed length does."""
 MOST_ATTENTIONS = 3
 """One is what it takes; written out, its softmax may be two exponentials."""
-MAX_PLACES = 3
+_MAX_PLACES = 3
 
 
 def loop_message(runs: Sequence[Run], cells: Sequence[Cell]) -> str | None:
@@ -285,7 +285,7 @@ def loop_message(runs: Sequence[Run], cells: Sequence[Cell]) -> str | None:
         for cell, line, times in places.tolist():
             if cell < len(cells):
                 lines[cell, line] = max(lines[cell, line], times)
-    often = [place for place, times in lines.most_common(MAX_PLACES) if 2 * times > max(lines.values())]
+    often = [place for place, times in lines.most_common(_MAX_PLACES) if 2 * times > max(lines.values())]
     at = "; ".join(f"{cells[cell].label}, line {line}" for cell, line in often)
     where = f", most of them at {at}" if at else ""
     return (

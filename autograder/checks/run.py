@@ -21,7 +21,7 @@ from autograder.sandbox.calls import (
     Describe,
     End,
     Ended,
-    FloatArray,
+    FloatingArray,
     Forward,
     Gradients,
     Outcome,
@@ -61,7 +61,7 @@ class GradientRun:
 
     call: Gradients
     outcome: Outcome
-    right: Mapping[str, FloatArray]
+    right: Mapping[str, FloatingArray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,7 +175,7 @@ def _runs(group: Group, ask: Callable[[Call], Outcome]) -> RunGroup:
     return RunGroup(group.value, runs, show=group is not Group.OTHER)
 
 
-def _model(case: Case) -> tuple[Sizes, Weights, FloatArray]:
+def _model(case: Case) -> tuple[Sizes, Weights, FloatingArray]:
     s = case.sizes
     sizes = Sizes(s.input_dim, s.qk_dim, s.v_dim, s.pos_dim, s.max_seq_len)
     return sizes, Weights(**vars(case.transformer)), case.seq

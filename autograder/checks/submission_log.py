@@ -15,8 +15,8 @@ from autograder.submission.types import Log, Matrices, ModelRecord, ProblemKind
 from reference.tasks import TASKS, drawn_sequences
 from reference.transformer import FloatArray, NumpyTransformer
 
-SECTION = "submission_log"
-MAX_LINES = 12
+_SECTION = "submission_log"
+_MAX_LINES = 12
 TASKS_RECORDED = tuple(
     (Section(task.value), task, facts.record_seed)
     for task, facts in TASK_FACTS.items()
@@ -29,7 +29,7 @@ class SubmissionLog(Check):
 
     @weight(4)
     @number("1.1")
-    @tags(SECTION)
+    @tags(_SECTION)
     @visibility("visible")
     def test_schema(self) -> None:
         """submission_log.json is there and holds every section that the notebook writes"""
@@ -60,7 +60,7 @@ class SubmissionLog(Check):
 
     @weight(2)
     @number("1.2")
-    @tags(SECTION)
+    @tags(_SECTION)
     @visibility("visible")
     def test_arrays_fit(self) -> None:
         """The arrays of the log fit together and hold only finite numbers"""
@@ -71,7 +71,7 @@ class SubmissionLog(Check):
 
     @weight(4)
     @number("1.3")
-    @tags(SECTION)
+    @tags(_SECTION)
     @visibility("visible")
     def test_recorded_outputs(self) -> None:
         """The recorded outputs are what the recorded matrices and the code give"""
@@ -100,8 +100,8 @@ class SubmissionLog(Check):
     def fail_with(self, lines: list[str]) -> None:
         """Fail with one line per fault, bounded; pass if there is none."""
         if lines:
-            more = [f"(and {len(lines) - MAX_LINES} more)"] if len(lines) > MAX_LINES else []
-            self.fail("\n".join([*lines[:MAX_LINES], *more]))
+            more = [f"(and {len(lines) - _MAX_LINES} more)"] if len(lines) > _MAX_LINES else []
+            self.fail("\n".join([*lines[:_MAX_LINES], *more]))
 
     def model_record(self, record: ModelRecord | None) -> str:
         """What is wrong with torch_transformer_shape and _value against a run of the code, or ""."""

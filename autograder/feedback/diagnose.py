@@ -16,8 +16,8 @@ import numpy as np
 
 from autograder.feedback.messages import Run
 from autograder.feedback.mistakes import BIAS, MISTAKES, Choice, Mistake, softmax
-from autograder.sandbox.calls import FloatArray, Forward, Gradients
-from reference.transformer import NumpyTransformer
+from autograder.sandbox.calls import Forward, Gradients
+from reference.transformer import FloatArray, NumpyTransformer
 
 Combination = tuple[int, ...]
 """One index into the variants of each choice; 0 is what the assignment asks for."""

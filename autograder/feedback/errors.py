@@ -32,7 +32,7 @@ from autograder.text import clean
 
 SAID_LIMIT: Final = 300
 LINE_LIMIT: Final = 120
-NAME_LIMIT: Final = 60
+_NAME_LIMIT: Final = 60
 _FROM_LOG: Final = "torch_transformer_init"
 """In the label of a cell that was rebuilt from the log."""
 NO_OWN_LINE: Final = "Where your model is built or called, outside your own lines"
@@ -41,7 +41,7 @@ _OF_THE_GRADER: Final = "the output has the shape"
 """How an error begins that the grader raises about what forward returned: not Python's words."""
 
 
-def explain(outcome: Outcome, call: Call | None = None, load: Load = None) -> Message:
+def explain_error(outcome: Outcome, call: Call | None = None, load: Load = None) -> Message:
     """Explain what a call of the model gave that is no Answer; ValueError for an Answer.
 
     call: what was asked, whose sizes name the matrices. load: how loading went, which often holds the
@@ -61,7 +61,7 @@ def _recognised(type_name: str, message: str, line: str = "") -> Message:
     for rule in RULES:
         match = rule.match(type_name, message, line)
         if match is not None:
-            known = {name: clean(text or "", NAME_LIMIT) for name, text in match.groupdict().items()}
+            known = {name: clean(text or "", _NAME_LIMIT) for name, text in match.groupdict().items()}
             known |= {name: version(name) for name in ("numpy", "torch")}
             known["detail"] = clean(message, SAID_LIMIT)
             return Message(rule.headline.format(**known), rule.change.format(**known))
@@ -96,14 +96,15 @@ def _not_in_log(error: Raised, place: Place) -> Message | None:
         lacks = f"self.{attribute[1]}"
     else:
         return None
+    lacks = clean(lacks, _NAME_LIMIT)
     return Message(
-        f"Your code uses {clean(lacks, NAME_LIMIT)}, which the log does not hold: only your notebook has it.",
+        f"Your code uses {lacks}, which the log does not hold: only your notebook has it.",
         "Upload your notebook (.ipynb) together with submission_log.json.",
     )
 
 
 def _of_missing_name(name: str, told: Message, place: Place | None, load: Load) -> Message:
-    shown = clean(name, NAME_LIMIT)
+    shown = clean(name, _NAME_LIMIT)
     if name in MATRICES and place is not None:
         headline = f"{shown} is a layer of the model, and self. is missing in front of it."
         return Message(headline, f"Write self.{shown} here.")
@@ -122,7 +123,7 @@ def _of_missing_name(name: str, told: Message, place: Place | None, load: Load) 
 
 def _no_class(detail: str, load: Load) -> Message:
     if isinstance(load, Ended):
-        return explain(load)
+        return explain_error(load)
     if detail:
         return Message(
             f"PytorchTransformer is not your class any more: {clean(detail, SAID_LIMIT)}.",
@@ -131,13 +132,13 @@ def _no_class(detail: str, load: Load) -> Message:
     for place, error in _failures(load):
         unread = error.type_name in ("SyntaxError", "IndentationError", "TabError")
         if unread or place.text.startswith("class "):
-            told = explain(error)
+            told = explain_error(error)
             because = f"There is no class {CLASS_NAME}, because a cell of your upload fails: {told.headline}"
             where = told.where if error.trace else _where(place)
             return replace(told, headline=because, where=where, said=_said(error))
     others = [name for name in (load.classes if load is not None else ()) if name != GIVEN_CLASS_NAME]
     if others:
-        closest = clean(difflib.get_close_matches(CLASS_NAME, others, 1, 0.0)[0], NAME_LIMIT)
+        closest = clean(difflib.get_close_matches(CLASS_NAME, others, 1, 0.0)[0], _NAME_LIMIT)
         return Message(
             f"There is no class {CLASS_NAME}, but one named {closest}.",
             f"Rename {closest} to {CLASS_NAME}: the notebook makes the model by that name.",
@@ -151,10 +152,10 @@ def missing_layer(layer: str, found: list[str]) -> tuple[str, str]:
     if layer in found:
         make = "nn.Embedding(max_seq_len, pos_dim)" if layer == "pos" else "nn.Linear(…, bias=False)"
         return f"self.{layer} is a bare tensor, not a layer with a weight: make it {make}.", layer
-    have = ", ".join(clean(entry, NAME_LIMIT) for entry in found[:8]) or "none at all"
+    have = ", ".join(clean(entry, _NAME_LIMIT) for entry in found[:8]) or "none at all"
     told, meant = f"There is no self.{layer} with a weight. The weights found: {have}.", _like(layer, found)
     if meant:
-        name = clean(meant.removesuffix(".weight"), NAME_LIMIT)
+        name = clean(meant.removesuffix(".weight"), _NAME_LIMIT)
         told += f" Rename self.{name} to self.{layer}: the notebook loads {layer}.weight."
     return told, meant
 
@@ -188,7 +189,7 @@ def _where(place: Place | None) -> str:
     if place is None:
         return NO_OWN_LINE
     text = clean(place.text, LINE_LIMIT)
-    return f"{clean(place.label, NAME_LIMIT)}, line {place.line}" + (f": {text}" if text else "")
+    return f"{clean(place.label, _NAME_LIMIT)}, line {place.line}" + (f": {text}" if text else "")
 
 
 # --- Matrices that do not multiply: which ones they are, by their shapes and the sizes of the call. ---

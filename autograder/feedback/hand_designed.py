@@ -42,7 +42,7 @@ _UNKNOWN: Final = Finding(
 )
 
 
-def explain(verdict: Verdict, *, half: bool) -> Message:
+def explain_matrices(verdict: Verdict, *, half: bool) -> Message:
     """What is wrong, what to do, how many are right, and the shortest sequence that is not; not all are.
 
     half: of the points are given.

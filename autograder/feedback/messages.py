@@ -24,14 +24,13 @@ from autograder.sandbox.calls import (
     Call,
     End,
     Ended,
-    FloatArray,
     Forward,
     LoadReport,
     Outcome,
     Raised,
 )
 from reference.tasks import Batch, SequenceTask
-from reference.transformer import Attention, BoolArray, NumpyTransformer
+from reference.transformer import Attention, BoolArray, FloatArray, NumpyTransformer
 
 if TYPE_CHECKING:
     from autograder.feedback.diagnose import Diagnosis
@@ -194,9 +193,9 @@ class Run:
 
 def explain_outcome(outcome: Outcome, call: Call, load: Load) -> Message:
     """Say why a call gave no answer, where, and what to change; for anything but an Answer."""
-    from autograder.feedback.errors import explain
+    from autograder.feedback.errors import explain_error
 
-    return with_fallback(lambda: explain(outcome, call, load), lambda: Message(str(outcome)))
+    return with_fallback(lambda: explain_error(outcome, call, load), lambda: Message(str(outcome)))
 
 
 _NOT_TRIED: Final = (End.USED_UP, End.NOT_RUN)

@@ -13,8 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from autograder.sandbox.calls import FloatArray
-from reference.transformer import BoolArray
+from reference.transformer import BoolArray, FloatArray
 
 
 class Choice(Enum):

@@ -21,7 +21,7 @@ from autograder.regrade.export import opened_zip, read_export
 from autograder.regrade.output_folder import Out, grader_hash
 from autograder.regrade.report import write_pages, write_report
 from autograder.regrade.scores import folded, moved, row_of, score_of_results
-from autograder.regrade.types import Entry, GraderFactory, Row, Score, Status, Task
+from autograder.regrade.types import Entry, GraderFactory, GradingTask, Row, Score, Status
 from autograder.regrade.uploads import carried, digest_of
 from autograder.regrade.workers import cluster, graded, local_workers, real_grader
 from autograder.sandbox.jail.confine import guard_grader
@@ -175,7 +175,7 @@ def _grade(
         bar = stack.enter_context(tqdm(total=len(entries), desc="Regrading", unit=" uploads", mininterval=1))
         archive = stack.enter_context(opened_zip(options.export)) if options.export.is_file() else None
 
-        def tasks() -> Iterator[Task]:
+        def tasks() -> Iterator[GradingTask]:
             """What has to be graded, found out one by one as workers get free."""
             for entry in entries:
                 if entry.upload is not None:
@@ -185,7 +185,7 @@ def _grade(
                         damage[entry.id] = str(error)
                     else:
                         if not out.stands(entry.id, key):
-                            yield Task(entry.id, key, carried(entry.upload, archive))
+                            yield GradingTask(entry.id, key, carried(entry.upload, archive))
                             continue
                 bar.update()
 

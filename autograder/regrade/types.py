@@ -90,7 +90,7 @@ class Record:
     results: the bytes of results.json, None if the grader gave none, and faults, its own, say why. diagnoses:
     short stable names of the mistakes recognised. timed_out: the student's code met a time limit. signals: in
     which two uploads that are the same answer agree, by name. files: the names and the source of what was
-    graded. id, key: those of the `Task`.
+    graded. id, key: those of the `GradingTask`.
     """
 
     results: bytes | None = None
@@ -118,7 +118,7 @@ class PackedFile:
 
 
 @dataclass(frozen=True)
-class Task:
+class GradingTask:
     """One submission to grade. key: what must be the same for its result to stand. files: read as needed."""
 
     id: str

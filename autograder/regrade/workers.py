@@ -27,7 +27,7 @@ from typing import Any, Final
 
 from autograder.errors import GraderFault, SandboxFault, UploadError, UsageError
 from autograder.regrade.output_folder import grader_hash
-from autograder.regrade.types import GradeFunction, GraderFactory, PackedFile, Record, Task
+from autograder.regrade.types import GradeFunction, GraderFactory, GradingTask, PackedFile, Record
 from autograder.regrade.uploads import unpack
 from autograder.sandbox.jail import linux
 from autograder.settings import GRADE_WALL_SECONDS
@@ -42,18 +42,20 @@ _TASKS_PER_THREAD: Final = 3
 """Enough that a worker of a cluster never waits for the next upload."""
 _MOST_THREADS: Final = 4096
 
-Grading = tuple[Callable[[Task], Record], Callable[[], int]]
+Grading = tuple[Callable[[GradingTask], Record], Callable[[], int]]
 """What waits for a task to be graded, and how many may be under way now. The first raises UploadError for
 its task alone, and other errors for all."""
 
 
-def graded(tasks: Iterable[Task], workers: AbstractContextManager[Grading]) -> Generator[Record, None, None]:
+def graded(
+    tasks: Iterable[GradingTask], workers: AbstractContextManager[Grading]
+) -> Generator[Record, None, None]:
     """What came of each task, in the order in which they finish. Closing the iterator ends the workers.
 
     tasks is taken from only when a worker can take it. Raises what the workers raise.
     """
     source = iter(tasks)
-    under_way: dict[Future[Record], Task] = {}
+    under_way: dict[Future[Record], GradingTask] = {}
     threads = ThreadPoolExecutor(_MOST_THREADS)
     with workers as (grade, at_once):
         try:
@@ -103,7 +105,7 @@ def local_workers(
             workers.append(_Worker(factory))
             return workers[-1]
 
-    def grade(task: Task) -> Record:
+    def grade(task: GradingTask) -> Record:
         with tempfile.TemporaryDirectory(dir=workdir, ignore_cleanup_errors=True) as folder:
             path = unpack(task.files, Path(folder))
             for _ in range(2):
@@ -265,7 +267,7 @@ def cluster(factory: GraderFactory, address: str, grader: str) -> Iterator[Gradi
             f"No Dask scheduler answers at {address}: start one, or check the address."
         ) from error
 
-    def grade(task: Task) -> Record:
+    def grade(task: GradingTask) -> Record:
         with _connected():
             future = client.submit(_on_the_cluster, tuple(task.files), factory, grader, pure=False)
             error = future.exception()

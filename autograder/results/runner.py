@@ -130,10 +130,12 @@ def interrupted() -> dict[str, Any]:
 
 def failed(error: BaseException) -> dict[str, Any]:
     """Return the results of a grader that failed as a whole."""
-    return interrupted() | output_of(f"{_FAILED}\n\nFor staff: {describe(error)}", "text", MAX_OUTPUT_BYTES)
+    return interrupted() | output_of(
+        f"{_FAILED}\n\nFor staff: {describe_error(error)}", "text", MAX_OUTPUT_BYTES
+    )
 
 
-def describe(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """Return "ValueError at tasks.py:41 in copies_first, called from run.py:12 in test_sequences".
 
     Students may see it: it holds no value, only the text of a `GraderFault`, written for staff.
@@ -196,7 +198,7 @@ def _entry(check: TestCase, board: list[dict[str, Any]], limit: int) -> tuple[di
     elif _is_the_students(ending):
         shown = [hide_errors or str(ending)]
     elif ending is not None and not skipped:
-        fault = describe(ending) + (", without a message" if isinstance(ending, AssertionError) else "")
+        fault = describe_error(ending) + (", without a message" if isinstance(ending, AssertionError) else "")
         shown = [NOT_YOUR_FAULT, "" if hide_errors else f"For staff: {fault}"]
     if fault or isinstance(ending, TOO_MUCH):
         with suppress(Exception):  # on the output that Gradescope shows to staff alone

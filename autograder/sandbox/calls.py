@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from autograder.assignment import CLASS_NAME, MATRICES, Task
 
-FloatArray = npt.NDArray[np.floating[Any]]
+FloatingArray = npt.NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
@@ -80,10 +80,10 @@ class Sizes:
 class Weights:
     """Km, Qm: (total_dim, qk_dim); Vm: (total_dim, v_dim); pos: (max_seq_len, pos_dim) or None."""
 
-    Km: FloatArray
-    Qm: FloatArray
-    Vm: FloatArray
-    pos: FloatArray | None = None
+    Km: FloatingArray
+    Qm: FloatingArray
+    Vm: FloatingArray
+    pos: FloatingArray | None = None
 
 
 # --- Calls: what the host asks of the student's code. ---
@@ -108,7 +108,7 @@ class Forward:
 
     sizes: Sizes
     weights: Weights
-    seq: FloatArray
+    seq: FloatingArray
 
 
 @dataclass(frozen=True)
@@ -120,8 +120,8 @@ class Gradients:
 
     sizes: Sizes
     weights: Weights
-    seq: FloatArray
-    upstream: FloatArray
+    seq: FloatingArray
+    upstream: FloatingArray
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ class Train:
     sizes: Sizes
     seed: int
     learning_rate: float
-    sequences: tuple[tuple[FloatArray, FloatArray], ...]
+    sequences: tuple[tuple[FloatingArray, FloatingArray], ...]
     reference: bool = False
 
 

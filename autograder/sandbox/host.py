@@ -32,9 +32,9 @@ from autograder.sandbox.calls import (
     Transcript,
     accepts,
 )
-from autograder.sandbox.isolation import Isolation, canary, read
+from autograder.sandbox.isolation import Isolation, canary, read_findings
 from autograder.sandbox.launch import Launched, cpu_seconds_of, handed_over, hear, launch, receive_exactly
-from autograder.sandbox.wire import LOAD_INDEX, FrameError, Message, Request, encode_order, next_message
+from autograder.sandbox.wire import LOAD_INDEX, FrameError, Reply, Request, encode_order, next_message
 from autograder.sandbox.worker.server import ENDED, HELLO, KILL, STARTED
 
 _START_SECONDS: Final = 300.0
@@ -132,7 +132,7 @@ class ForkServer:
         """What a jail on this machine holds, tried from inside one; uploads: those that are there, or the
         folder of all. Raises SandboxFault."""
         with canary(uploads) as call:
-            return read(self.run([], [call]).outcomes[0])
+            return read_findings(self.run([], [call]).outcomes[0])
 
     def isolation_line(self, uploads: Sequence[Path] = ()) -> str:
         """`probe` in a line for staff. Never raises: a result is not lost for want of this line."""
@@ -291,7 +291,7 @@ class _Attempt:
             self.end = Ended(End.GARBAGE, str(error))
         return self._open
 
-    def _accept(self, message: Message) -> None:
+    def _accept(self, message: Reply) -> None:
         if isinstance(message, LoadReport):
             self.load = message
         else:

@@ -1,8 +1,8 @@
 """How far this machine isolates the student's code: found by trying, from inside a real jail.
 
 The host makes one call, a `canary`, in an attempt without a program; there `try_all` tries what the jail
-forbids, and `read` takes what comes back. A probe that succeeds does no harm. `doctor` and the line for staff
-in every result say what was found.
+forbids, and `read_findings` takes what comes back. A probe that succeeds does no harm. `doctor` and the line
+for staff in every result say what was found.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Probe(Enum):
     PARENT_MEMORY = "read the grader's memory"
 
 
-class Found(Enum):
+class ProbeResult(Enum):
     """What became of a probe. UNKNOWN: it could not be tried."""
 
     HELD = "held"
@@ -71,14 +71,14 @@ class Isolation:
     the reason. imports: code in the jail can import the environment's modules, as honest code may have to.
     """
 
-    findings: Mapping[Probe, Found]
+    findings: Mapping[Probe, ProbeResult]
     missing_layers: Mapping[Layer, str]
     imports: bool
 
     @property
     def level(self) -> Level:
         """In one word."""
-        held = list(self.findings.values()).count(Found.HELD)
+        held = list(self.findings.values()).count(ProbeResult.HELD)
         return Level.FULL if held == len(Probe) else Level.REDUCED if held else Level.NONE
 
     @property
@@ -86,7 +86,7 @@ class Isolation:
         """What does not hold, in words: first what is open, then what could not be tried."""
         if not self.findings:
             return ("the probes could not be run",)
-        words = {Found.OPEN: "student code can ", Found.UNKNOWN: "not known: "}
+        words = {ProbeResult.OPEN: "student code can ", ProbeResult.UNKNOWN: "not known: "}
         found = self.findings.items()
         return tuple(words[each] + probe.value for each in words for probe, its in found if its is each)
 
@@ -123,12 +123,13 @@ def canary(uploads: Sequence[Path]) -> Iterator[Canary]:
         )
 
 
-def read(outcome: Outcome) -> Isolation:
+def read_findings(outcome: Outcome) -> Isolation:
     """What a canary came to: what it does not tell is not held."""
     if not isinstance(outcome, Answer):
         return Isolation({}, {}, imports=False)
     words = {key: said for key, _, said in (name.partition(" ") for name in outcome.arrays)}
-    findings = {each: Found.__members__.get(words.get(each.name, ""), Found.UNKNOWN) for each in Probe}
+    results = ProbeResult.__members__
+    findings = {each: results.get(words.get(each.name, ""), ProbeResult.UNKNOWN) for each in Probe}
     missing = {layer: words[layer.name] for layer in Layer if layer.name in words}
     return Isolation(findings, missing, _IMPORTS in words)
 
@@ -143,7 +144,7 @@ def _file_in(path: Path) -> Path:
 
 
 def try_all(targets: Canary, missing: Mapping[Layer, str], importable: Iterable[str]) -> Answer:
-    """What comes of every probe, tried on these and on the jail's parent, as `read` takes it. Never raises.
+    """What comes of every probe, tried on these and on the jail's parent, for `read_findings`. Never raises.
 
     importable: folders that modules could be imported from before the jail was entered.
     """
@@ -182,18 +183,18 @@ def is_readable(path: str) -> bool:
     return True
 
 
-def _found(ways: Sequence[Callable[[], object]]) -> Found:
+def _found(ways: Sequence[Callable[[], object]]) -> ProbeResult:
     """OPEN if one way works, HELD if the kernel refuses all."""
-    found = Found.HELD
+    found = ProbeResult.HELD
     for way in ways:
         try:
             way()
         except OSError:
             continue
         except Exception:
-            found = Found.UNKNOWN
+            found = ProbeResult.UNKNOWN
         else:
-            return Found.OPEN
+            return ProbeResult.OPEN
     return found
 
 

@@ -93,7 +93,7 @@ MAX_DIMENSIONS: Final = 8
 MAX_ARRAYS: Final = 1024
 MAX_LINE_LENGTH: Final = 200
 
-Message = Union[LoadReport, calls.Outcome]
+Reply = Union[LoadReport, calls.Outcome]
 
 _KINDS: Final = {LOAD: LoadReport, ANSWER: Answer, RAISED: Raised, REFUSED: Refused, ENDED: Ended}
 _FIELDS: Final = {
@@ -115,7 +115,7 @@ def source_lines(source: str) -> list[str]:
     return [f"{line}\n" for line in source.replace("\r\n", "\n").replace("\r", "\n").split("\n")]
 
 
-def encode(index: int, message: Message, labels: Mapping[str, int], max_text: int) -> bytes:
+def encode(index: int, message: Reply, labels: Mapping[str, int], max_text: int) -> bytes:
     """The frame of a message. labels: number of each cell by its label."""
 
     def write(kind: Any, value: Any) -> bytes:
@@ -145,7 +145,7 @@ def encode(index: int, message: Message, labels: Mapping[str, int], max_text: in
     return HEADER.pack(MAGIC, kind, index, len(payload)) + payload
 
 
-def next_message(came: bytearray, index: int, cells: Sequence[Cell], limits: RunLimits) -> Message | None:
+def next_message(came: bytearray, index: int, cells: Sequence[Cell], limits: RunLimits) -> Reply | None:
     """Take the message of this index off what came; None if it is not whole yet.
 
     FrameError for everything that is not exactly one, as soon as that shows.
@@ -166,7 +166,7 @@ def next_message(came: bytearray, index: int, cells: Sequence[Cell], limits: Run
         return None
     reader = _Reader(bytes(came[HEADER.size : end]), cells, limits.text)
     del came[:end]
-    message: Message = reader.read(_KINDS[kind])
+    message: Reply = reader.read(_KINDS[kind])
     if reader.rest:
         raise FrameError("the frame is too long for what it holds")
     return message

@@ -13,7 +13,7 @@ import numpy as np
 
 from autograder.checks import rubric
 from autograder.checks.run import StudentRun
-from autograder.grade import read, run_student_code
+from autograder.grade import read_upload, run_student_code
 from autograder.results.runner import run_checks
 from autograder.sandbox.calls import RunLimits
 from autograder.sandbox.host import ForkServer
@@ -34,7 +34,7 @@ def evidence_of(answer: str, fork_server: ForkServer, form: str = "log and noteb
 
 def evidence_of_files(files: Files, fork_server: ForkServer, limits: RunLimits | None = None) -> StudentRun:
     with tempfile.TemporaryDirectory() as folder:
-        submission = read(write(files, Path(folder) / "upload"))
+        submission = read_upload(write(files, Path(folder) / "upload"))
     return run_student_code(submission, fork_server, limits)
 
 

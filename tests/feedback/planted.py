@@ -20,7 +20,7 @@ from autograder.assignment import TEST_SEED
 from autograder.feedback.diagnose import CHOICES, VARIANTS
 from autograder.feedback.messages import Run
 from autograder.feedback.mistakes import Choice
-from autograder.sandbox.calls import Answer, FloatArray, Forward, Raised, Sizes, Weights
+from autograder.sandbox.calls import Answer, Forward, Raised, Sizes, Weights
 from reference.cases import (
     EXTRA_WITH_POSITIONS,
     EXTRA_WITHOUT_POSITIONS,
@@ -28,6 +28,7 @@ from reference.cases import (
     equivalence_cases,
     random_cases,
 )
+from reference.transformer import FloatArray
 
 POSITIONS = {
     "right": "x = torch.cat([seq, self.pos.weight[:n]], dim=1)",

@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pytest
 
-from autograder.feedback.errors import NO_OWN_LINE, explain, missing_layer
+from autograder.feedback.errors import NO_OWN_LINE, explain_error, missing_layer
 from autograder.feedback.messages import Message
 from autograder.sandbox.calls import (
     Answer,
@@ -89,7 +89,7 @@ def outcome_of(code: str, call: Call, label: str = LABEL) -> Outcome:
     scope: dict[str, object] = {}
     try:
         exec(compile(code, label, "exec", dont_inherit=True), scope)
-        return model.answer(scope, call, {})
+        return model.call_model(scope, call, {})
     except model.Refuse as refusal:
         return Refused(*refusal.args)
     except BaseException as error:
@@ -106,7 +106,7 @@ def explained(code: str, call: Call | None = None, label: str = LABEL) -> Messag
     call = call or forward_call()
     outcome = outcome_of(code, call, label)
     assert not isinstance(outcome, Answer), "this code was to fail"
-    return explain(outcome, call)
+    return explain_error(outcome, call)
 
 
 def of_forward(old: str, new: str, call: Call | None = None) -> Message:
@@ -426,12 +426,12 @@ def report(source_line: str, error: Raised, *classes: str) -> LoadReport:
 def test_a_name_whose_import_failed_says_so():
     load = report("import einops", Raised("ModuleNotFoundError", "No module named 'einops'"))
     outcome = outcome_of(source(forward="return einops.rearrange(seq)"), forward_call())
-    told = explain(outcome, forward_call(), load)
+    told = explain_error(outcome, forward_call(), load)
     assert "The line that sets it failed: code cell 3, line 2: import einops" in told.headline
 
 
 def no_class(load) -> Message:
-    return explain(outcome_of("", forward_call()), forward_call(), load)
+    return explain_error(outcome_of("", forward_call()), forward_call(), load)
 
 
 def test_no_class_at_all():
@@ -452,7 +452,7 @@ def test_a_class_whose_cell_cannot_be_read():
 
 
 def test_a_name_that_is_no_class_any_more():
-    told = explain(outcome_of("PytorchTransformer = 3", forward_call()), forward_call())
+    told = explain_error(outcome_of("PytorchTransformer = 3", forward_call()), forward_call())
     assert "PytorchTransformer is an int" in told.headline
 
 
@@ -469,12 +469,12 @@ OF_MATRICES = (Refusal.NO_MATRICES, Refusal.NOT_KNOWN, Refusal.NOT_NUMERIC)
 
 @pytest.mark.parametrize("reason", [reason for reason in Refusal if reason not in OF_MATRICES])
 def test_every_refusal_of_a_model_has_words_of_its_own(reason):
-    assert "raised an error" not in explain(Refused(reason, "Km is a list of 3")).headline
+    assert "raised an error" not in explain_error(Refused(reason, "Km is a list of 3")).headline
 
 
 @pytest.mark.parametrize("reason", End)
 def test_every_ending_has_words_of_its_own(reason):
-    assert "raised an error" not in explain(Ended(reason, "10 s")).headline
+    assert "raised an error" not in explain_error(Ended(reason, "10 s")).headline
 
 
 def test_memory_that_runs_out():
@@ -484,21 +484,23 @@ def test_memory_that_runs_out():
 
 def test_an_answer_needs_no_explanation():
     with pytest.raises(ValueError, match="an Answer"):
-        explain(Answer({}))
+        explain_error(Answer({}))
 
 
 # --- What the student wrote is shown, never obeyed. ---
 
 
 def test_control_characters_and_length_are_bounded():
-    told = explain(Raised("Evil\x1b[31m", "x" * 5000 + "\u202e", (Place("cell\n1", 1, "a\x00b" * 500),)))
+    told = explain_error(
+        Raised("Evil\x1b[31m", "x" * 5000 + "\u202e", (Place("cell\n1", 1, "a\x00b" * 500),))
+    )
     assert len(told.text) < 1000
     assert not set(told.text) & {"\x1b", "\x00", "\u202e"}
     assert told.text.count("\n") == 3
 
 
 def test_braces_of_the_student_stay_as_they_are():
-    told = explain(Refused(Refusal.NOT_A_TENSOR, "a {0} {detail} {}"))
+    told = explain_error(Refused(Refusal.NOT_A_TENSOR, "a {0} {detail} {}"))
     assert "a {0} {detail} {}" in told.headline
     assert "self.key{x}" in missing_layer("Km", ["key{x}.weight"])[0]
 
@@ -506,11 +508,11 @@ def test_braces_of_the_student_stay_as_they_are():
 def test_braces_in_a_failed_line_stay_as_they_are():
     load = report("helper = {1: {}}", Raised("TypeError", "{bad}"))
     outcome = Raised("NameError", "name 'helper' is not defined", (Place(LABEL, 9, "helper[1]"),))
-    assert "helper = {1: {}} (TypeError: {bad})" in explain(outcome, None, load).headline
+    assert "helper = {1: {}} (TypeError: {bad})" in explain_error(outcome, None, load).headline
 
 
 def test_an_unknown_error_says_type_message_and_place():
-    told = explain(Raised("MyError", "of my own", (Place(LABEL, 7, "raise MyError"),)))
+    told = explain_error(Raised("MyError", "of my own", (Place(LABEL, 7, "raise MyError"),)))
     assert told.text.splitlines() == [
         "Your code raised an error.",
         f"What to do: {told.change}",
@@ -520,6 +522,6 @@ def test_an_unknown_error_says_type_message_and_place():
 
 
 def test_what_the_grader_says_of_an_output_s_shape_is_not_shown_as_python_s():
-    told = explain(Raised("ValueError", "the output has the shape (4,), expected (4, 6)", ()))
+    told = explain_error(Raised("ValueError", "the output has the shape (4,), expected (4, 6)", ()))
     assert told.headline == "The output has the shape (4,); expected (4, 6), (seq_len, v_dim)."
     assert (told.said, told.where) == ("", "")

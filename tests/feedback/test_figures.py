@@ -17,7 +17,7 @@ from PIL import Image
 
 from autograder.feedback import figures
 from autograder.feedback.figures import NARROW, Panel, cell_text, draw, panels, picture
-from autograder.feedback.hand_designed import explain
+from autograder.feedback.hand_designed import explain_matrices
 from autograder.feedback.messages import Verdict
 from autograder.settings import MAX_OUTPUT_BYTES
 from reference.solutions import SOLUTIONS
@@ -29,7 +29,7 @@ NAMES = [f"{name}, {task.name}" for name, task, _ in PLANTED]
 
 
 def message(task: SequenceTask, transformer: NumpyTransformer) -> str:
-    explained = explain(Verdict.of(task, transformer), half=False)
+    explained = explain_matrices(Verdict.of(task, transformer), half=False)
     assert explained.format == "html"
     return explained.text
 
@@ -79,7 +79,7 @@ def test_a_picture_that_cannot_be_made_small_enough_leaves_the_message_in_text(
 ) -> None:
     monkeypatch.setattr(figures, "MAX_PNG_BYTES", 10)
     soft = NumpyTransformer(CONTENT.Km / 10, CONTENT.Qm, CONTENT.Vm)
-    explained = explain(Verdict.of(IDENTITY, soft), half=False)
+    explained = explain_matrices(Verdict.of(IDENTITY, soft), half=False)
     assert explained.format == "text"
     assert explained.diagnosis == "not sharp enough"
     assert "The shortest sequence that fails is A B" in explained.text

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from autograder.feedback import hand_designed
-from autograder.feedback.hand_designed import ROUND_NUMBERS, explain
+from autograder.feedback.hand_designed import ROUND_NUMBERS, explain_matrices
 from autograder.feedback.messages import Verdict
 from reference.solutions import SOLUTIONS
 from reference.tasks import COPY_FIRST, IDENTITY, TASKS, UNIQUE, SequenceTask
@@ -22,12 +22,12 @@ NAMES = [f"{name}, {task.name}" for name, task, _ in PLANTED]
 
 
 def told(task: SequenceTask, transformer: NumpyTransformer, *, half: bool = False) -> str:
-    return unescape(explain(Verdict.of(task, transformer), half=half).text)
+    return unescape(explain_matrices(Verdict.of(task, transformer), half=half).text)
 
 
 @pytest.mark.parametrize(("name", "task", "transformer"), PLANTED, ids=NAMES)
 def test_a_planted_mistake_is_named(name: str, task: SequenceTask, transformer: NumpyTransformer) -> None:
-    assert explain(Verdict.of(task, transformer), half=False).diagnosis == name
+    assert explain_matrices(Verdict.of(task, transformer), half=False).diagnosis == name
 
 
 def test_every_mistake_there_is_a_name_for_is_planted() -> None:
@@ -41,7 +41,7 @@ def test_a_message_gives_the_count_the_shortest_failing_sequence_and_what_was_ex
     name: str, task: SequenceTask, transformer: NumpyTransformer
 ) -> None:
     verdict = Verdict.of(task, transformer)
-    text, right = explain(verdict, half=False).text, verdict.right
+    text, right = explain_matrices(verdict, half=False).text, verdict.right
     batch, passes = next((b, r) for b, r in zip(task.all_sequences(), right, strict=True) if not r.all())
     assert f"{sum(int(r.sum()) for r in right)} of {sum(len(r) for r in right)} sequences" in text
     assert f"The shortest sequence that fails is {batch.spell(int(np.argmin(passes)))}" in text
@@ -66,13 +66,13 @@ def test_the_factor_that_a_message_gives_makes_every_sequence_pass(task: Sequenc
 
 def test_soft_attention_and_a_scaled_vm_are_both_named() -> None:
     both = replace(CONTENT, Km=CONTENT.Km / 10, Vm=3 * CONTENT.Vm)
-    explained = explain(Verdict.of(IDENTITY, both), half=False)
+    explained = explain_matrices(Verdict.of(IDENTITY, both), half=False)
     assert explained.diagnosis == "not sharp enough, Vm scaled"
 
 
 def test_overflow_and_a_permuted_vm_are_both_named() -> None:
     both = replace(CONTENT, Km=CONTENT.Km * 100, Vm=CONTENT.Vm[[1, 0, 2]])
-    assert explain(Verdict.of(IDENTITY, both), half=False).diagnosis == "overflow, Vm permuted"
+    assert explain_matrices(Verdict.of(IDENTITY, both), half=False).diagnosis == "overflow, Vm permuted"
 
 
 def test_the_leak_of_soft_attention_is_told_in_percent_beside_what_is_allowed() -> None:
@@ -93,7 +93,7 @@ def test_random_matrices_are_explained_without_a_diagnosis_of_scale() -> None:
     transformer = NumpyTransformer(
         draws.normal(size=(7, 2)), draws.normal(size=(7, 2)), POSITION.Vm, draws.normal(size=(4, 4))
     )
-    explained = explain(Verdict.of(COPY_FIRST, transformer), half=False)
+    explained = explain_matrices(Verdict.of(COPY_FIRST, transformer), half=False)
     assert "not sharp enough" not in explained.diagnosis
     assert "expected" in explained.text
 
@@ -106,13 +106,13 @@ def test_random_signs_are_explained() -> None:
         draws.normal(size=(6, 1)),
         draws.normal(size=(5, 2)),
     )
-    assert "positive" in explain(Verdict.of(UNIQUE, transformer), half=False).text
+    assert "positive" in explain_matrices(Verdict.of(UNIQUE, transformer), half=False).text
 
 
 @pytest.mark.parametrize("scale", [1e150, 1e300, 1e308])
 def test_matrices_past_all_numbers_are_explained(scale: float) -> None:
     huge = replace(CONTENT, Km=scale * np.eye(3), Qm=scale * np.eye(3))
-    explained = explain(Verdict.of(IDENTITY, huge), half=False)
+    explained = explain_matrices(Verdict.of(IDENTITY, huge), half=False)
     assert explained.diagnosis == "overflow"
     assert "NaN" in explained.text
 
@@ -131,4 +131,4 @@ def test_a_mistake_of_attention_and_one_of_vm_are_both_named(task: SequenceTask)
             if values.Vm.shape != attention.Vm.shape:
                 continue
             both = replace(attention, Vm=values.Vm)
-            assert explain(Verdict.of(task, both), half=False).diagnosis == f"{name}, {value_name}"
+            assert explain_matrices(Verdict.of(task, both), half=False).diagnosis == f"{name}, {value_name}"

@@ -14,8 +14,7 @@ from autograder.feedback.diagnose import (
     combinations_of,
     outputs,
 )
-from autograder.sandbox.calls import FloatArray
-from reference.transformer import BoolArray
+from reference.transformer import BoolArray, FloatArray
 from tests.feedback.planted import graded_cases
 
 SQUARE = {

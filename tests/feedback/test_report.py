@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from autograder.__main__ import main
-from autograder.feedback.hand_designed import explain
+from autograder.feedback.hand_designed import explain_matrices
 from autograder.feedback.messages import Verdict
 from autograder.pages import submission_page
 from tests.feedback.browser import look, screenshot
@@ -38,7 +38,7 @@ def with_pictures() -> dict[str, Any]:
     """Results with one failed check for every third planted mistake."""
     tests = []
     for i, (name, task, transformer) in enumerate(PLANTED[::3]):
-        explained = explain(Verdict.of(task, transformer), half=False)
+        explained = explain_matrices(Verdict.of(task, transformer), half=False)
         output = {"output": explained.text, "output_format": explained.format}
         tests.append(entry(f"3.{i}", name=name, tags=[task.name], **output))
     tests.append(entry("4.1", output=f"{UNBROKEN}\n{NASTY}", output_format="text"))

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from autograder.__main__ import run
+from autograder.__main__ import exit_status
 from autograder.errors import SandboxFault
 from autograder.regrade import cli
 from autograder.regrade.types import GradeFunction, GraderFactory, Record
@@ -35,7 +35,7 @@ def broken_grader() -> Iterator[GradeFunction]:
 
 def main(arguments: Sequence[str], factory: GraderFactory = fake_grader) -> int:
     """The command line with another grader; gives its exit status."""
-    return run(lambda: cli.main(arguments, factory))
+    return exit_status(lambda: cli.main(arguments, factory))
 
 
 def regrade(export: Path, out: Path, *arguments: str) -> int:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from autograder.grade import read
+from autograder.grade import read_upload
 from autograder.regrade.scores import canonical_source, groups, mistakes, signals
 from autograder.regrade.types import Entry, Record, Row, Score, Status
 from autograder.sandbox.calls import Cell
@@ -37,7 +37,7 @@ class PytorchTransformer(nn.Module):
 
 
 def of(answer: Answer, folder: Path, form=log_and_notebook) -> dict[str, str]:  # type: ignore[no-untyped-def]  # a form
-    return signals(read(write(form(answer), folder)))
+    return signals(read_upload(write(form(answer), folder)))
 
 
 def code(source: str) -> str:
@@ -89,7 +89,7 @@ def test_the_log_alone_gives_all_three_signals(tmp_path: Path) -> None:
 
 
 def test_an_empty_upload_has_no_signal(tmp_path: Path) -> None:
-    assert signals(read(tmp_path)) == {}
+    assert signals(read_upload(tmp_path)) == {}
 
 
 def test_groups_name_the_signals_in_which_they_agree_the_rarest_first() -> None:

@@ -8,18 +8,20 @@ from pathlib import Path
 import pytest
 
 from autograder.errors import SandboxFault
-from autograder.regrade.types import PackedFile, Record, Task
+from autograder.regrade.types import GradingTask, PackedFile, Record
 from autograder.regrade.uploads import unpack
 from autograder.regrade.workers import graded, local_workers
 from tests.regrade.fakes import broken_grader, fake_grader, grade
 
 
-def upload(name: str, **files: str) -> Task:
+def upload(name: str, **files: str) -> GradingTask:
     texts = {file.replace("_", " "): text.encode() for file, text in {"log": name, **files}.items()}
-    return Task(name, f"key of {name}", [PackedFile(*one, len(one[1])) for one in texts.items()])
+    return GradingTask(name, f"key of {name}", [PackedFile(*one, len(one[1])) for one in texts.items()])
 
 
-def run(tasks: list[Task], workdir: Path, *, jobs: int = 2, watchdog: float = 60.0) -> dict[str, Record]:
+def run(
+    tasks: list[GradingTask], workdir: Path, *, jobs: int = 2, watchdog: float = 60.0
+) -> dict[str, Record]:
     return {done.id: done for done in graded(tasks, local_workers(fake_grader, jobs, workdir, watchdog))}
 
 

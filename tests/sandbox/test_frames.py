@@ -34,7 +34,7 @@ LIMITS = replace(DEFAULT_LIMITS, answer=MAX_PAYLOAD, text=MAX_TEXT)
 
 RAISED = Raised("ValueError", "bad", (Place("cell 1", 2, "y = 2"), Place("cell 2", 9, "")))
 REPORT = StatementReport(Place("cell 1", 1, "x = 1"), StatementFate.FAILED, RAISED)
-MESSAGES: tuple[wire.Message, ...] = (
+MESSAGES: tuple[wire.Reply, ...] = (
     RAISED,
     Refused(Refusal.NOT_A_TENSOR, "a list of 3"),
     Ended(End.MEMORY, "MemoryError"),
@@ -45,7 +45,7 @@ MESSAGES: tuple[wire.Message, ...] = (
 ANSWER = Answer({"a": np.eye(3), "b": np.zeros((2, 0), bool)})
 
 
-def encoded(message: wire.Message) -> bytes:
+def encoded(message: wire.Reply) -> bytes:
     """The frame of a message: the load's own index, or that of some call."""
     index = wire.LOAD_INDEX if isinstance(message, LoadReport) else 3
     return wire.encode(index, message, LABELS, MAX_TEXT)
@@ -60,7 +60,7 @@ def decode(data: bytes, index: int = 3) -> object:
 
 
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
-def test_what_is_encoded_is_decoded(message: wire.Message) -> None:
+def test_what_is_encoded_is_decoded(message: wire.Reply) -> None:
     assert decode(encoded(message), wire.LOAD_INDEX if isinstance(message, LoadReport) else 3) == message
 
 

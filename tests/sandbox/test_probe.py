@@ -11,7 +11,7 @@ import pytest
 from autograder.sandbox import isolation
 from autograder.sandbox.calls import Answer, End, Ended
 from autograder.sandbox.host import ForkServer
-from autograder.sandbox.isolation import Found, Level, Probe
+from autograder.sandbox.isolation import Level, Probe, ProbeResult
 from autograder.sandbox.jail.seccomp import is_available
 from tests.attacks.machines import MACHINES, Machine, fork_server_on
 
@@ -68,26 +68,26 @@ def test_without_landlock_and_filter_the_doctor_says_what_is_open() -> None:
         found = fork_server.probe()
     verdicts = found.findings
     assert found.level is not Level.FULL
-    assert verdicts[Probe.SOCKET] is Found.OPEN
-    assert verdicts[Probe.FORK] is Found.OPEN
+    assert verdicts[Probe.SOCKET] is ProbeResult.OPEN
+    assert verdicts[Probe.FORK] is ProbeResult.OPEN
     assert "student code can open a network connection" in found.missing
 
 
 def test_a_canary_that_dies_is_no_isolation() -> None:
-    found = isolation.read(Ended(End.SIGNAL, "SIGSEGV"))
+    found = isolation.read_findings(Ended(End.SIGNAL, "SIGSEGV"))
     assert found.level is Level.NONE
     assert found.missing == ("the probes could not be run",)
 
 
 @pytest.mark.parametrize("names", [(), ("",), ("X HELD",), ("SOCKET",), ("SOCKET SHUT", "SOCKET ")])
 def test_an_answer_that_is_none_is_no_isolation(names: tuple[str, ...]) -> None:
-    found = isolation.read(Answer(dict.fromkeys(names, np.zeros(0))))
+    found = isolation.read_findings(Answer(dict.fromkeys(names, np.zeros(0))))
     assert found.level is Level.NONE
     assert "not known: open a network connection" in found.missing
 
 
 def test_what_could_not_be_tried_is_not_held() -> None:
-    findings = {**dict.fromkeys(Probe, Found.HELD), Probe.READ_SECRET: Found.UNKNOWN}
+    findings = {**dict.fromkeys(Probe, ProbeResult.HELD), Probe.READ_SECRET: ProbeResult.UNKNOWN}
     found = isolation.Isolation(findings, {}, imports=True)
     assert found.level is Level.REDUCED
     assert found.missing == ("not known: read the grader's files",)

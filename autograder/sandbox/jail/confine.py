@@ -74,7 +74,7 @@ class Plan:
     parent: int
     readable: tuple[str, ...]
     rights: linux.Rights
-    program: seccomp.Program
+    program: seccomp.FilterProgram
     unreachable: bool
 
 
@@ -160,7 +160,7 @@ def confine(plan: Plan, memory_bytes: int, cpu_seconds: int) -> dict[Layer, str]
         if not (restricted and known):
             missing.setdefault(layer, _LACKING)
     take(Layer.CAPABILITIES, lambda: _give_up_capabilities(plan.unreachable and restricted and filters))
-    take(Layer.SYSTEM_CALLS, lambda: seccomp.install(plan.program))
+    take(Layer.SYSTEM_CALLS, lambda: seccomp.install_filter(plan.program))
     return {layer: missing[layer] for layer in Layer if layer in missing}
 
 

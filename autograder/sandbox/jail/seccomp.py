@@ -63,24 +63,24 @@ _READ_ONLY: Final = """
 _ABSENT: Final = ("clone3", "openat2")
 """Answered with ENOSYS, for their flags stand in memory, which a filter cannot see; there are older calls."""
 
-Program = tuple[tuple[int, int, int, int], ...]
+FilterProgram = tuple[tuple[int, int, int, int], ...]
 """Of struct sock_filter: code, jump if true, jump if false, constant."""
 
 
-def _refuse(code: int) -> Program:
+def _refuse(code: int) -> FilterProgram:
     return ((_RETURN, 0, 0, _ERRNO | code),)
 
 
-_ALLOWED: Final[Program] = ((_RETURN, 0, 0, _ALLOW),)
+_ALLOWED: Final[FilterProgram] = ((_RETURN, 0, 0, _ALLOW),)
 
 
-def _one_of(index: int, values: tuple[int, ...], code: int) -> Program:
+def _one_of(index: int, values: tuple[int, ...], code: int) -> FilterProgram:
     """The argument of this index has to be one of the values."""
     tests = ((_IF_EQUAL, len(values) - i, 0, value) for i, value in enumerate(values))
     return (_argument(index), *tests, *_refuse(code), *_ALLOWED)
 
 
-def _masked(index: int, mask: int, wanted: int, code: int) -> Program:
+def _masked(index: int, mask: int, wanted: int, code: int) -> FilterProgram:
     return (_argument(index), (_AND, 0, 0, mask), (_IF_EQUAL, 1, 0, wanted), *_refuse(code), *_ALLOWED)
 
 
@@ -89,7 +89,7 @@ def _argument(index: int) -> tuple[int, int, int, int]:
     return (_LOAD, 0, 0, _OFFSET_OF_ARGS + 8 * index)
 
 
-_VERDICTS: Final[dict[str, Program]] = {
+_VERDICTS: Final[dict[str, FilterProgram]] = {
     **dict.fromkeys(_READ_ONLY.split(), _refuse(errno.EROFS)),
     **dict.fromkeys(_ABSENT, _refuse(errno.ENOSYS)),
     **dict.fromkeys(_SIGNALLING, _one_of(0, (_OWN_PID,), errno.EPERM)),
@@ -105,7 +105,7 @@ _VERDICTS: Final[dict[str, Program]] = {
 """What becomes of a call; one of the tables that is not named here is allowed."""
 
 
-def compile_filter(machine: str = MACHINE) -> Program:
+def compile_filter(machine: str = MACHINE) -> FilterProgram:
     """The filter for an architecture; raises Lacking if its system calls are not known here."""
     if machine not in _MACHINES:
         raise Lacking
@@ -125,13 +125,13 @@ def compile_filter(machine: str = MACHINE) -> Program:
     return (*program, *_refuse(errno.EPERM))
 
 
-def assemble(program: Program, pid: int) -> bytes:
+def assemble(program: FilterProgram, pid: int) -> bytes:
     """The program for the process pid, an array of struct sock_filter."""
     pack = struct.Struct("=HBBI").pack
     return b"".join(pack(*step[:3], pid if step[3] == _OWN_PID else step[3]) for step in program)
 
 
-def install(program: Program) -> None:
+def install_filter(program: FilterProgram) -> None:
     """Put this thread, and all it starts, under the program, for good. Needs no_new_privs. Raises OSError,
     or Lacking if there is none."""
     if not program:

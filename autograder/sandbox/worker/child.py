@@ -21,7 +21,7 @@ from autograder.sandbox.isolation import is_readable, try_all
 from autograder.sandbox.jail.confine import Plan, close_all_but, confine
 from autograder.sandbox.wire import Request
 from autograder.sandbox.worker import model, torch_import, values
-from autograder.sandbox.worker.loader import Program
+from autograder.sandbox.worker.loader import LoadedProgram
 
 REQUEST: Final = 3
 ANSWER: Final = 4
@@ -29,7 +29,7 @@ _write = os.write
 _leave = os._exit
 
 
-def run(request_fd: int, answer_fd: int, plan: Plan, progress: mmap) -> NoReturn:
+def run_child(request_fd: int, answer_fd: int, plan: Plan, progress: mmap) -> NoReturn:
     """Be the child, confined by plan; progress: memory shared with the fork server, for the number of the
     statement that runs. Never returns, whatever happens."""
     try:
@@ -69,7 +69,7 @@ def _answer_all(plan: Plan, progress: mmap) -> None:
     if any(torch_import.META_DEVICE in cell.source for cell in request.cells):
         torch_import.complete()
     model.seed_all(0)
-    program = Program(request, progress)
+    program = LoadedProgram(request, progress)
     _send(wire.encode(wire.LOAD_INDEX, program.load(), program.labels, limits.text))
     for index, call in enumerate(orders):
         if isinstance(call, Canary):
@@ -82,12 +82,12 @@ def _answer_all(plan: Plan, progress: mmap) -> None:
         _send(frame)
 
 
-def answer(program: Program, call: Call, limits: RunLimits) -> Outcome:
+def answer(program: LoadedProgram, call: Call, limits: RunLimits) -> Outcome:
     """What comes of a call. Whether its arrays can be sent is seen here, since a frame copies them thrice."""
     try:
         if isinstance(call, TaskMatrices):
             return program.snapshots.answer(call.task)
-        made = model.answer(program.names, call, program.labels)
+        made = model.call_model(program.names, call, program.labels)
     except model.Refuse as refusal:
         return Refused(*refusal.args)
     except BaseException as error:

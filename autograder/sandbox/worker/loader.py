@@ -43,7 +43,7 @@ _EXITS: Final = {os: ("_exit", "abort", "kill", "killpg"), signal: ("raise_signa
 """How notebooks restart their runtime: while loading, only the statement that does so ends."""
 
 
-class Program:
+class LoadedProgram:
     """A student's program; once it is loaded, `names` and `snapshots` answer what is asked of it.
 
     labels: number of each cell. progress: gets the number of each statement before it runs.

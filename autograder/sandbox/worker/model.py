@@ -22,7 +22,7 @@ from autograder.assignment import CLASS_NAME, LAYERS, MATRICES
 from autograder.sandbox import calls
 from autograder.sandbox.calls import Answer, Refusal, Sizes
 from autograder.sandbox.worker import operations
-from autograder.sandbox.worker.values import FLOATS, Tensor, describe, float_tensor, read_tensor
+from autograder.sandbox.worker.values import FLOATS, Tensor, describe_value, float_tensor, read_tensor
 
 _FIXED_SEED: Final = 0
 _TRUNCATED: Final = "trunc_normal_"
@@ -45,12 +45,12 @@ class Refuse(Exception):
     """Ends a call with a refusal: its reason and detail."""
 
 
-def answer(namespace: Mapping[str, Any], call: Any, labels: Mapping[str, int]) -> Answer:
+def call_model(namespace: Mapping[str, Any], call: Any, labels: Mapping[str, int]) -> Answer:
     """Make one call; labels: number of each cell. Raises Refuse, and whatever the student's code raises."""
     is_reference = isinstance(call, calls.Train) and call.reference
     cls: Any = ReferenceModel if is_reference else namespace.get(CLASS_NAME)
     if not callable(cls):
-        raise Refuse(Refusal.NO_CLASS, "" if cls is None else f"{CLASS_NAME} is {describe(cls)}")
+        raise Refuse(Refusal.NO_CLASS, "" if cls is None else f"{CLASS_NAME} is {describe_value(cls)}")
     if isinstance(call, calls.RecordedOutput):
         return Answer(recorded_output(cls, call))
     if isinstance(call, calls.Train):
@@ -100,7 +100,7 @@ def _refuse_missing(wanted: Iterable[str], there: Mapping[str, Any]) -> None:
 def checked(output: Any) -> torch.Tensor:
     """The output, if it is a tensor of floating-point numbers."""
     if not isinstance(output, Tensor):
-        raise Refuse(Refusal.NOT_A_TENSOR, describe(output))
+        raise Refuse(Refusal.NOT_A_TENSOR, describe_value(output))
     if output.dtype not in FLOATS:
         raise Refuse(Refusal.BAD_DTYPE, str(output.dtype).removeprefix("torch."))
     return output
@@ -235,6 +235,6 @@ def prewarm() -> None:
     sizes = Sizes(2, 2, 2, 1, 3)
     weights = calls.Weights(np.ones((3, 2)), np.ones((3, 2)), np.ones((3, 2)), np.ones((3, 1)))
     names = {CLASS_NAME: ReferenceModel}
-    answer(names, calls.Gradients(sizes, weights, np.ones((3, 2)), np.ones((3, 2))), {})
-    answer(names, calls.Forward(sizes, weights, np.ones((2, 2))), {})
+    call_model(names, calls.Gradients(sizes, weights, np.ones((3, 2)), np.ones((3, 2))), {})
+    call_model(names, calls.Forward(sizes, weights, np.ones((2, 2))), {})
     inspect.getsource(ReferenceModel.forward)

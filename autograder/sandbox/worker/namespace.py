@@ -16,7 +16,7 @@ import torch
 from autograder.assignment import CLASS_NAME, LAYERS, MATRICES, TASK_FACTS, Task
 from autograder.sandbox.calls import Answer, Outcome, Refusal, Refused
 from autograder.sandbox.worker.statements import Uses
-from autograder.sandbox.worker.values import Tensor, describe, read_tensor
+from autograder.sandbox.worker.values import Tensor, describe_value, read_tensor
 
 Names = dict[str, Any]
 State = dict[str, Any]
@@ -164,15 +164,15 @@ class Snapshots:
         """A copy as float64, or what the value is, if it is not an array of real numbers."""
         try:
             if not isinstance(value, (Tensor, np.ndarray, list, tuple, float, int, np.generic)):
-                return describe(value)
+                return describe_value(value)
             array = read_tensor(value) if isinstance(value, Tensor) else np.asarray(value)
             if array.dtype.kind not in "fiub":
-                return f"{describe(value)} of {array.dtype}"
+                return f"{describe_value(value)} of {array.dtype}"
             if array.size > self._max_items or array.ndim > 4:
                 return f"an array of {array.size} numbers"
             return np.array(array, dtype=np.float64, order="C")
         except Exception:
-            return describe(value)
+            return describe_value(value)
 
     def answer(self, task: Task) -> Outcome:
         """The task's matrices, or why there are none."""

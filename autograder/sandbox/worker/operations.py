@@ -29,7 +29,7 @@ MANY: Final = 48
 FEW: Final = 3
 """Attentions up to which their lines are not asked for: one is all it takes."""
 MAX_NODES: Final = 20_000
-MAX_LINES: Final = 8
+_MAX_LINES: Final = 8
 
 _SOFTMAX: Final = re.compile(r"softmax|^_?exp(backward|\.)|^_?scaled_?dot_?product", re.IGNORECASE)
 _Place = tuple[int, int]
@@ -65,7 +65,7 @@ def watch(
                 lines = Counter(place for node, place in makers.lines.items() if node in again)
         except Exception:  # a model that runs once only: its next call is counted as it runs
             lines = Counter()  # the message then names no line
-    rows = [(*place, times) for place, times in lines.most_common(MAX_LINES)]
+    rows = [(*place, times) for place, times in lines.most_common(_MAX_LINES)]
     return output, {
         "operations": np.array(counts, dtype=np.int64),
         "lines": np.array(rows, dtype=np.int64).reshape(len(rows), 3),

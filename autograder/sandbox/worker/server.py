@@ -59,12 +59,12 @@ class _Server:
         from autograder.sandbox.worker import child, model, stubs
 
         model.prewarm()
-        self._run = child.run
+        self._run = child.run_child
         self._progress = mmap.mmap(-1, 8)  # shared with the child: what it wrote outlives it
         self._plan = prepare(environment_paths())
         with contextlib.suppress(OSError, Lacking):  # the child's orphans are ours then, and ended here
             prctl(PR_SET_CHILD_SUBREAPER, 1)
-        stubs.install()
+        stubs.install_stand_ins()
         _hide(root)
         self._wake, wake = os.pipe()
         os.set_blocking(wake, False)

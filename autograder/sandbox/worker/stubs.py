@@ -314,7 +314,7 @@ _OF_NUMPY_1: Final[dict[str, Any]] = {
 """What NumPy took away since 1.16, and a model or a matrix may be written with."""
 
 
-def install() -> None:
+def install_stand_ins() -> None:
     """Put the stand-ins before all modules; add what a notebook has beside builtins, and older names."""
     for name in [name for name in sys.modules if name.partition(".")[0] in ROOTS]:
         del sys.modules[name]

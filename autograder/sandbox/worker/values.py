@@ -18,7 +18,7 @@ import torch
 from autograder.sandbox.calls import End, Ended, Place, Raised
 from autograder.sandbox.worker.stubs import StandIn
 
-MAX_PLACES: Final = 8
+_MAX_PLACES: Final = 8
 _ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]{4,}")
 _OUT_OF_MEMORY: Final = ("DefaultCPUAllocator", "not enough memory", "std::bad_alloc")
 _traceback_of = BaseException.__dict__["__traceback__"].__get__
@@ -53,7 +53,7 @@ def float_tensor(array: npt.NDArray[Any]) -> torch.Tensor:
     return _from_numpy(_array(array, dtype=np.float32, order="C"))
 
 
-def describe(value: Any) -> str:
+def describe_value(value: Any) -> str:
     """What a value is, in a few words that its own class has no say in."""
     if value is None:
         return "None"
@@ -82,8 +82,8 @@ def raised(error: BaseException, labels: Mapping[str, int], max_text: int) -> Ra
                     places = [*places, Place(label, line, "")]
     except BaseException:  # an exception class of the student's that raises when looked at
         message, places = "", []
-    if len(places) > MAX_PLACES:
-        places = places[: MAX_PLACES // 2] + places[-MAX_PLACES // 2 :]
+    if len(places) > _MAX_PLACES:
+        places = places[: _MAX_PLACES // 2] + places[-_MAX_PLACES // 2 :]
     return Raised(_type_name(type(error)), _ADDRESS.sub("0x…", message)[:max_text], tuple(places))
 
 
