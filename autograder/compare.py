@@ -73,7 +73,7 @@ def compare(run: StudentRun, fork_server: ForkServer, steps: int) -> list[dict[s
     if designed[Task.UNIQUE].matrices is None:
         del designed[Task.UNIQUE]
     parts = []
-    for task, found in tqdm(designed.items(), desc="Training", unit=" tasks"):
+    for task, found in tqdm(designed.items(), desc="Training", unit="task"):
         hand = None if found.matrices is None else judge(task, found.matrices).transformer
         notes = [] if hand is not None else [f"Nothing designed by hand: {found.problem}"]
         learned = learn(fork_server, cells, task, sizes_of(task, hand), steps)

@@ -172,7 +172,7 @@ def _grade(
     grader = grader_hash()
     count = 0
     with ExitStack() as stack:
-        bar = stack.enter_context(tqdm(total=len(entries), desc="Regrading", unit=" uploads", mininterval=1))
+        bar = stack.enter_context(tqdm(total=len(entries), desc="Regrading", unit="upload", mininterval=1))
         archive = stack.enter_context(opened_zip(options.export)) if options.export.is_file() else None
 
         def tasks() -> Iterator[GradingTask]:
