@@ -187,7 +187,7 @@ def outputs(call: Forward | Gradients, tried: Sequence[Combination]) -> list[Flo
         rows = (seq,) if pos is None else _formula(Choice.POSITIONS, positions)(seq, pos[:n], pos)
         x = np.concatenate(rows, axis=1)
         change, changed = _formula(Choice.WEIGHTS, weights)
-        found = {"x": x, "seq": np.pad(seq, ((0, len(x) - n), (0, 0)))}
+        found: dict[str, Any] = {"x": x, "seq": np.pad(seq, ((0, len(x) - n), (0, 0)))}
         for name in "KQV":
             matrix = getattr(call.weights, f"{name}m")
             found[name] = x @ (change(matrix) if name in changed else matrix)
