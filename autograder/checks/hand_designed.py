@@ -113,10 +113,13 @@ class HandDesigned(Check):
         half = verdict.share < 0.5 and all(lands)
         self.earn(0.5 if half else verdict.share)
         if verdict.share < 1:
-            from autograder.feedback.hand_designed import explain_matrices  # the failing path's alone
 
-            plain = Message(verdict.count)
-            self.explain(with_fallback(lambda: explain_matrices(verdict, half=half), lambda: plain))
+            def explained() -> Message:
+                from autograder.feedback.hand_designed import explain_matrices  # the failing path's alone
+
+                return explain_matrices(verdict, half=half)
+
+            self.explain(with_fallback(explained, lambda: Message(verdict.count)))
 
 
 class AttentionByContent(HandDesigned):

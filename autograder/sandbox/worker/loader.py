@@ -139,7 +139,7 @@ class LoadedProgram:
     @property
     def _seconds(self) -> float:
         """CPU time for the next statement: what is left, or an allowance that is less with each statement
-        that meets it. What is cheap runs, on a slow machine too, and a few that are not hold up nothing."""
+        that meets it. What is cheap still runs then, and what is not cannot hold up the rest for long."""
         return max(self._load_cpu - (_cpu_clock() - self._started), self._allowance)
 
     def _take(self, place: Place, node: ast.stmt) -> None:
